@@ -1,0 +1,64 @@
+"""What tasks cost: vCPU- and GB-seconds -> money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ecs_feature.resources import EcsTask
+
+MINIMUM_BILLED_SECONDS: Final = 60
+"""Fargate bills from the start of the image pull to the end of the task, per second, at least a minute
+(https://aws.amazon.com/fargate/pricing/)."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """Dollars per vCPU-hour and per GB-hour."""
+
+    vcpu_hour_usd: float
+    gb_hour_usd: float
+
+    def of(self, usage: Usage) -> float:
+        return (usage.vcpu_seconds * self.vcpu_hour_usd + usage.gb_seconds * self.gb_hour_usd) / 3600
+
+
+# https://aws.amazon.com/fargate/pricing/, Linux/X86 on demand in us-east-1 (N. Virginia).
+ON_DEMAND: Final = Price(vcpu_hour_usd=0.04048, gb_hour_usd=0.004445)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What was used: vCPU-seconds and GB-seconds (a GB is 1024 MiB, as Fargate sells it)."""
+
+    vcpu_seconds: float = 0.0
+    gb_seconds: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.vcpu_seconds + other.vcpu_seconds, self.gb_seconds + other.gb_seconds)
+
+
+def usage(cpu: int, memory_mib: int, seconds: float) -> Usage:
+    """What ``seconds`` of a task of that size use.
+
+    :param cpu: CPU units, 1024 to a vCPU.
+    """
+    return Usage(cpu / 1024 * seconds, memory_mib / 1024 * seconds)
+
+
+def billed_seconds(task: EcsTask, now: datetime | None = None) -> float:
+    """For how many seconds a task is billed; 0 when its image was never pulled.
+
+    :param now: counts as the end of a task that still runs.
+    """
+    start = task.pull_started_at or task.started_at
+    end = task.stopped_at or now
+    if start is None or end is None:
+        return 0.0
+    return max(float(MINIMUM_BILLED_SECONDS), (end - start).total_seconds())
+
+
+def of_task(task: EcsTask) -> Usage:
+    """What a stopped task is billed for."""
+    return usage(task.cpu, task.memory_mib, billed_seconds(task))

@@ -1,0 +1,74 @@
+"""The environment file: account-specific values by name, and their place in strings, ``${NAME}``.
+
+One flat JSON object of strings, so that the same DAG files and task definitions serve every account::
+
+    {"CLUSTER": "features", "SUBNETS": "subnet-0a,subnet-0b", "BUCKET": "my-features"}
+
+Airflow finds its path in ``[ecs_feature] environment_file`` (``AIRFLOW__ECS_FEATURE__ENVIRONMENT_FILE``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ecs_feature.exceptions import ConfigurationError
+
+PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def load_environment(path: str | Path | None = None) -> dict[str, str]:
+    """Read the environment file.
+
+    :param path: the file; by default the one that Airflow's configuration names. Without either: no values.
+    :raises ConfigurationError: when the file is missing or not a flat JSON object of strings.
+    """
+    if path is None:
+        from airflow.providers.common.compat.sdk import conf
+
+        path = conf.get("ecs_feature", "environment_file", fallback="") or None
+        if path is None:
+            return {}
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"[ecs_feature] environment_file: cannot read {path} ({error.strerror}); name an existing JSON file."
+        ) from error
+    except ValueError as error:
+        raise ConfigurationError(
+            f"[ecs_feature] environment_file: {path} is not JSON ({error}); write one flat object of strings."
+        ) from error
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise ConfigurationError(
+            f"[ecs_feature] environment_file: {path} must be one flat JSON object whose values are strings."
+        )
+    return values
+
+
+def substitute(value: Any, values: Mapping[str, str], *, where: str) -> Any:
+    """``value`` with every ``${NAME}`` in its strings replaced, through lists, tuples and dicts.
+
+    :param where: what the value is, for the error: a field or a file.
+    :raises ConfigurationError: when a placeholder has no value.
+    """
+    if isinstance(value, str):
+        return PLACEHOLDER.sub(lambda match: _lookup(match.group(1), values, where), value)
+    if isinstance(value, Mapping):
+        return {key: substitute(item, values, where=f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(substitute(item, values, where=f"{where}[{i}]") for i, item in enumerate(value))
+    return value
+
+
+def _lookup(name: str, values: Mapping[str, str], where: str) -> str:
+    try:
+        return values[name]
+    except KeyError:
+        raise ConfigurationError(
+            f"{where}: the placeholder ${{{name}}} has no value; add {name} to the environment file "
+            "([ecs_feature] environment_file)."
+        ) from None

@@ -1,0 +1,50 @@
+"""The amazon provider's hook, with the client settings that many shards need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from botocore.config import Config
+
+# Retries of the SDK's standard mode take care of passing faults; what stays is waited for by the caller.
+# docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+CLIENT_CONFIG = Config(
+    retries={"mode": "standard", "max_attempts": 4},
+    connect_timeout=10,
+    read_timeout=60,
+    max_pool_connections=50,
+)
+
+
+class EcsFeatureHook(AwsGenericHook):  # type: ignore[misc]
+    """Clients for ECS and the services around it, from one ``aws`` connection.
+
+    Roles, endpoints, proxies and the connection's own ``config_kwargs`` work as in every hook of the amazon
+    provider; the connection's settings win over :data:`CLIENT_CONFIG`.
+
+    :param client_type: the boto3 service, ``ecs`` by default.
+    :param aws_conn_id: the Airflow connection; None uses boto3's own credential chain.
+    :param region_name: the region; default: the connection's.
+    :param verify: whether, or with which CA bundle, TLS certificates are verified.
+    """
+
+    def __init__(
+        self,
+        client_type: str = "ecs",
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+    ) -> None:
+        super().__init__(aws_conn_id, client_type=client_type, region_name=region_name, verify=verify)
+
+    def client(self) -> Any:
+        """A boto3 client."""
+        return self.get_client_type(region_name=self.region_name, config=self._client_config())
+
+    def async_client(self) -> Any:
+        """An aiobotocore client, to be entered with ``async with``. Looks up the connection: call it in a thread."""
+        return self.get_client_type(region_name=self.region_name, config=self._client_config(), deferrable=True)
+
+    def _client_config(self) -> Config:
+        return CLIENT_CONFIG.merge(self.config)

@@ -1,0 +1,79 @@
+"""Published limits of Amazon ECS and AWS Fargate, as data. Each stands beside the page it comes from.
+
+Pages are below https://docs.aws.amazon.com/ unless a full address is given.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ecs_feature.exceptions import ConfigurationError
+
+# AmazonECS/latest/developerguide/task-cpu-memory-error.html: CPU units -> memory in MiB that go with it.
+FARGATE_SIZES: Final[dict[int, tuple[int, ...]]] = {
+    256: (512, 1024, 2048),
+    512: tuple(range(1024, 4096 + 1, 1024)),
+    1024: tuple(range(2048, 8192 + 1, 1024)),
+    2048: tuple(range(4096, 16384 + 1, 1024)),
+    4096: tuple(range(8192, 30720 + 1, 1024)),
+    8192: tuple(range(16384, 61440 + 1, 4096)),
+    16384: tuple(range(32768, 122880 + 1, 8192)),
+}
+FARGATE_SIZES_PAGE: Final = "AmazonECS/latest/developerguide/task-cpu-memory-error.html"
+
+# AmazonECS/latest/APIReference/API_RunTask.html
+OVERRIDES_CHARACTERS: Final = 8192
+STARTED_BY: Final = re.compile(r"[A-Za-z0-9_/-]{1,128}")
+# AmazonECS/latest/APIReference/ECS_Idempotency.html
+CLIENT_TOKEN_CHARACTERS: Final = 64
+# AmazonECS/latest/APIReference/API_Tag.html
+TAGS_PER_RESOURCE: Final = 50
+TAG_KEY_CHARACTERS: Final = 128
+TAG_VALUE_CHARACTERS: Final = 256
+TAG_FORBIDDEN: Final = re.compile(r"[^A-Za-z0-9 +\-=._:/@]")
+# AmazonECS/latest/developerguide/service-quotas.html
+SUBNETS: Final = 16
+SECURITY_GROUPS: Final = 5
+CONTAINERS: Final = 10
+TASK_DEFINITION_BYTES: Final = 64 * 1024
+SERVICE_DESIRED_COUNT: Final = 5000
+QUOTAS_PAGE: Final = "AmazonECS/latest/developerguide/service-quotas.html"
+# AmazonECS/latest/APIReference/API_DescribeTasks.html, API_DescribeServices.html
+DESCRIBE_TASKS: Final = 100
+DESCRIBE_SERVICES: Final = 10
+# AmazonECS/latest/developerguide/throttling.html: launches on Fargate, (burst, refill per second).
+FARGATE_LAUNCHES: Final = (100, 20)
+# same page: RunTask calls per second on Fargate, no extra burst.
+RUN_TASK_CALLS_PER_SECOND: Final = 20
+# AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html: GetLogEvents per second (10 in several regions).
+GET_LOG_EVENTS_PER_SECOND: Final = 10
+
+
+def valid_fargate_size(cpu: int, memory_mib: int, *, field: str = "cpu/memory") -> tuple[int, int]:
+    """Return ``(cpu, memory_mib)`` if Fargate has tasks of that size.
+
+    :param cpu: CPU units, 1024 to a vCPU.
+    :param memory_mib: memory in MiB.
+    :raises ConfigurationError: when Fargate does not offer the pair; the sentence names the nearest valid ones.
+    """
+    if cpu not in FARGATE_SIZES:
+        known = ", ".join(str(size) for size in FARGATE_SIZES)
+        raise ConfigurationError(
+            f"{field}: cpu {cpu} is not a Fargate size; choose one of {known} CPU units ({FARGATE_SIZES_PAGE})."
+        )
+    sizes = FARGATE_SIZES[cpu]
+    if memory_mib not in sizes:
+        below = max((size for size in sizes if size < memory_mib), default=sizes[0])
+        above = min((size for size in sizes if size > memory_mib), default=sizes[-1])
+        nearest = " or ".join(str(size) for size in sorted({below, above}))
+        raise ConfigurationError(
+            f"{field}: Fargate has no task with cpu {cpu} and memory {memory_mib} MiB; with cpu {cpu} choose "
+            f"{sizes[0]} to {sizes[-1]} MiB, nearest {nearest} ({FARGATE_SIZES_PAGE})."
+        )
+    return cpu, memory_mib
+
+
+def tag_text(text: str, most: int = TAG_VALUE_CHARACTERS) -> str:
+    """``text`` with what a tag may not hold replaced by ``_``, cut to ``most`` characters."""
+    return TAG_FORBIDDEN.sub("_", text)[:most]

@@ -1,0 +1,128 @@
+"""The published state of one variant and day: a versioned manifest, and a pointer that moves atomically.
+
+Below the variant's prefix in S3:
+
+    shard=UA/<try>.parquet                what a shard wrote; never overwritten
+    manifest/v=0001.json                  one version; never overwritten
+    manifest/current.json                 {"version": 1, "uri": ...}; moved by a conditional put
+
+Readers take ``current``, then the version it names, then the files that the version names: never half a day.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ecs_feature.exceptions import PublishError
+
+PUBLISH_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published version."""
+
+    uri: str
+    manifest: dict[str, Any]
+
+
+def merge(
+    current: Mapping[str, Any] | None, shards: Mapping[str, Mapping[str, Any]], run: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The next version: the current one's shards, with the given ones in place of theirs.
+
+    :param shards: name -> ``{"rows", "files": [{"uri", "bytes", "rows", "sha256"}], ...}``.
+    :param run: what identifies the run, e.g. ``{"dag_id", "run_id", "logical_date", "variant"}``.
+    """
+    merged = {**(current["shards"] if current else {}), **shards}
+    files = [file for shard in merged.values() for file in shard["files"]]
+    version = current["version"] + 1 if current else 1
+    return {
+        "version": version,
+        "previous": current["version"] if current else None,
+        **run,
+        "rows": sum(shard["rows"] for shard in merged.values()),
+        "files": len(files),
+        "bytes": sum(file["bytes"] for file in files),
+        "shards": dict(sorted(merged.items())),
+    }
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """``s3://bucket/key`` -> (bucket, key).
+
+    :raises PublishError: when it is not such a URI.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise PublishError(f"{uri!r} is not an S3 URI; write s3://bucket/key.")
+    return parts.netloc, parts.path.lstrip("/")
+
+
+@dataclass(eq=False)
+class ManifestStore:
+    """Reads and moves the manifest below ``prefix`` (``s3://bucket/...``), with a boto3 ``s3`` client."""
+
+    s3: Any
+    prefix: str
+
+    def current(self) -> dict[str, Any] | None:
+        """The manifest that readers see now; None before the first publish."""
+        pointer, _ = self._pointer()
+        return self._get(pointer["uri"]) if pointer else None
+
+    def publish(self, shards: Mapping[str, Mapping[str, Any]], run: Mapping[str, Any]) -> Published:
+        """Write the next version and move the pointer to it. Of two at once one wins, the other merges again.
+
+        :raises PublishError: when others keep winning.
+        """
+        taken = 0
+        for _ in range(PUBLISH_ROUNDS):
+            pointer, etag = self._pointer()
+            manifest = merge(self._get(pointer["uri"]) if pointer else None, shards, run)
+            # A number may be taken by a publish that has not moved the pointer yet, or never will.
+            manifest["version"] = max(manifest["version"], taken + 1)
+            uri = f"{self.prefix}/manifest/v={manifest['version']:04d}.json"
+            if not self._put_new(uri, json.dumps(manifest, indent=1), "*"):
+                taken = manifest["version"]
+            elif self._move_pointer(uri, manifest["version"], etag):
+                return Published(uri, manifest)
+        raise PublishError(
+            f"{self.prefix}: others published {PUBLISH_ROUNDS} times meanwhile; clear publish to try again."
+        )
+
+    def _pointer(self) -> tuple[dict[str, Any] | None, str]:
+        bucket, key = split_uri(f"{self.prefix}/manifest/current.json")
+        try:
+            answer = self.s3.get_object(Bucket=bucket, Key=key)
+        except self.s3.exceptions.NoSuchKey:
+            return None, ""
+        return json.loads(answer["Body"].read()), answer["ETag"]
+
+    def _get(self, uri: str) -> dict[str, Any]:
+        bucket, key = split_uri(uri)
+        content: dict[str, Any] = json.loads(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return content
+
+    def _move_pointer(self, uri: str, version: int, etag: str) -> bool:
+        body = json.dumps({"version": version, "uri": uri})
+        return self._put_new(f"{self.prefix}/manifest/current.json", body, etag or "*")
+
+    def _put_new(self, uri: str, body: str, etag: str) -> bool:
+        """Write the object if it has that ETag still (``*``: if it does not exist); False when it has not."""
+        from botocore.exceptions import ClientError
+
+        bucket, key = split_uri(uri)
+        condition = {"IfNoneMatch": "*"} if etag == "*" else {"IfMatch": etag}
+        try:
+            self.s3.put_object(Bucket=bucket, Key=key, Body=body.encode(), ContentType="application/json", **condition)
+        except ClientError as error:
+            # docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
+                return False
+            raise
+        return True

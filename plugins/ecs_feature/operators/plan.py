@@ -1,0 +1,84 @@
+"""Decides what a run computes, and refuses what cannot work, before anything is launched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.providers.standard.operators.branch import BaseBranchOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, SelectionError, ThrottledError
+from ecs_feature.hooks.ecs import EcsFeatureHook
+from ecs_feature.hooks.services import EcsServices
+from ecs_feature.selection import select
+
+
+class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
+    """The first task of a run: which shards and variants, and whether AWS is as the pipeline needs it.
+
+    Skips the variants that the run's params leave out. Fails at once, with one sentence, for an unknown shard
+    or variant, a run without a logical date, an endpoint that cannot be reached, rejected credentials, a
+    cluster or service that does not exist.
+
+    XCom: ``{"shards": [...], "variants": [...]}``.
+
+    :param first_tasks: variant -> the task that the variant begins with.
+    :param always: tasks directly downstream that every run needs.
+    :param services: variant -> names of its services.
+    """
+
+    template_fields: Sequence[str] = ("cluster",)
+    ui_color = "#dae8fc"
+
+    def __init__(
+        self,
+        *,
+        cluster: str,
+        shards: Sequence[str],
+        first_tasks: Mapping[str, str],
+        always: Sequence[str] = (),
+        services: Mapping[str, Sequence[str]] | None = None,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cluster = cluster
+        self.shards = list(shards)
+        self.first_tasks = dict(first_tasks)
+        self.always = list(always)
+        self.services = {variant: list(names) for variant, names in (services or {}).items()}
+        self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        try:
+            if context["dag_run"].logical_date is None:
+                raise SelectionError(
+                    "logical_date: this run has none, so there is no day to compute; trigger it with a logical "
+                    "date, e.g. airflow dags trigger --logical-date 2013-01-01."
+                )
+            selection = select(context["params"], shards=self.shards, variants=list(self.first_tasks))
+            self._check_aws(selection.variants)
+        except (EndpointUnreachableError, ThrottledError) as error:
+            raise AirflowException(str(error)) from error
+        except EcsFeatureError as error:
+            raise AirflowFailException(str(error)) from error
+        plan = {"shards": list(selection.shards), "variants": list(selection.variants)}
+        self.log.info(
+            "This run computes %d of %d shards in %s.",
+            len(selection.shards),
+            len(self.shards),
+            " and ".join(selection.variants),
+        )
+        context["ti"].xcom_push(key="return_value", value=plan)
+        self.do_branch(context, [*self.always, *(self.first_tasks[variant] for variant in selection.variants)])
+        return plan
+
+    def _check_aws(self, variants: Sequence[str]) -> None:
+        keeper = EcsServices(EcsFeatureHook("ecs", **self.aws).client(), self.cluster)
+        keeper.check_cluster()
+        names = [name for variant in variants for name in self.services.get(variant, ())]
+        if names:
+            keeper.describe(names)

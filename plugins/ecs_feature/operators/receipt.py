@@ -1,0 +1,72 @@
+"""Writes the receipt of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import BaseOperator
+
+from ecs_feature.receipts import render, run_state, variant_receipt
+
+
+@dataclass(frozen=True)
+class VariantTasks:
+    """The task ids of one variant; an empty id where the variant has no such task."""
+
+    shards: Mapping[str, str]
+    publish: str
+    scale_up: str = ""
+    steady: str = ""
+    scale_down: str = ""
+
+
+class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
+    """Collects what the run's tasks have left and logs it as a table. It runs however the others end.
+
+    XCom: ``{"dag_id", "run_id", "logical_date", "state", "seconds", "variants": {name:
+    :func:`ecs_feature.receipts.variant_receipt`}}``; variants that the run left out are missing.
+
+    :param variants: the tasks of each variant.
+    """
+
+    template_fields: Sequence[str] = ()
+    ui_color = "#f5f5f5"
+
+    def __init__(self, *, variants: Mapping[str, VariantTasks], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.variants = dict(variants)
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        ti, run = context["ti"], context["dag_run"]
+        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
+        receipt = {
+            "dag_id": ti.dag_id,
+            "run_id": ti.run_id,
+            "logical_date": run.logical_date.date().isoformat() if run.logical_date else None,
+            "state": run_state(state for task_id, state in states.items() if task_id != self.task_id),
+            "seconds": round((datetime.now(UTC) - run.start_date).total_seconds(), 1),
+            "variants": {
+                name: self._variant(ti, tasks, states)
+                for name, tasks in self.variants.items()
+                if any(states.get(task_id) != "skipped" for task_id in tasks.shards.values())
+            },
+        }
+        for line in render(receipt).splitlines():
+            self.log.info("%s", line)
+        return receipt
+
+    def _variant(self, ti: Any, tasks: VariantTasks, states: Mapping[str, str | None]) -> dict[str, Any]:
+        def pulled(task_id: str) -> Any:
+            return ti.xcom_pull(task_ids=task_id) if task_id else None
+
+        return variant_receipt(
+            states={shard: states.get(task_id) for shard, task_id in tasks.shards.items()},
+            records=[record for record in ti.xcom_pull(task_ids=list(tasks.shards.values())) if record],
+            up=pulled(tasks.scale_up),
+            steady=pulled(tasks.steady),
+            down=pulled(tasks.scale_down),
+            published=pulled(tasks.publish),
+        )

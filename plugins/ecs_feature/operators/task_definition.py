@@ -1,0 +1,56 @@
+"""Registers a task definition when its file has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from ecs_feature import task_definitions
+from ecs_feature.aws_errors import translated
+from ecs_feature.environment import load_environment
+from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
+from ecs_feature.hooks.ecs import EcsFeatureHook
+
+
+class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
+    """Registers the task definition in a JSON file, only when its content differs from the latest revision.
+
+    The file is what ``RegisterTaskDefinition`` takes, with ``${NAME}`` placeholders for the environment file's
+    values. It is validated against botocore's model and Fargate's rules before any call.
+
+    XCom: the ARN, with its revision.
+
+    :param path: the JSON file.
+    """
+
+    template_fields: Sequence[str] = ()
+    ui_color = "#d5e8d4"
+
+    def __init__(
+        self,
+        *,
+        path: str | Path,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.path = str(path)
+        self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
+
+    def execute(self, context: Any) -> str:
+        try:
+            definition = task_definitions.load(Path(self.path), load_environment())
+            with translated(f"Task definition {definition['family']!r}"):
+                registered = task_definitions.register(EcsFeatureHook("ecs", **self.aws).client(), definition)
+        except ConfigurationError as error:
+            raise AirflowFailException(str(error)) from error
+        except EcsFeatureError as error:
+            raise AirflowException(str(error)) from error
+        self.log.info("%s %s.", "Registered" if registered.created else "Unchanged:", registered.arn)
+        return registered.arn

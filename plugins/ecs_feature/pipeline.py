@@ -1,0 +1,233 @@
+"""FeaturePipeline: what a batch feature pipeline is, declared; :mod:`ecs_feature.pipeline_dag` makes its DAG."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from ecs_feature.environment import load_environment, substitute
+from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.launch import Network
+from ecs_feature.leases import SharingPolicy, check_count
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
+CAPACITIES: Final = {"on_demand": "", "spot": "FARGATE_SPOT"}
+
+
+@dataclass(frozen=True)
+class ScaledService:
+    """An ECS service that a variant's shards call while they run.
+
+    :param name: of a service in the pipeline's cluster.
+    :param count: how many of its tasks one run needs; 1 to the service quota.
+    :param baseline: tasks that always run; the service returns to it, 0 by default.
+    :param cap: never more than this, however many runs hold it; None: the service quota.
+    :param sharing: ``sum``: runs at once add up; ``max``: they share.
+    """
+
+    name: str
+    count: int = 1
+    baseline: int = 0
+    cap: int | None = None
+    sharing: Literal["sum", "max"] = "sum"
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, "services: name")
+        check_count(self.count, f"services[{self.name!r}].count")
+        if self.cap is not None and self.count > self.cap:
+            raise ConfigurationError(
+                f"services[{self.name!r}].count: {self.count} is more than its cap of {self.cap}; lower one of them."
+            )
+        self.policy()
+
+    def policy(self) -> SharingPolicy:
+        if self.cap is None:
+            return SharingPolicy(self.baseline, sharing=self.sharing)
+        return SharingPolicy(self.baseline, self.cap, self.sharing)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One arm of a pipeline, with compute of its own: its services and its task definition.
+
+    :param name: e.g. ``control``; a task group in the Grid, and a partition of the output.
+    :param task_definition: name of a file in the pipeline's ``taskdefs`` folder, without ``.json``.
+    :param services: what its shards call.
+    :param environment: more environment for its containers; values may have placeholders and templates.
+    """
+
+    name: str
+    task_definition: str
+    services: Sequence[ScaledService] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, "variants: name")
+
+
+@dataclass(frozen=True)
+class FeaturePipeline:
+    """A batch feature pipeline on ECS/Fargate. ``${NAME}`` in its strings is the environment file's value::
+
+        pipeline = FeaturePipeline(
+            dag_id="flight_delay_features",
+            schedule="@daily",
+            start_date=pendulum.datetime(2013, 1, 1),
+            cluster="${CLUSTER}",
+            shards=("AA", "UA"),
+            container="features",
+            input_uri="s3://${BUCKET}/raw/",
+            output_uri="s3://${BUCKET}/features/flight_delay",
+            variants=[Variant("control", "flight-features-control", [ScaledService("encoder-control", 2)])],
+        )
+        dag = pipeline.dag()
+
+    :param dag_id: of the DAG.
+    :param schedule: as in ``DAG``; one run is one logical date.
+    :param shards: names; each becomes a named task, so the Grid is a shard by date matrix.
+    :param variants: at least one; names must differ.
+    :param container: of the task definitions; its exit code decides.
+    :param input_uri: given to the containers as INPUT_URI; a template.
+    :param output_uri: prefix of everything that is published; a template.
+    :param ingest: a callable that brings the raw data of ``day`` (YYYY-MM-DD) to ``input_uri`` before any shard;
+        called as ``ingest(day=..., input_uri=..., aws_conn_id=..., region_name=...)`` on a worker.
+    :param taskdefs: the folder with the task definitions; default: ``include/taskdefs`` beside the DAGs folder.
+    :param subnets: comma-separated or a list, 1 to 16; likewise ``security_groups``, 0 to 5.
+    :param assign_public_ip: needed in a public subnet without NAT.
+    :param capacity: ``on_demand`` or ``spot``.
+    :param retries: of a shard, for application failures; infrastructure's are relaunched without touching them.
+    :param retry_delay: between them.
+    :param shard_timeout: a shard's ECS task is stopped when it is older.
+    :param max_relaunches: how many infrastructure failures a try of a shard survives.
+    :param parallelism: how many shards of one variant run at once per triggerer; None: no bound.
+    :param steady_timeout: how long services may take to be steady, and to be down again.
+    :param poll_seconds: how often running shards are asked for; one call serves 100.
+    :param log_lines: last lines of each container's log that are copied to the task log.
+    :param max_active_runs: runs at once.
+    :param params: more DAG params; ``shards`` and ``variants`` are taken.
+    :param environment: the placeholders' values; default: the environment file.
+    :raises ConfigurationError: at parse time; the sentence names the field, the value and the limit.
+    """
+
+    dag_id: str
+    schedule: Any
+    start_date: datetime
+    cluster: str
+    shards: Sequence[str]
+    variants: Sequence[Variant]
+    container: str
+    input_uri: str
+    output_uri: str
+    end_date: datetime | None = None
+    ingest: Callable[..., Any] | None = None
+    taskdefs: str | Path | None = None
+    subnets: str | Sequence[str] = "${SUBNETS}"
+    security_groups: str | Sequence[str] = "${SECURITY_GROUPS}"
+    assign_public_ip: bool = False
+    capacity: Literal["on_demand", "spot"] = "on_demand"
+    retries: int = 2
+    retry_delay: timedelta = timedelta(seconds=30)
+    shard_timeout: timedelta = timedelta(hours=1)
+    max_relaunches: int = 5
+    parallelism: int | None = None
+    steady_timeout: timedelta = timedelta(minutes=15)
+    poll_seconds: float = 3.0
+    log_lines: int = 20
+    max_active_runs: int = 4
+    catchup: bool = False
+    tags: Sequence[str] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    aws_conn_id: str | None = "aws_default"
+    region_name: str | None = None
+    environment: Mapping[str, str] | None = None
+
+    def dag(self) -> DAG:
+        """The pipeline's DAG; assign it to a name at module level so that Airflow finds it."""
+        from ecs_feature.pipeline_dag import build_dag
+
+        return build_dag(self.resolved())
+
+    def resolved(self) -> FeaturePipeline:
+        """The pipeline with its placeholders replaced, and checked.
+
+        :raises ConfigurationError: for the first value that is wrong.
+        """
+        values = load_environment() if self.environment is None else self.environment
+        texts = ("cluster", "input_uri", "output_uri", "subnets", "security_groups")
+        filled = {name: substitute(getattr(self, name), values, where=name) for name in texts}
+        variants = tuple(
+            replace(
+                variant,
+                services=tuple(
+                    replace(service, name=substitute(service.name, values, where="services: name"))
+                    for service in variant.services
+                ),
+                environment=substitute(variant.environment, values, where=f"variants[{variant.name!r}].environment"),
+            )
+            for variant in self.variants
+        )
+        pipeline = replace(self, variants=variants, shards=tuple(self.shards), **filled)
+        pipeline.check()
+        return pipeline
+
+    def check(self) -> None:
+        """:raises ConfigurationError: for the first value that is wrong."""
+        _check_names(self.shards, "shards")
+        _check_names([variant.name for variant in self.variants], "variants")
+        if self.capacity not in CAPACITIES:
+            raise ConfigurationError(f"capacity: {self.capacity!r} is not known; give one of {', '.join(CAPACITIES)}.")
+        for name, least in (("retries", 0), ("max_relaunches", 0), ("log_lines", 0), ("max_active_runs", 1)):
+            if getattr(self, name) < least:
+                raise ConfigurationError(f"{name}: {getattr(self, name)} is too small; give {least} or more.")
+        if self.parallelism is not None and self.parallelism < 1:
+            raise ConfigurationError(f"parallelism: {self.parallelism} is too small; give 1 or more, or None.")
+        if self.poll_seconds <= 0:
+            raise ConfigurationError(f"poll_seconds: {self.poll_seconds} is not a pause; give more than 0.")
+        for uri in ("input_uri", "output_uri"):
+            if not getattr(self, uri).startswith("s3://"):
+                raise ConfigurationError(f"{uri}: {getattr(self, uri)!r} is not an S3 URI; write s3://bucket/prefix.")
+        taken = {"shards", "variants"} & set(self.params)
+        if taken:
+            raise ConfigurationError(f"params: {', '.join(sorted(taken))} belong to the pipeline; rename yours.")
+        self.network()
+
+    def network(self) -> Network:
+        return Network(_names(self.subnets), _names(self.security_groups), self.assign_public_ip)
+
+    def taskdef_path(self, variant: Variant) -> Path:
+        """The variant's task definition file."""
+        if self.taskdefs is not None:
+            return Path(self.taskdefs) / f"{variant.task_definition}.json"
+        from airflow.providers.common.compat.sdk import conf
+
+        folder = Path(conf.get("core", "dags_folder")).parent / "include" / "taskdefs"
+        return folder / f"{variant.task_definition}.json"
+
+
+def _names(value: str | Sequence[str]) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _check_name(name: str, field: str) -> None:
+    if not _NAME.fullmatch(name) and "${" not in name:
+        raise ConfigurationError(
+            f"{field}: {name!r} is not a name; use 1 to 100 letters, digits, hyphens or underscores."
+        )
+
+
+def _check_names(names: Sequence[str], field: str) -> None:
+    if not names:
+        raise ConfigurationError(f"{field}: none are given; give at least one.")
+    for name in names:
+        _check_name(name, field)
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise ConfigurationError(f"{field}: {', '.join(twice)} stands there more than once; remove the copies.")

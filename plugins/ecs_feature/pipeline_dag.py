@@ -1,0 +1,220 @@
+"""The DAG of a FeaturePipeline.
+
+plan -> ingest -> per variant: register -> scale_up -> services_steady -> shards -> publish, scale_down; -> receipt
+
+register, scale_up and services_steady are setups of scale_down: clearing a shard runs them all again, and
+scale_down runs however the shards end. Its failure fails the run. The receipt runs always and decides nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule, task
+
+from ecs_feature.operators.plan import FeaturePlanOperator
+from ecs_feature.operators.publish import FeaturePublishOperator
+from ecs_feature.operators.receipt import FeatureReceiptOperator, VariantTasks
+from ecs_feature.operators.service_scale import EcsServiceScaleOperator
+from ecs_feature.operators.shard import EcsShardOperator
+from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
+from ecs_feature.pipeline import CAPACITIES, FeaturePipeline, Variant
+from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
+from ecs_feature.shard_run import ShardPolicy
+
+INFRASTRUCTURE_RETRIES = 3
+
+
+def build_dag(pipeline: FeaturePipeline) -> DAG:
+    """The DAG; the pipeline must be resolved."""
+    with DAG(
+        dag_id=pipeline.dag_id,
+        schedule=pipeline.schedule,
+        start_date=pipeline.start_date,
+        end_date=pipeline.end_date,
+        catchup=pipeline.catchup,
+        max_active_runs=pipeline.max_active_runs,
+        tags=["ecs_feature", *pipeline.tags],
+        params={**pipeline.params, **_params(pipeline)},
+        doc_md=f"Features of {len(pipeline.shards)} shards in {len(pipeline.variants)} variants, on Amazon ECS.",
+    ) as dag:
+        plan = _plan(pipeline)
+        ready = _ingest(pipeline, plan)
+        receipt_of: dict[str, VariantTasks] = {}
+        ends = []
+        for variant in pipeline.variants:
+            receipt_of[variant.name], variant_ends = _variant(pipeline, variant, plan, ready)
+            ends += variant_ends
+        receipt = FeatureReceiptOperator(task_id="receipt", variants=receipt_of)
+        # A teardown without setups: it runs always, and the run's state does not depend on it.
+        ends >> receipt.as_teardown()
+    return dag
+
+
+def _params(pipeline: FeaturePipeline) -> dict[str, Param]:
+    def choice(field: str, names: list[str]) -> Param:
+        return Param(
+            [],
+            type=["null", "array"],
+            items={"type": "string"},
+            examples=names,
+            title=field.capitalize(),
+            description=f"Restrict the run to these {field}; nothing chosen means all {len(names)}.",
+        )
+
+    return {
+        "shards": choice("shards", list(pipeline.shards)),
+        "variants": choice("variants", [variant.name for variant in pipeline.variants]),
+    }
+
+
+def _aws(pipeline: FeaturePipeline) -> dict[str, Any]:
+    return {"aws_conn_id": pipeline.aws_conn_id, "region_name": pipeline.region_name}
+
+
+def _plan(pipeline: FeaturePipeline) -> FeaturePlanOperator:
+    return FeaturePlanOperator(
+        task_id="plan",
+        cluster=pipeline.cluster,
+        shards=pipeline.shards,
+        first_tasks={variant.name: f"{variant.name}.register" for variant in pipeline.variants},
+        always=["ingest"] if pipeline.ingest else [],
+        services={variant.name: [service.name for service in variant.services] for variant in pipeline.variants},
+        retries=INFRASTRUCTURE_RETRIES,
+        retry_delay=pipeline.retry_delay,
+        **_aws(pipeline),
+    )
+
+
+def _ingest(pipeline: FeaturePipeline, plan: FeaturePlanOperator) -> Any:
+    """The ingest task; None without one."""
+    if pipeline.ingest is None:
+        return None
+
+    @task(task_id="ingest", retries=INFRASTRUCTURE_RETRIES, retry_delay=pipeline.retry_delay)
+    def ingest(day: str, input_uri: str) -> Any:
+        assert pipeline.ingest is not None
+        return pipeline.ingest(day=day, input_uri=input_uri, **_aws(pipeline))
+
+    ingested = ingest(day="{{ ds }}", input_uri=pipeline.input_uri)
+    plan >> ingested
+    return ingested
+
+
+def _variant(
+    pipeline: FeaturePipeline, variant: Variant, plan: FeaturePlanOperator, ingested: Any
+) -> tuple[VariantTasks, list[Any]]:
+    """The variant's task group: what the receipt reads of it, and its last tasks."""
+    with TaskGroup(variant.name):
+        register = EcsTaskDefinitionOperator(
+            task_id="register",
+            path=pipeline.taskdef_path(variant),
+            retries=INFRASTRUCTURE_RETRIES,
+            retry_delay=pipeline.retry_delay,
+            **_aws(pipeline),
+        ).as_setup()
+        with TaskGroup("shards") as shard_group:
+            shards = {name: _shard(pipeline, variant, name) for name in pipeline.shards}
+        publish = FeaturePublishOperator(
+            task_id="publish",
+            shard_task_ids=[shard.task_id for shard in shards.values()],
+            prefix=f"{_prefix(pipeline, variant)}/ds={{{{ ds }}}}",
+            about={
+                "dag_id": "{{ dag.dag_id }}",
+                "run_id": "{{ run_id }}",
+                "logical_date": "{{ ds }}",
+                "variant": variant.name,
+            },
+            trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+            outlets=[Asset(f"{_prefix(pipeline, variant)}/")],
+            retries=INFRASTRUCTURE_RETRIES,
+            retry_delay=pipeline.retry_delay,
+            **_aws(pipeline),
+        )
+        plan >> register
+        if ingested is not None:
+            ingested >> shard_group
+        shard_group >> publish
+        tasks = VariantTasks({name: shard.task_id for name, shard in shards.items()}, publish.task_id)
+        if not variant.services:
+            register >> shard_group
+            return tasks, [publish]
+        up, steady, down = _services(pipeline, variant)
+        register >> up >> steady >> shard_group >> down
+        down.as_teardown(setups=[register, up, steady], on_failure_fail_dagrun=True)
+    return VariantTasks(tasks.shards, tasks.publish, up.task_id, steady.task_id, down.task_id), [publish, down]
+
+
+def _services(pipeline: FeaturePipeline, variant: Variant) -> tuple[Any, Any, Any]:
+    counts = {service.name: service.count for service in variant.services}
+    seconds = pipeline.steady_timeout.total_seconds()
+    common: dict[str, Any] = {
+        "cluster": pipeline.cluster,
+        "timeout_seconds": seconds,
+        "poll_seconds": pipeline.poll_seconds,
+        "retries": INFRASTRUCTURE_RETRIES,
+        "retry_delay": pipeline.retry_delay,
+        **_aws(pipeline),
+    }
+    lease: dict[str, Any] = {
+        "services": counts,
+        "holder": f"{{{{ dag.dag_id }}}}/{{{{ run_id }}}}/{variant.name}",
+        "policies": {service.name: service.policy() for service in variant.services},
+        # Longer than all tries of a shard can take: what nobody gives back ends by itself.
+        "lease": 2 * pipeline.steady_timeout + (pipeline.shard_timeout + pipeline.retry_delay) * (pipeline.retries + 1),
+    }
+    up = EcsServiceScaleOperator(task_id="scale_up", direction="up", **lease, **common)
+    steady = EcsServiceSteadySensor(task_id="services_steady", services=list(counts), **common)
+    down = EcsServiceScaleOperator(task_id="scale_down", direction="down", **lease, **common)
+    return up, steady, down
+
+
+def _shard(pipeline: FeaturePipeline, variant: Variant, shard: str) -> EcsShardOperator:
+    file = f"{_prefix(pipeline, variant)}/ds={{{{ ds }}}}/shard={shard}/{{{{ ti.id }}}}"
+    result_uri = f"{file}.json"
+    return EcsShardOperator(
+        task_id=shard,
+        shard=shard,
+        cluster=pipeline.cluster,
+        task_definition=f"{{{{ ti.xcom_pull(task_ids='{variant.name}.register', map_indexes=-1) }}}}",
+        container=pipeline.container,
+        network=pipeline.network(),
+        capacity_provider=CAPACITIES[pipeline.capacity],
+        environment={
+            **variant.environment,
+            "SHARD": shard,
+            "LOGICAL_DATE": "{{ ds }}",
+            "VARIANT": variant.name,
+            "RUN_ID": "{{ run_id }}",
+            "ATTEMPT": "{{ ti.try_number }}",
+            "INPUT_URI": pipeline.input_uri,
+            "OUTPUT_URI": f"{file}.parquet",
+            "RESULT_URI": result_uri,
+        },
+        tags={
+            "ecs-feature:dag": "{{ dag.dag_id }}",
+            "ecs-feature:run": "{{ run_id }}",
+            "ecs-feature:variant": variant.name,
+            "ecs-feature:shard": shard,
+            "ecs-feature:try": "{{ ti.try_number }}",
+        },
+        record={"variant": variant.name, "result_uri": result_uri},
+        selected="{{ params.shards | tojson }}",
+        policy=ShardPolicy(
+            timeout_seconds=pipeline.shard_timeout.total_seconds(),
+            max_relaunches=pipeline.max_relaunches,
+            poll_seconds=pipeline.poll_seconds,
+            log_lines=pipeline.log_lines,
+            max_parallel=pipeline.parallelism,
+            parallel_group=f"{pipeline.dag_id}/{variant.name}",
+        ),
+        # The backstop, should the triggerer not keep the deadline: every launch may take that long.
+        execution_timeout=(pipeline.shard_timeout + pipeline.steady_timeout) * (pipeline.max_relaunches + 1),
+        retries=pipeline.retries,
+        retry_delay=pipeline.retry_delay,
+        **_aws(pipeline),
+    )
+
+
+def _prefix(pipeline: FeaturePipeline, variant: Variant) -> str:
+    return f"{pipeline.output_uri.rstrip('/')}/variant={variant.name}"

@@ -1,0 +1,102 @@
+"""The receipt of a run: what was computed, on what, and what it cost. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ecs_feature.cost import ON_DEMAND, Price, Usage
+
+_FAILED = ("failed", "upstream_failed")
+
+
+def variant_receipt(
+    *,
+    states: Mapping[str, str | None],
+    records: Iterable[Mapping[str, Any]],
+    up: Mapping[str, Any] | None,
+    steady: Mapping[str, Any] | None,
+    down: Mapping[str, Any] | None,
+    published: Mapping[str, Any] | None,
+    price: Price = ON_DEMAND,
+) -> dict[str, Any]:
+    """One variant's part of the receipt.
+
+    :param states: shard -> the state of its Airflow task.
+    :param records: the shards' XComs; of a failed shard only its last try's.
+    :param up: XCom of the scale-up; ``steady``: of the steady wait; ``down``: of the scale-down.
+    :param published: XCom of the publish.
+    """
+    used = sum((_usage(launch) for record in records for launch in record.get("launches", ())), Usage())
+    used = sum((_usage(held) for held in (down or {}).get("held", ())), used)
+    published = published or {}
+    return {
+        "shards": {
+            "total": len(states),
+            "succeeded": sum(state == "success" for state in states.values()),
+            "failed": sum(state in _FAILED for state in states.values()),
+            "skipped": sum(state == "skipped" for state in states.values()),
+        },
+        "services": _services(up, steady, down),
+        "rows": published.get("rows", 0),
+        "files": published.get("files", 0),
+        "bytes": published.get("bytes", 0),
+        "manifest_uri": published.get("manifest_uri"),
+        "vcpu_seconds": round(used.vcpu_seconds, 3),
+        "gb_seconds": round(used.gb_seconds, 3),
+        "cost_usd": round(price.of(used), 6),
+    }
+
+
+def _services(*stages: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    up, steady, down = ({row["name"]: row for row in (stage or {}).get("services", ())} for stage in stages)
+    return [
+        {
+            "name": name,
+            "before": row["before"],
+            "peak": max(row["before"], steady.get(name, {}).get("peak", 0), down.get(name, {}).get("peak", 0)),
+            "after": down.get(name, {}).get("running"),
+        }
+        for name, row in up.items()
+    ]
+
+
+def _usage(row: Mapping[str, Any]) -> Usage:
+    return Usage(row.get("vcpu_seconds", 0.0), row.get("gb_seconds", 0.0))
+
+
+def run_state(states: Iterable[str | None]) -> str:
+    """``success`` when every task succeeded or was skipped, else ``failed``."""
+    return "success" if all(state in ("success", "skipped") for state in states) else "failed"
+
+
+def render(receipt: Mapping[str, Any]) -> str:
+    """The receipt as a plain text table."""
+    header = ("variant", "shards", "failed", "skipped", "rows", "files", "MB", "services", "vCPU s", "GB s", "USD")
+    rows: list[Sequence[str]] = [header]
+    for name, variant in receipt["variants"].items():
+        shards = variant["shards"]
+        services = ", ".join(f"{s['name']} {s['before']}-{s['peak']}-{s['after']}" for s in variant["services"])
+        rows.append(
+            (
+                name,
+                f"{shards['succeeded']}/{shards['total']}",
+                str(shards["failed"]),
+                str(shards["skipped"]),
+                f"{variant['rows']:,}",
+                str(variant["files"]),
+                f"{variant['bytes'] / 1e6:.2f}",
+                services or "none",
+                f"{variant['vcpu_seconds']:,.0f}",
+                f"{variant['gb_seconds']:,.0f}",
+                f"{variant['cost_usd']:.4f}",
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    title = (
+        f"{receipt['dag_id']} {receipt['logical_date']}: {receipt['state']} in {receipt['seconds']:.0f} s "
+        f"({receipt['run_id']})"
+    )
+    return "\n".join([title, *lines])

@@ -1,0 +1,135 @@
+"""What AWS describes, as frozen values: tasks with their containers, services with their deployments.
+
+AWS's dicts end here; the rest of the package reads these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class EcsContainer:
+    """A container of a task. ``exit_code`` is None when it never ran, or ECS does not know."""
+
+    name: str
+    last_status: str
+    exit_code: int | None = None
+    reason: str = ""
+    health: str = "UNKNOWN"
+
+    @classmethod
+    def from_aws(cls, raw: Mapping[str, Any]) -> EcsContainer:
+        return cls(
+            name=raw.get("name", ""),
+            last_status=raw.get("lastStatus", ""),
+            exit_code=raw.get("exitCode"),
+            reason=raw.get("reason", ""),
+            health=raw.get("healthStatus", "UNKNOWN"),
+        )
+
+
+@dataclass(frozen=True)
+class EcsTask:
+    """A task as DescribeTasks shows it (AmazonECS/latest/APIReference/API_Task.html).
+
+    ``cpu`` is in CPU units (1024 to a vCPU), ``memory_mib`` in MiB; 0 when AWS does not say.
+    """
+
+    arn: str
+    cluster_arn: str
+    task_definition_arn: str
+    last_status: str
+    desired_status: str
+    stop_code: str = ""
+    stopped_reason: str = ""
+    containers: tuple[EcsContainer, ...] = ()
+    cpu: int = 0
+    memory_mib: int = 0
+    launch_type: str = ""
+    capacity_provider: str = ""
+    health: str = "UNKNOWN"
+    created_at: datetime | None = None
+    pull_started_at: datetime | None = None
+    started_at: datetime | None = None
+    stopped_at: datetime | None = None
+
+    @classmethod
+    def from_aws(cls, raw: Mapping[str, Any]) -> EcsTask:
+        return cls(
+            arn=raw["taskArn"],
+            cluster_arn=raw.get("clusterArn", ""),
+            task_definition_arn=raw.get("taskDefinitionArn", ""),
+            last_status=raw.get("lastStatus", ""),
+            desired_status=raw.get("desiredStatus", ""),
+            stop_code=raw.get("stopCode", ""),
+            stopped_reason=raw.get("stoppedReason", ""),
+            containers=tuple(EcsContainer.from_aws(container) for container in raw.get("containers", ())),
+            cpu=int(raw.get("cpu") or 0),
+            memory_mib=int(raw.get("memory") or 0),
+            launch_type=raw.get("launchType", ""),
+            capacity_provider=raw.get("capacityProviderName", ""),
+            health=raw.get("healthStatus", "UNKNOWN"),
+            created_at=raw.get("createdAt"),
+            pull_started_at=raw.get("pullStartedAt"),
+            started_at=raw.get("startedAt"),
+            stopped_at=raw.get("stoppedAt"),
+        )
+
+    @property
+    def stopped(self) -> bool:
+        return self.last_status == "STOPPED"
+
+    @property
+    def task_id(self) -> str:
+        """The last part of the ARN, as in the console and in log stream names."""
+        return self.arn.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class EcsService:
+    """A service as DescribeServices shows it (AmazonECS/latest/APIReference/API_Service.html).
+
+    ``events`` are the newest messages first; ``target_groups`` the ARNs it registers its tasks with.
+    """
+
+    name: str
+    arn: str
+    status: str
+    desired: int
+    running: int
+    pending: int
+    deployments: int
+    task_definition_arn: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    events: tuple[str, ...] = ()
+    target_groups: tuple[str, ...] = ()
+    failed_deployment: str = ""
+
+    @classmethod
+    def from_aws(cls, raw: Mapping[str, Any]) -> EcsService:
+        deployments = raw.get("deployments", ())
+        failed = [d.get("rolloutStateReason", "") for d in deployments if d.get("rolloutState") == "FAILED"]
+        return cls(
+            name=raw["serviceName"],
+            arn=raw["serviceArn"],
+            status=raw["status"],
+            desired=raw["desiredCount"],
+            running=raw["runningCount"],
+            pending=raw["pendingCount"],
+            deployments=len(deployments),
+            task_definition_arn=raw.get("taskDefinition", ""),
+            tags=tuple((tag["key"], tag.get("value", "")) for tag in raw.get("tags", ())),
+            events=tuple(event.get("message", "") for event in raw.get("events", ())[:5]),
+            target_groups=tuple(
+                balancer["targetGroupArn"] for balancer in raw.get("loadBalancers", ()) if "targetGroupArn" in balancer
+            ),
+            failed_deployment=failed[0] if failed else "",
+        )
+
+    @property
+    def active(self) -> bool:
+        return self.status == "ACTIVE"

@@ -1,0 +1,39 @@
+"""Which shards and variants a run computes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ecs_feature.exceptions import SelectionError
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a run is restricted to, resolved: never empty."""
+
+    shards: tuple[str, ...]
+    variants: tuple[str, ...]
+
+
+def select(params: Mapping[str, Any], *, shards: Sequence[str], variants: Sequence[str]) -> Selection:
+    """Resolve the params ``shards`` and ``variants`` of a run; nothing or an empty list means all.
+
+    :raises SelectionError: when one names something that the pipeline does not have.
+    """
+    return Selection(_chosen(params, "shards", shards), _chosen(params, "variants", variants))
+
+
+def _chosen(params: Mapping[str, Any], field: str, known: Sequence[str]) -> tuple[str, ...]:
+    asked = params.get(field) or []
+    if isinstance(asked, str) or not isinstance(asked, list | tuple):
+        raise SelectionError(f'{field}: {asked!r} is not a list; give a list of names, e.g. ["{known[0]}"].')
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        listed = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
+        raise SelectionError(
+            f"{field}: {', '.join(map(repr, unknown))} {'is' if len(unknown) == 1 else 'are'} not among the "
+            f"pipeline's {len(known)} {field}; choose from {listed}."
+        )
+    return tuple(name for name in known if name in asked) if asked else tuple(known)

@@ -1,0 +1,72 @@
+"""Waits until services are steady."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseSensorOperator
+from airflow.sdk.exceptions import AirflowException
+from airflow.triggers.base import StartTriggerArgs
+
+from ecs_feature.triggers.service import EcsServiceSteadyTrigger
+
+TRIGGER = "ecs_feature.triggers.service.EcsServiceSteadyTrigger"
+
+
+class EcsServiceSteadySensor(BaseSensorOperator):  # type: ignore[misc]
+    """Waits until every service is steady: running = desired, one deployment, and all tasks healthy.
+
+    Healthy means by the containers' health checks and, behind a load balancer, by its target groups. It
+    waits in the triggerer and starts and ends there, so no worker is used.
+
+    XCom: ``{"services": [{"name", "running", "peak"}]}``.
+
+    :param services: names of services of ``cluster``.
+    :param timeout_seconds: how long to wait before the task fails.
+    """
+
+    template_fields: Sequence[str] = ("cluster",)
+    ui_color = "#fbd9a5"
+    start_from_trigger = True
+
+    def __init__(
+        self,
+        *,
+        cluster: str,
+        services: Sequence[str],
+        timeout_seconds: float = 900,
+        poll_seconds: float = 5,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        start_from_trigger: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(timeout=timeout_seconds, poke_interval=poll_seconds, **kwargs)
+        self.cluster = cluster
+        self.services = list(services)
+        self.timeout_seconds = timeout_seconds
+        self.poll_seconds = poll_seconds
+        self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
+        self.start_from_trigger = start_from_trigger
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls=TRIGGER, next_method="execute_complete", trigger_kwargs=self._trigger_kwargs()
+        )
+
+    def _trigger_kwargs(self) -> dict[str, Any]:
+        names = ("cluster", "services", "aws", "timeout_seconds", "poll_seconds")
+        return {name: getattr(self, name) for name in names}
+
+    def execute(self, context: Any) -> None:
+        """Defer; only where Airflow does not start from the trigger."""
+        self.defer(
+            trigger=EcsServiceSteadyTrigger(**self._trigger_kwargs(), end_in_triggerer=False),
+            method_name="execute_complete",
+        )
+
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        if event["state"] != "success":
+            raise AirflowException(event["message"])
+        result: dict[str, Any] = event["result"]
+        return result

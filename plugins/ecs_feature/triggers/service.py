@@ -1,0 +1,129 @@
+"""Waits until services have as many tasks as their leases want."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from ecs_feature.aws_errors import is_transient
+from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, ThrottledError
+from ecs_feature.hooks.ecs import EcsFeatureHook
+from ecs_feature.hooks.services import EcsServices
+from ecs_feature.resources import EcsService
+from ecs_feature.steadiness import Steadiness, of_descent, of_service
+
+
+class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
+    """Waits until every service is steady, or (``descending``) down to what its remaining leases want.
+
+    Every poll applies the leases first, so a desired count that a slower run has overwritten is corrected.
+    Yields exactly one of
+
+    * ``TaskSuccessEvent`` (``end_in_triggerer``) or ``TriggerEvent({"state": "success", "result": {...}})``;
+      the result is ``{"services": [{"name", "running", "peak"}], **result}``,
+    * ``TriggerEvent({"state": "failed", "message": str})``.
+
+    :param services: names.
+    :param timeout_seconds: how long to wait before giving up.
+    :param result: goes into the result beside the services.
+    """
+
+    def __init__(
+        self,
+        *,
+        cluster: str,
+        services: list[str],
+        aws: dict[str, Any],
+        timeout_seconds: float,
+        poll_seconds: float = 5.0,
+        descending: bool = False,
+        result: dict[str, Any] | None = None,
+        end_in_triggerer: bool = True,
+    ) -> None:
+        super().__init__()
+        self.cluster = cluster
+        self.services = services
+        self.aws = aws
+        self.timeout_seconds = timeout_seconds
+        self.poll_seconds = poll_seconds
+        self.descending = descending
+        self.result = result or {}
+        self.end_in_triggerer = end_in_triggerer
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        names = ("cluster", "services", "aws", "timeout_seconds", "poll_seconds", "descending", "result")
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            **{name: getattr(self, name) for name in names},
+            "end_in_triggerer": self.end_in_triggerer,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        try:
+            result = await self._wait()
+        except EcsFeatureError as error:
+            yield TriggerEvent({"state": "failed", "message": str(error)})
+            return
+        except TimeoutError as error:
+            yield TriggerEvent({"state": "failed", "message": str(error)})
+            return
+        if self.end_in_triggerer:
+            yield TaskSuccessEvent(xcoms={"return_value": result})
+        else:
+            yield TriggerEvent({"state": "success", "result": result})
+
+    async def _wait(self) -> dict[str, Any]:
+        keeper = await sync_to_async(self._keeper)()
+        deadline = time.monotonic() + self.timeout_seconds
+        peaks = dict.fromkeys(self.services, 0)
+        told = ""
+        while True:
+            readings = await asyncio.to_thread(self._read, keeper)
+            for service, _ in readings:
+                peaks[service.name] = max(peaks[service.name], service.running)
+            missing = [f"service {service.name}: {state.missing}" for service, state in readings if not state.steady]
+            if readings and not missing:
+                rows = [{"name": s.name, "running": s.running, "peak": peaks[s.name]} for s, _ in readings]
+                self.log.info("Steady: %s.", ", ".join(f"{row['name']} runs {row['running']}" for row in rows))
+                return {**self.result, "services": rows}
+            if missing and (now := "; ".join(missing)) != told:
+                self.log.info("Waiting: %s.", told := now)
+            if time.monotonic() >= deadline:
+                raise TimeoutError(self._timed_out(readings, told))
+            await asyncio.sleep(self.poll_seconds)
+
+    def _keeper(self) -> EcsServices:
+        ecs, elbv2 = (EcsFeatureHook(service, **self.aws).client() for service in ("ecs", "elbv2"))
+        return EcsServices(ecs, self.cluster, elbv2)
+
+    def _read(self, keeper: EcsServices) -> list[tuple[EcsService, Steadiness]]:
+        """The services and their steadiness; nothing when AWS could not be asked this time."""
+        readings = []
+        try:
+            for name in self.services:
+                service = keeper.settle(name)
+                state = of_descent(service) if self.descending else of_service(service, 0)
+                if not self.descending and service.running == service.desired:
+                    state = of_service(service, keeper.healthy(service))
+                readings.append((service, state))
+        except (ThrottledError, EndpointUnreachableError) as error:
+            self.log.warning("%s Asking again.", error)
+            return []
+        except EcsFeatureError as error:
+            if error.__cause__ is not None and is_transient(error.__cause__):
+                self.log.warning("%s Asking again.", error)
+                return []
+            raise
+        return readings
+
+    def _timed_out(self, readings: list[tuple[EcsService, Steadiness]], missing: str) -> str:
+        said = [event for service, state in readings if not state.steady for event in service.events[:1]]
+        last = f" The service's last event: {said[0]}" if said else ""
+        return (
+            f"Not steady after {self.timeout_seconds:.0f} s: {missing or 'AWS gave no answer'}; look at the service's "
+            f"events and stopped tasks, or raise the timeout.{last}"
+        )

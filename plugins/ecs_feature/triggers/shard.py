@@ -1,0 +1,129 @@
+"""Runs one shard in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
+
+from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.fleet import FleetKey, joined
+from ecs_feature.launch import Launch
+from ecs_feature.links.ecs import links_of_task
+from ecs_feature.shard_run import ShardPolicy, ShardRun
+
+KILL_SECONDS = 20.0
+
+
+class ShardTrigger(BaseTrigger):  # type: ignore[misc]
+    """Launches a shard's ECS task, waits for STOPPED, and ends the Airflow task here when it succeeded.
+
+    Waits for one task to be STOPPED, launching again while infrastructure is to blame. Yields exactly one of
+
+    * ``TaskSuccessEvent`` (``end_in_triggerer``) or ``TriggerEvent({"state": "success", "record": {...}})``,
+    * ``TaskSkippedEvent`` (``end_in_triggerer``) or ``TriggerEvent({"state": "skipped"})``: not selected,
+    * ``TriggerEvent({"state": "failed", "message": str, "kind": str, "payer": str, "record": {...}})``: a
+      worker raises, so that Airflow's retries, retry policies and callbacks apply.
+
+    :param shard: the shard's name; selects and is told in every message.
+    :param launch: :meth:`ecs_feature.launch.Launch.to_dict`.
+    :param policy: :meth:`ecs_feature.shard_run.ShardPolicy.to_dict`.
+    :param aws: the fields of :class:`ecs_feature.fleet.FleetKey`.
+    :param token_id: the task instance's UUID, from which the client token is made.
+    :param selected: JSON list of the shards that the run is restricted to; empty or null: all.
+    :param record: what goes into the XCom beside the launches, e.g. ``result_uri``.
+    :param end_in_triggerer: whether Airflow may end the task without a worker.
+    """
+
+    def __init__(
+        self,
+        *,
+        shard: str,
+        launch: dict[str, Any],
+        policy: dict[str, Any],
+        aws: dict[str, Any],
+        token_id: str,
+        selected: str = "[]",
+        record: dict[str, Any] | None = None,
+        end_in_triggerer: bool = True,
+    ) -> None:
+        super().__init__()
+        self.shard = shard
+        self.launch = launch
+        self.policy = policy
+        self.aws = aws
+        self.token_id = token_id
+        self.selected = selected
+        self.record = record or {}
+        self.end_in_triggerer = end_in_triggerer
+        self._run: ShardRun | None = None
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "shard": self.shard,
+            "launch": self.launch,
+            "policy": self.policy,
+            "aws": self.aws,
+            "token_id": self.token_id,
+            "selected": self.selected,
+            "record": self.record,
+            "end_in_triggerer": self.end_in_triggerer,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        if not is_selected(self.shard, self.selected):
+            self.log.info("Shard %s is not among the shards of this run; skipped.", self.shard)
+            yield TaskSkippedEvent() if self.end_in_triggerer else TriggerEvent({"state": "skipped"})
+            return
+        yield await self._run_shard()
+
+    async def _run_shard(self) -> TriggerEvent:
+        try:
+            async with joined(FleetKey(**self.aws)) as fleet:
+                self._run = run = ShardRun(
+                    fleet=fleet,
+                    shard=self.shard,
+                    launch=Launch.from_dict(self.launch),
+                    policy=ShardPolicy(**self.policy),
+                    token_id=self.token_id,
+                    log=self.log,
+                )
+                outcome = await run.run()
+        except EcsFeatureError as error:
+            message = f"Shard {self.shard}: {error}"
+            return TriggerEvent(
+                {"state": "failed", "message": message, "kind": "refused", "payer": "permanent", "record": {}}
+            )
+        record = run.record(outcome, self.record)
+        if not outcome.succeeded:
+            return TriggerEvent(
+                {
+                    "state": "failed",
+                    "message": outcome.sentence(self.shard),
+                    "kind": str(outcome.kind),
+                    "payer": str(outcome.payer),
+                    "record": record,
+                }
+            )
+        self.log.info("Shard %s succeeded after %d launch(es).", self.shard, len(run.launches))
+        if self.end_in_triggerer:
+            links = links_of_task(run.task, self.launch["container"]) if run.task else {}
+            return TaskSuccessEvent(xcoms={"return_value": record, **links})
+        return TriggerEvent({"state": "success", "record": record})
+
+    async def on_kill(self) -> None:
+        """Stop the ECS task: the user cleared the Airflow task or set its state."""
+        if self._run is None:
+            return
+        async with asyncio.timeout(KILL_SECONDS), joined(FleetKey(**self.aws)) as fleet:
+            self._run.fleet = fleet
+            await self._run.kill()
+
+
+def is_selected(shard: str, selected: str) -> bool:
+    """Whether a run restricted to ``selected`` (a JSON list; empty or null means all) has this shard."""
+    names = json.loads(selected or "null")
+    return not names or shard in names
