@@ -1,4 +1,4 @@
-"""Delay features of New York's flights: one day a run, one shard a carrier, two encoder variants."""
+"""Airflow DAG: delay features of New York's flights. One day a run, one shard a carrier, two encoder variants."""
 
 import pendulum
 

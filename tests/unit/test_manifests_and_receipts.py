@@ -1,0 +1,188 @@
+"""The published manifest and the receipt."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from ecs_feature.exceptions import PublishError, SelectionError
+from ecs_feature.manifests import ManifestStore, merge, split_uri
+from ecs_feature.operators.publish import read_result
+from ecs_feature.receipts import render, run_state, variant_receipt
+from ecs_feature.selection import Selection, select
+from moto import mock_aws
+
+PREFIX = "s3://bucket/features/variant=control/ds=2013-01-01"
+
+
+def shard(rows: int, name: str = "x") -> dict[str, Any]:
+    return {"rows": rows, "files": [{"uri": f"s3://bucket/{name}", "bytes": 10 * rows, "rows": rows, "sha256": "0"}]}
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="bucket")
+        yield client
+
+
+def test_the_next_version_keeps_the_shards_that_were_not_computed_again() -> None:
+    first = merge(None, {"AA": shard(3), "UA": shard(5)}, {"run_id": "1"})
+    second = merge(first, {"UA": shard(6)}, {"run_id": "2"})
+    assert (first["version"], first["previous"], first["rows"], first["files"], first["bytes"]) == (1, None, 8, 2, 80)
+    assert (second["version"], second["previous"], second["rows"], second["run_id"]) == (2, 1, 9, "2")
+    assert second["shards"]["AA"] == first["shards"]["AA"]
+
+
+def test_publishing_moves_the_pointer_and_keeps_the_history(s3: Any) -> None:
+    store = ManifestStore(s3, PREFIX)
+    assert store.current() is None
+    first = store.publish({"AA": shard(3)}, {"run_id": "1"})
+    second = store.publish({"UA": shard(5)}, {"run_id": "2"})
+    assert (first.uri, second.uri) == (f"{PREFIX}/manifest/v=0001.json", f"{PREFIX}/manifest/v=0002.json")
+    assert store.current() == second.manifest
+    assert sorted(second.manifest["shards"]) == ["AA", "UA"]
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket="bucket")["Contents"]]
+    assert [key.rsplit("/", 1)[1] for key in keys] == ["current.json", "v=0001.json", "v=0002.json"]
+
+
+def test_of_publishes_at_once_every_shard_is_in_the_end(s3: Any) -> None:
+    names = [f"S{i}" for i in range(8)]
+    threads = [
+        threading.Thread(target=ManifestStore(s3, PREFIX).publish, args=({name: shard(1, name)}, {"run_id": name}))
+        for name in names
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    current = ManifestStore(s3, PREFIX).current()
+    assert current is not None
+    assert sorted(current["shards"]) == names
+
+
+def test_a_version_whose_writer_died_before_moving_the_pointer_is_passed_over(s3: Any) -> None:
+    s3.put_object(Bucket="bucket", Key=f"{split_uri(PREFIX)[1]}/manifest/v=0001.json", Body=b"{}")
+    published = ManifestStore(s3, PREFIX).publish({"AA": shard(3)}, {})
+    assert published.uri.endswith("v=0002.json")
+    assert published.manifest["previous"] is None
+
+
+def put(s3: Any, key: str, body: str) -> None:
+    s3.put_object(Bucket="bucket", Key=key, Body=body.encode())
+
+
+RESULT = '{"shard": "UA", "rows": 2, "files": [{"uri": "s3://bucket/f", "bytes": 4, "rows": 2, "sha256": "0"}]}'
+RECORD = {"shard": "UA", "result_uri": "s3://bucket/r"}
+
+
+def test_a_whole_result_is_read(s3: Any) -> None:
+    put(s3, "r", RESULT)
+    put(s3, "f", "1234")
+    assert read_result(s3, RECORD)["rows"] == 2
+
+
+@pytest.mark.parametrize(
+    ("result", "file", "said"),
+    [
+        (None, None, "Shard UA: exited with 0 but left no result file s3://bucket/r"),
+        (RESULT, None, "Shard UA: its file s3://bucket/f is not there"),
+        (RESULT, "12345", "Shard UA: s3://bucket/f has 5 bytes, not 4"),
+        (RESULT.replace('"rows": 2, "sha', '"rows": 3, "sha'), "1234", "is of shard UA with 2 rows"),
+        (RESULT.replace('"UA"', '"AA"'), "1234", "is of shard AA with 2 rows"),
+        ("{}", "1234", "breaks the job contract"),
+        ("not json", "1234", "breaks the job contract"),
+    ],
+    ids=["no result", "no file", "other size", "rows differ", "other shard", "empty", "no json"],
+)
+def test_a_result_that_is_not_whole_is_not_published(s3: Any, result: str | None, file: str | None, said: str) -> None:
+    if result is not None:
+        put(s3, "r", result)
+    if file is not None:
+        put(s3, "f", file)
+    with pytest.raises(PublishError) as refused:
+        read_result(s3, RECORD)
+    assert said in str(refused.value)
+
+
+def test_the_receipt_adds_up_shards_services_and_cost() -> None:
+    launches = [{"vcpu_seconds": 1800.0, "gb_seconds": 3600.0}] * 2
+    receipt = variant_receipt(
+        states={"AA": "success", "UA": "failed", "DL": "skipped", "OO": "upstream_failed"},
+        records=[{"launches": launches}],
+        up={"services": [{"name": "encoder", "before": 0, "desired": 2}]},
+        steady={"services": [{"name": "encoder", "running": 2, "peak": 2}]},
+        down={"services": [{"name": "encoder", "running": 0, "peak": 1}], "held": []},
+        published={"rows": 842, "files": 16, "bytes": 1000, "manifest_uri": "s3://b/m"},
+    )
+    assert receipt == {
+        "shards": {"total": 4, "succeeded": 1, "failed": 2, "skipped": 1},
+        "services": [{"name": "encoder", "before": 0, "peak": 2, "after": 0}],
+        "rows": 842,
+        "files": 16,
+        "bytes": 1000,
+        "manifest_uri": "s3://b/m",
+        "vcpu_seconds": 3600.0,
+        "gb_seconds": 7200.0,
+        "cost_usd": round(0.04048 + 2 * 0.004445, 6),
+    }
+
+
+def test_a_receipt_of_a_run_that_never_scaled_is_still_written() -> None:
+    receipt = variant_receipt(states={"AA": None}, records=[], up=None, steady=None, down=None, published=None)
+    assert (receipt["rows"], receipt["services"], receipt["cost_usd"], receipt["manifest_uri"]) == (0, [], 0.0, None)
+
+
+def test_the_table_names_the_run_and_every_variant() -> None:
+    variant = variant_receipt(states={"AA": "success"}, records=[], up=None, steady=None, down=None, published=None)
+    text = render(
+        {
+            "dag_id": "flights",
+            "run_id": "manual__1",
+            "logical_date": "2013-01-01",
+            "state": "success",
+            "seconds": 61.4,
+            "variants": {"control": variant, "treatment": variant},
+        }
+    )
+    assert text.splitlines()[0] == "flights 2013-01-01: success in 61 s (manual__1)"
+    assert [line.split()[:2] for line in text.splitlines()[3:]] == [["control", "1/1"], ["treatment", "1/1"]]
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [(["success", "skipped"], "success"), (["success", "failed"], "failed"), (["success", None], "failed")],
+)
+def test_a_run_is_a_success_when_every_task_succeeded_or_was_skipped(states: list[str | None], expected: str) -> None:
+    assert run_state(states) == expected
+
+
+KNOWN = {"shards": ("AA", "DL", "UA"), "variants": ("control", "treatment")}
+
+
+def test_nothing_chosen_means_all_and_the_pipelines_order_is_kept() -> None:
+    assert select({"shards": [], "variants": None}, **KNOWN) == Selection(KNOWN["shards"], KNOWN["variants"])
+    assert select({"shards": ["UA", "AA"], "variants": ["treatment"]}, **KNOWN) == Selection(
+        ("AA", "UA"), ("treatment",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"shards": ["ZZ"]}, "shards: 'ZZ' is not among the pipeline's 3 shards; choose from AA, DL, UA."),
+        ({"variants": ["x", "y"]}, "variants: 'x', 'y' are not among the pipeline's 2 variants"),
+        ({"shards": "UA"}, "shards: 'UA' is not a list"),
+    ],
+)
+def test_an_unknown_choice_is_refused_in_one_sentence(params: dict[str, Any], said: str) -> None:
+    with pytest.raises(SelectionError) as refused:
+        select(params, **KNOWN)
+    assert said in str(refused.value)
