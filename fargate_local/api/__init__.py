@@ -1,0 +1,1 @@
+"""The ECS operations, as functions of a context and a request."""

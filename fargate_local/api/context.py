@@ -1,0 +1,115 @@
+"""What every ECS operation works with, and how names and ARNs find their resources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fargate_local.errors import ApiError, client, invalid
+from fargate_local.quotas import Quotas
+from fargate_local.resources import Cluster, Service, State, Task, TaskDefinition
+from fargate_local.settings import Settings
+
+if TYPE_CHECKING:
+    from fargate_local.api.idempotency import ClientTokens
+    from fargate_local.engine.launch import Launcher
+    from fargate_local.engine.scheduler import Scheduler
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of the server that the operations use."""
+
+    settings: Settings
+    state: State
+    quotas: Quotas
+    tokens: ClientTokens
+    launcher: Launcher
+    scheduler: Scheduler
+    now: Callable[[], float]
+
+    def arn(self, resource: str) -> str:
+        """An ARN of this account and region, such as for `cluster/features`."""
+        return f"arn:aws:ecs:{self.settings.region}:{self.settings.account_id}:{resource}"
+
+    def cluster(self, reference: str | None) -> Cluster:
+        """The active cluster of that name or ARN; None is the cluster `default`.
+
+        :raises ApiError: ClusterNotFoundException.
+        """
+        cluster = self.state.clusters.get(_last(reference or "default"))
+        if cluster is None or cluster.status != "ACTIVE" or _foreign(reference, cluster.arn):
+            raise ApiError("ClusterNotFoundException", "Cluster not found.")
+        return cluster
+
+    def service(self, cluster: Cluster, reference: str) -> Service:
+        """The service of that name or ARN, active or not.
+
+        :raises ApiError: ServiceNotFoundException.
+        """
+        service = cluster.services.get(_last(reference))
+        if service is None or _foreign(reference, service.arn):
+            raise ApiError("ServiceNotFoundException", "Service not found.")
+        return service
+
+    def task(self, cluster: Cluster, reference: str) -> Task | None:
+        """The task of that id or ARN, or None when it is not (or not yet) visible in the cluster."""
+        task = cluster.tasks.get(_last(reference))
+        if task is None or _foreign(reference, task.arn) or task.visible_at > self.now():
+            return None
+        return task
+
+    def definition(self, reference: str) -> TaskDefinition:
+        """The revision that `family`, `family:revision` or an ARN names; a family is its latest active one.
+
+        :raises ApiError: ClientException, as there is none.
+        """
+        family, _, revision = _last(reference).partition(":")
+        revisions = self.state.definitions.get(family, [])
+        if not revision:
+            found = next((d for d in reversed(revisions) if d.active), None)
+        else:
+            found = next((d for d in revisions if str(d.revision) == revision), None)
+        if found is None or _foreign(reference, found.arn):
+            raise client("Unable to describe task definition.")
+        return found
+
+    def runnable_definition(self, reference: str) -> TaskDefinition:
+        """Like `definition`, for RunTask and services.
+
+        :raises ApiError: ClientException when it does not exist or is inactive.
+        """
+        try:
+            definition = self.definition(reference)
+        except ApiError:
+            raise client("TaskDefinition not found.") from None
+        if not definition.active:
+            raise client("TaskDefinition is inactive")
+        return definition
+
+
+def page(items: list[str], token: str | None, size: int) -> tuple[list[str], str | None]:
+    """One page of a list, and the token of the next.
+
+    :raises ApiError: InvalidParameterException, as the token is not one of ours.
+    """
+    try:
+        start = int(token or 0)
+    except ValueError:
+        raise invalid("Invalid token.") from None
+    rest = items[start:]
+    return rest[:size], str(start + size) if len(rest) > size else None
+
+
+def _last(reference: str) -> str:
+    """The name in a name or ARN."""
+    return reference.rpartition("/")[2]
+
+
+def _foreign(reference: str | None, arn: str) -> bool:
+    """Whether a reference is an ARN, but another one (other region, account or cluster, or the old short form)."""
+    if reference is None or not reference.startswith("arn:"):
+        return False
+    prefix = arn.rpartition(":")[0] if "task-definition/" in arn else arn
+    return reference not in (arn, prefix)

@@ -1,0 +1,166 @@
+"""RunTask, DescribeTasks, ListTasks, StopTask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fargate_local import limits
+from fargate_local.api.clusters import check_strategy
+from fargate_local.api.context import Context, page
+from fargate_local.api.fargate_rules import check_network, check_overrides
+from fargate_local.api.tags import checked_tags
+from fargate_local.errors import client, invalid
+from fargate_local.resources import Cluster, JsonObject, Tags, Task, TaskDefinition, without_none
+
+
+def run_task(ecs: Context, request: JsonObject) -> JsonObject:
+    cluster = ecs.cluster(request.get("cluster"))
+    _check_run(request)
+    earlier = ecs.tokens.tasks_of(cluster, request)
+    if earlier is not None:
+        return {"tasks": [task.to_aws(with_tags=True) for task in earlier], "failures": []}
+    definition = ecs.runnable_definition(request["taskDefinition"])
+    launch_type, strategy = capacity_of(cluster, definition, request)
+    network = check_network(request.get("networkConfiguration"))
+    overrides = request.get("overrides", {})
+    check_overrides(overrides, definition.document)
+    count = request.get("count", 1)
+    providers = ecs.launcher.providers_for(strategy, count)
+    ecs.quotas.take_run_task(providers[0] or launch_type or "", count)
+    tags = task_tags(cluster, definition, request)
+    group = request.get("group", f"family:{definition.family}")
+    tasks = [
+        ecs.launcher.launch(
+            cluster,
+            definition,
+            group=group,
+            network=network,
+            overrides=overrides,
+            started_by=request.get("startedBy"),
+            launch_type=launch_type,
+            capacity_provider=provider,
+            platform_version=request.get("platformVersion"),
+            execute_command=request.get("enableExecuteCommand", False),
+            tags=dict(tags),
+        )
+        for provider in providers
+    ]
+    ecs.tokens.remember(cluster, request, tasks)
+    return {"tasks": [task.to_aws(with_tags=True) for task in tasks], "failures": []}
+
+
+def _check_run(request: JsonObject) -> None:
+    count = request.get("count", 1)
+    if not 1 <= count <= limits.MAX_TASKS_PER_RUN:
+        raise invalid(f"Task count must be between 1 and {limits.MAX_TASKS_PER_RUN}: {count}")
+    started_by = request.get("startedBy")
+    if started_by is not None and not limits.STARTED_BY.fullmatch(started_by):
+        raise invalid(
+            "startedBy must be 1 to 128 characters: up to 128 letters (uppercase and lowercase), numbers, hyphens, "
+            f"forward slash, and underscores are allowed; it is {started_by!r}"
+        )
+
+
+def capacity_of(
+    cluster: Cluster, definition: TaskDefinition, request: JsonObject
+) -> tuple[str | None, list[JsonObject]]:
+    """The launch type or the capacity provider strategy that a request (or else the cluster) asks for.
+
+    :raises ApiError: InvalidParameterException, the two do not fit or there is no such capacity.
+    """
+    launch_type: str | None = request.get("launchType")
+    strategy: list[JsonObject] = request.get("capacityProviderStrategy", [])
+    if launch_type and strategy:
+        raise invalid(
+            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again."
+        )
+    if strategy:
+        check_strategy(strategy, cluster.capacity_providers)
+    elif launch_type is None:
+        strategy = cluster.default_strategy
+        launch_type = None if strategy else "EC2"
+    if launch_type not in (None, "FARGATE"):
+        raise invalid("No Container Instances were found in your cluster.")
+    if "FARGATE" not in definition.document.get("requiresCompatibilities", []):
+        raise invalid("Task definition does not support launch_type FARGATE.")
+    return ("FARGATE" if not strategy else None), strategy
+
+
+def task_tags(
+    cluster: Cluster, definition: TaskDefinition, request: JsonObject, service_tags: Tags | None = None
+) -> Tags:
+    """The tags of a new task: propagated ones, the request's own, and AWS's when they are enabled."""
+    source = request.get("propagateTags")
+    if source == "SERVICE" and service_tags is None:
+        raise invalid("Invalid value for propagateTags: SERVICE is for services only.")
+    propagated = definition.tags if source == "TASK_DEFINITION" else service_tags if source == "SERVICE" else {}
+    managed = {"aws:ecs:clusterName": cluster.name} if request.get("enableECSManagedTags") else {}
+    own = checked_tags(request.get("tags")) if service_tags is None else {}
+    return {**(propagated or {}), **own, **managed}
+
+
+def describe_tasks(ecs: Context, request: JsonObject) -> JsonObject:
+    cluster = ecs.cluster(request.get("cluster"))
+    references = request["tasks"]
+    if not references:
+        raise invalid("Tasks can not be empty.")
+    if len(references) > limits.MAX_DESCRIBED_TASKS:
+        raise invalid(f"Tasks can not have more than {limits.MAX_DESCRIBED_TASKS} elements.")
+    with_tags = "TAGS" in request.get("include", [])
+    tasks, failures = [], []
+    for reference in references:
+        task = ecs.task(cluster, reference)
+        if task is None:
+            arn = reference if reference.startswith("arn:") else ecs.arn(f"task/{cluster.name}/{reference}")
+            failures.append({"arn": arn, "reason": "MISSING"})
+        else:
+            tasks.append(task.to_aws(with_tags=with_tags))
+    return {"tasks": tasks, "failures": failures}
+
+
+def list_tasks(ecs: Context, request: JsonObject) -> JsonObject:
+    cluster = ecs.cluster(request.get("cluster"))
+    size = request.get("maxResults", limits.MAX_LIST_RESULTS)
+    if not 1 <= size <= limits.MAX_LIST_RESULTS:
+        raise invalid(f"maxResults must be between 1 and {limits.MAX_LIST_RESULTS}: {size}")
+    if "serviceName" in request:
+        ecs.service(cluster, request["serviceName"])
+    now = ecs.now()
+    arns = [task.arn for task in cluster.tasks.values() if task.visible_at <= now and _is_listed(task, request)]
+    listed, token = page(arns, request.get("nextToken"), size)
+    return without_none({"taskArns": listed, "nextToken": token})
+
+
+def _is_listed(task: Task, request: JsonObject) -> bool:
+    """ListTasks filters by desired status: a task that was asked to stop is listed with STOPPED."""
+    wanted = {
+        "family": task.definition.family,
+        "startedBy": task.started_by,
+        "launchType": task.launch_type or "FARGATE",
+    }
+    return (
+        task.desired_status == request.get("desiredStatus", "RUNNING")
+        and all(request[name] == value for name, value in wanted.items() if name in request)
+        and ("serviceName" not in request or task.service == request["serviceName"].rpartition("/")[2])
+        and "containerInstance" not in request
+    )
+
+
+def stop_task(ecs: Context, request: JsonObject) -> JsonObject:
+    cluster = ecs.cluster(request.get("cluster"))
+    task = ecs.task(cluster, request["task"])
+    if task is None:
+        raise invalid("The referenced task was not found.")
+    reason = request.get("reason") or "Task stopped by user"
+    if len(reason) > 1024:
+        raise client(f"reason has {len(reason)} characters; the maximum is 1024.")
+    ecs.launcher.lifecycle.stop(task, "UserInitiated", reason)
+    return {"task": task.to_aws(with_tags=True)}
+
+
+OPERATIONS: dict[str, Any] = {
+    "RunTask": run_task,
+    "DescribeTasks": describe_tasks,
+    "ListTasks": list_tasks,
+    "StopTask": stop_task,
+}

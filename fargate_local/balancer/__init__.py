@@ -1,0 +1,1 @@
+"""The local load balancer: one port per target group."""

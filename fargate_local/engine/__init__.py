@@ -1,0 +1,1 @@
+"""What happens to tasks and services after the API has answered."""

@@ -1,0 +1,120 @@
+"""The awslogs driver: lines of containers go to CloudWatch Logs, in batches, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from fargate_local import limits
+from fargate_local.errors import StartFailure
+from fargate_local.resources import JsonObject
+
+FLUSH_SECONDS = 0.2
+
+
+class Clients(Protocol):
+    """Where boto3 clients of the emulated services come from; only called in worker threads."""
+
+    def client(self, service: str, region: str) -> Any: ...
+
+
+@dataclass
+class LogStream:
+    """One stream of a log group, with the events that were not sent yet."""
+
+    group: str
+    stream: str
+    region: str
+    events: list[JsonObject] = field(default_factory=list)
+    sending: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+def batches(events: list[JsonObject]) -> list[list[JsonObject]]:
+    """The events in as many PutLogEvents calls as CloudWatch Logs wants."""
+    result: list[list[JsonObject]] = []
+    size = limits.LOG_BATCH_BYTES
+    for event in events:
+        cost = len(event["message"].encode()) + limits.LOG_EVENT_OVERHEAD_BYTES
+        if size + cost > limits.LOG_BATCH_BYTES or len(result[-1]) >= limits.LOG_BATCH_EVENTS:
+            result.append([])
+            size = 0
+        result[-1].append(event)
+        size += cost
+    return result
+
+
+class AwsLogs:
+    """All the log streams of one server; one loop sends for all of them."""
+
+    def __init__(self, clients: Clients, now: Callable[[], float]) -> None:
+        self._clients = clients
+        self._now = now
+        self._dirty: dict[int, LogStream] = {}
+        self._loop: asyncio.Task[None] | None = None
+
+    async def open_stream(self, configuration: JsonObject, container: str, task_id: str) -> LogStream | None:
+        """The stream of a container; None when it does not log with awslogs.
+
+        :raises StartFailure: ResourceInitializationError, there is no such log group.
+        """
+        options = configuration.get("options", {})
+        if configuration.get("logDriver") != "awslogs":
+            return None
+        prefix = options.get("awslogs-stream-prefix")
+        name = f"{prefix}/{container}/{task_id}" if prefix else task_id
+        stream = LogStream(options.get("awslogs-group", ""), name, options.get("awslogs-region", "us-east-1"))
+        await asyncio.to_thread(self._create, stream, options.get("awslogs-create-group") == "true")
+        return stream
+
+    def write(self, stream: LogStream, line: bytes) -> None:
+        """Keep a line for the next batch. CloudWatch Logs takes no empty events: an empty line becomes a space."""
+        message = line.decode("utf-8", "replace") or " "
+        stream.events.append({"timestamp": int(self._now() * 1000), "message": message})
+        self._dirty[id(stream)] = stream
+        if self._loop is None or self._loop.done():
+            self._loop = asyncio.create_task(self._send_all())
+
+    async def flush(self, stream: LogStream) -> None:
+        """Send all that the stream still holds; returns when CloudWatch Logs has it."""
+        async with stream.sending:
+            self._dirty.pop(id(stream), None)
+            events, stream.events = stream.events, []
+            if events:
+                await asyncio.to_thread(self._put, stream, events)
+
+    async def close(self) -> None:
+        if self._loop is not None:
+            await self._loop
+
+    async def _send_all(self) -> None:
+        while self._dirty:
+            await asyncio.sleep(FLUSH_SECONDS)
+            for stream in list(self._dirty.values()):
+                await self.flush(stream)
+
+    def _create(self, stream: LogStream, create_group: bool) -> None:
+        logs = self._clients.client("logs", stream.region)
+        try:
+            if create_group:
+                with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+                    logs.create_log_group(logGroupName=stream.group)
+            logs.create_log_stream(logGroupName=stream.group, logStreamName=stream.stream)
+        except logs.exceptions.ResourceAlreadyExistsException:
+            return
+        except logs.exceptions.ClientError as error:
+            detail = error.response["Error"]
+            raise StartFailure(
+                "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "
+                f"failed to create Cloudwatch log stream: {detail['Code']}: {detail['Message']} : exit status 1"
+            ) from None
+
+    def _put(self, stream: LogStream, events: list[JsonObject]) -> None:
+        logs = self._clients.client("logs", stream.region)
+        for batch in batches(events):
+            try:
+                logs.put_log_events(logGroupName=stream.group, logStreamName=stream.stream, logEvents=batch)
+            except logs.exceptions.ClientError:
+                return  # like the awslogs driver: a group deleted meanwhile loses the lines, not the task

@@ -1,0 +1,123 @@
+"""From a task definition and overrides to a new task."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import secrets
+import uuid
+from collections.abc import Callable, Iterator
+
+from fargate_local import limits
+from fargate_local.engine.lifecycle import Lifecycle
+from fargate_local.resources import Cluster, Container, JsonObject, Tags, Task, TaskDefinition
+from fargate_local.settings import Settings
+
+
+def spread(strategy: list[JsonObject], count: int) -> list[str]:
+    """The capacity provider of each of `count` tasks: first every `base`, then by weight.
+
+    Source: AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.
+    """
+    chosen: list[str] = []
+    for item in strategy:
+        chosen += [item["capacityProvider"]] * item.get("base", 0)
+    chosen = chosen[:count]
+    by_weight = dict.fromkeys((item["capacityProvider"] for item in strategy), 0)
+    weights = {item["capacityProvider"]: item.get("weight", 0) for item in strategy}
+    if not any(weights.values()):
+        weights[strategy[0]["capacityProvider"]] = 1
+    while len(chosen) < count:
+        provider = min((p for p in by_weight if weights[p] > 0), key=lambda p: (by_weight[p] + 1) / weights[p])
+        by_weight[provider] += 1
+        chosen.append(provider)
+    return chosen
+
+
+def loopback_addresses() -> Iterator[str]:
+    """Addresses 127.x.y.z, from a random start, so that servers on one machine hardly ever share one."""
+    start = random.SystemRandom().randrange(1 << 22)
+    for number in itertools.count(start):
+        host = number % (250 * 256 * 254)
+        block, last = divmod(host, 254)
+        yield f"127.{1 + block // 256}.{block % 256}.{1 + last}"
+
+
+class Launcher:
+    """Makes tasks and hands them to the lifecycle."""
+
+    def __init__(self, settings: Settings, now: Callable[[], float], lifecycle: Lifecycle) -> None:
+        self._settings = settings
+        self._now = now
+        self._addresses = loopback_addresses()
+        self.lifecycle = lifecycle
+
+    @staticmethod
+    def providers_for(strategy: list[JsonObject], count: int) -> list[str | None]:
+        """The capacity provider of each of `count` tasks; None where a launch type is used instead."""
+        return [*spread(strategy, count)] if strategy else [None] * count
+
+    def launch(
+        self,
+        cluster: Cluster,
+        definition: TaskDefinition,
+        *,
+        group: str,
+        network: JsonObject,
+        overrides: JsonObject | None = None,
+        started_by: str | None = None,
+        launch_type: str | None = None,
+        capacity_provider: str | None = None,
+        platform_version: str | None = None,
+        execute_command: bool = False,
+        tags: Tags | None = None,
+    ) -> Task:
+        """A new task in PROVISIONING, with its lifecycle begun."""
+        task_id = secrets.token_hex(16)
+        overrides = overrides or {}
+        prefix = f"arn:aws:ecs:{self._settings.region}:{self._settings.account_id}"
+        document = definition.document
+        sizes: JsonObject = {"cpu": "0", "memory": "0", "ephemeralStorage": {}} | document | overrides
+        now = self._now()
+        task = Task(
+            id=task_id,
+            arn=f"{prefix}:task/{cluster.name}/{task_id}",
+            cluster=cluster,
+            definition=definition,
+            containers=[
+                _container(prefix, cluster, task_id, container, overrides) for container in definition.containers
+            ],
+            group=group,
+            cpu=str(limits.cpu_units(sizes["cpu"])),
+            memory=str(limits.memory_mib(sizes["memory"])),
+            created_at=now,
+            subnet=network["subnets"][0] if network.get("subnets") else "",
+            attachment_id=str(uuid.uuid4()),
+            overrides=overrides,
+            started_by=started_by,
+            launch_type=launch_type,
+            capacity_provider=capacity_provider,
+            platform_version=platform_version if platform_version not in (None, "LATEST") else "1.4.0",
+            execute_command=execute_command,
+            ephemeral_storage_gib=sizes["ephemeralStorage"].get("sizeInGiB", 20),
+            tags=tags or {},
+            visible_at=now + self._settings.visible_after_seconds,
+            private_ip=next(self._addresses),
+        )
+        cluster.tasks[task_id] = task
+        self.lifecycle.begin(task)
+        return task
+
+
+def _container(prefix: str, cluster: Cluster, task_id: str, definition: JsonObject, overrides: JsonObject) -> Container:
+    own = (o for o in overrides.get("containerOverrides", []) if o.get("name") == definition["name"])
+    merged: JsonObject = definition | next(own, {})
+    return Container(
+        arn=f"{prefix}:container/{cluster.name}/{task_id}/{uuid.uuid4()}",
+        name=definition["name"],
+        image=definition["image"],
+        essential=definition.get("essential", True),
+        cpu=merged.get("cpu", 0),
+        memory_mib=merged.get("memory"),
+        has_health_check="healthCheck" in definition,
+    )

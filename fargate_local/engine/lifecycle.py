@@ -1,0 +1,251 @@
+"""A task's life: PROVISIONING, PENDING, RUNNING, then down to STOPPED.
+
+Source: AmazonECS/latest/developerguide/task-lifecycle-explanation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fargate_local import limits
+from fargate_local.engine import health
+from fargate_local.engine.preparation import Preparation, Prepared
+from fargate_local.engine.specs import container_environment
+from fargate_local.errors import StartFailure
+from fargate_local.faults import FaultEngine, Subject
+from fargate_local.resources import Container, JsonObject, Task
+from fargate_local.runtimes.base import Exit, RunningContainer, Runtime
+from fargate_local.settings import Settings
+
+log = logging.getLogger("fargate_local")
+
+OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
+
+
+class _StopRequested(Exception):
+    """The task was asked to stop while it waited."""
+
+
+class Lifecycle:
+    """Drives every task of a server, each as one coroutine.
+
+    :param on_change: called after every change of a task, with the task.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        now: Callable[[], float],
+        runtime: Runtime,
+        preparation: Preparation,
+        faults: FaultEngine,
+        on_change: Callable[[Task], None],
+    ) -> None:
+        self._settings = settings
+        self._now = now
+        self.runtime = runtime
+        self._preparation = preparation
+        self._faults = faults
+        self._on_change = on_change
+        self._runs: dict[str, asyncio.Task[None]] = {}
+
+    def begin(self, task: Task) -> None:
+        """Start the life of a task that was just created."""
+        run = asyncio.create_task(self._run(task), name=f"ecs-task-{task.id}")
+        self._runs[task.id] = run
+        run.add_done_callback(lambda _: self._runs.pop(task.id, None))
+
+    def stop(self, task: Task, code: str, reason: str) -> None:
+        """Ask for a task's end. The first request counts."""
+        if task.request_stop(code, reason, self._now()):
+            self._on_change(task)
+
+    async def close(self) -> None:
+        """End all tasks; returns when the last one has stopped."""
+        for run in list(self._runs.values()):
+            run.cancel()
+        await asyncio.gather(*self._runs.values(), return_exceptions=True)
+
+    async def _run(self, task: Task) -> None:
+        fault = self._faults.effect_on(_subject(task)) or {}
+        containers: dict[str, RunningContainer] = {}
+        prepared: Prepared | None = None
+        try:
+            await self._pause(task, "PROVISIONING", stuck=fault.get("stuck"))
+            self._enter(task, "PENDING", connectivity_at=self._now(), pull_started_at=self._now())
+            if "start_failure" in fault:
+                raise StartFailure(fault["start_failure"])
+            prepared = await self._preparation.prepare(task)
+            await self._pause(task, "PENDING", stuck=fault.get("stuck"))
+            self._touch(task, pull_stopped_at=self._now())
+            await self._start(task, prepared, containers, fault)
+            await self._until_end(task, prepared, containers, fault)
+        except _StopRequested:
+            pass
+        except StartFailure as failure:
+            for container in task.containers:
+                container.reason = str(failure) if str(failure).startswith("Cannot") else None
+            task.request_stop("TaskFailedToStart", str(failure), self._now())
+        except asyncio.CancelledError:
+            task.request_stop("UserInitiated", "fargate_local was shut down", self._now())
+            for running in containers.values():
+                await running.stop(0.0)
+            raise
+        except Exception:
+            log.exception("task %s", task.id)
+            task.request_stop("TaskFailedToStart", "InternalError: unexpected error in fargate_local", self._now())
+        await self._wind_down(task, prepared, containers)
+
+    async def _start(
+        self, task: Task, prepared: Prepared, containers: dict[str, RunningContainer], fault: Mapping[str, object]
+    ) -> None:
+        for container, definition in _in_start_order(task):
+            await self._await_dependencies(task, definition, containers)
+            spec = prepared.specs[container.name]
+            if "exit_code" in fault:
+                spec = prepared.spec_that_exits(spec, int(str(fault["exit_code"])))
+            running = await self.runtime.start(spec, prepared.writers[container.name])
+            containers[container.name] = running
+            container.runtime_id = running.runtime_id
+            container.last_status = "RUNNING"
+            task.version += 1
+        self._enter(task, "RUNNING", started_at=self._now())
+
+    async def _await_dependencies(
+        self, task: Task, definition: JsonObject, containers: dict[str, RunningContainer]
+    ) -> None:
+        """Wait for what `dependsOn` asks: START is met by the order, the others by an end."""
+        for dependency in definition.get("dependsOn", []):
+            if dependency["condition"] in {"COMPLETE", "SUCCESS"}:
+                ended = await containers[dependency["containerName"]].wait()
+                if dependency["condition"] == "SUCCESS" and ended.code != 0:
+                    raise StartFailure(
+                        f"CannotStartContainerError: dependency container {dependency['containerName']} exited "
+                        f"with {ended.code}"
+                    )
+
+    async def _until_end(
+        self, task: Task, prepared: Prepared, running: dict[str, RunningContainer], fault: Mapping[str, object]
+    ) -> None:
+        """Return when an essential container has ended, all have, or the task is asked to stop."""
+        waits = {asyncio.create_task(running[c.name].wait()): c for c in task.containers}
+        stop = asyncio.create_task(task.stop_requested.wait())
+        others: list[asyncio.Future[Any]] = [stop, *self._health_checks(task, running)]
+        if "stop_code" in fault:
+            others.append(asyncio.create_task(self._interrupt(task, fault)))
+        try:
+            pending = set(waits)
+            while pending:
+                everything: set[asyncio.Future[Any]] = {*pending, stop}
+                done, _ = await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
+                ended = {wait for wait in pending if wait in done}
+                pending -= ended
+                for wait in ended:
+                    self._note_exit(task, waits[wait], wait.result())
+                if stop in done:
+                    return
+                if not pending or any(waits[wait].essential for wait in ended):
+                    break
+            task.execution_stopped_at = self._now()
+            task.request_stop("EssentialContainerExited", "Essential container in task exited", self._now())
+        finally:
+            leftover: list[asyncio.Future[Any]] = [*others, *waits]
+            for job in leftover:
+                job.cancel()
+            await asyncio.gather(*leftover, return_exceptions=True)
+
+    def _health_checks(self, task: Task, running: dict[str, RunningContainer]) -> list[asyncio.Task[None]]:
+        return [
+            asyncio.create_task(
+                health.watch(
+                    definition["healthCheck"],
+                    container,
+                    running[container.name],
+                    lambda: self._touch(task),
+                    self._settings.health_interval_seconds,
+                )
+            )
+            for container, definition in zip(task.containers, task.definition.containers, strict=True)
+            if "healthCheck" in definition
+        ]
+
+    async def _interrupt(self, task: Task, fault: Mapping[str, object]) -> None:
+        await asyncio.sleep(float(str(fault.get("after_seconds", 0))))
+        code = str(fault["stop_code"])
+        reasons = {"SpotInterruption": "Your Spot Task was interrupted."}
+        self.stop(task, code, str(fault.get("message") or reasons.get(code, code)))
+
+    async def _wind_down(self, task: Task, prepared: Prepared | None, containers: dict[str, RunningContainer]) -> None:
+        self._enter(task, "DEACTIVATING")
+        self._enter(task, "STOPPING")
+        started = [container for container in task.containers if container.name in containers]
+        await asyncio.gather(*(self._stop_container(task, c, containers[c.name]) for c in started))
+        for container in task.containers:
+            container.last_status = "STOPPED"
+        if task.execution_stopped_at is None and containers:
+            task.execution_stopped_at = self._now()
+        if prepared is not None:
+            await prepared.flush()
+        self._enter(task, "DEPROVISIONING")
+        await asyncio.sleep(limits.STATE_SECONDS["DEPROVISIONING"] * self._settings.pace)
+        self.runtime.release(task.id)
+        self._enter(task, "STOPPED", stopped_at=self._now())
+
+    async def _stop_container(self, task: Task, container: Container, running: RunningContainer) -> None:
+        definition = next(d for d in task.definition.containers if d["name"] == container.name)
+        await running.stop(float(definition.get("stopTimeout", limits.DEFAULT_STOP_TIMEOUT_SECONDS)))
+        if container.exit_code is None:
+            self._note_exit(task, container, await running.wait())
+
+    def _note_exit(self, task: Task, container: Container, ended: Exit) -> None:
+        container.last_status = "STOPPED"
+        container.exit_code = ended.code
+        container.reason = OUT_OF_MEMORY if ended.out_of_memory else None
+        self._touch(task)
+
+    async def _pause(self, task: Task, state: str, stuck: object = None) -> None:
+        """Stay in a state for as long as it takes, unless the task is asked to stop."""
+        seconds = None if stuck == state else limits.STATE_SECONDS[state] * self._settings.pace
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(task.stop_requested.wait(), seconds)
+        if task.stop_requested.is_set():
+            raise _StopRequested
+
+    def _enter(self, task: Task, status: str, **times: float) -> None:
+        task.last_status = status
+        log.info("task %s of %s is %s", task.id, task.definition.family, status)
+        self._touch(task, **times)
+
+    def _touch(self, task: Task, **times: float) -> None:
+        for name, at in times.items():
+            setattr(task, name, at)
+        task.version += 1
+        self._on_change(task)
+
+
+def _subject(task: Task) -> Subject:
+    return Subject(
+        cluster=task.cluster.name,
+        family=task.definition.family,
+        service=task.service,
+        capacity=task.capacity,
+        environments=tuple(container_environment(task, definition) for definition in task.definition.containers),
+    )
+
+
+def _in_start_order(task: Task) -> list[tuple[Container, JsonObject]]:
+    """The containers, each after those that it depends on."""
+    waiting = list(zip(task.containers, task.definition.containers, strict=True))
+    ordered: list[tuple[Container, JsonObject]] = []
+    while waiting:
+        started = {container.name for container, _ in ordered}
+        ready = [pair for pair in waiting if all(d["containerName"] in started for d in pair[1].get("dependsOn", []))]
+        if not ready:
+            raise StartFailure("CannotStartContainerError: the containers' dependsOn is a circle")
+        ordered += ready
+        waiting = [pair for pair in waiting if pair not in ready]
+    return ordered

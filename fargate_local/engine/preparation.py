@@ -1,0 +1,100 @@
+"""What happens while a task is PENDING: log streams, secrets, volumes and images are made ready."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from fargate_local.engine import secrets
+from fargate_local.engine.awslogs import AwsLogs, Clients, LogStream
+from fargate_local.engine.specs import container_spec, mounts_of
+from fargate_local.resources import JsonObject, Task
+from fargate_local.runtimes.base import ContainerSpec, Runtime
+from fargate_local.settings import ACCESS_KEY_ID, Settings
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task's containers, ready to be started."""
+
+    specs: dict[str, ContainerSpec]
+    writers: dict[str, Callable[[bytes], None]]
+    streams: list[LogStream]
+    logs: AwsLogs
+
+    async def flush(self) -> None:
+        """Send what the containers have written; returns when CloudWatch Logs has it."""
+        for stream in self.streams:
+            await self.logs.flush(stream)
+
+    @staticmethod
+    def spec_that_exits(spec: ContainerSpec, code: int) -> ContainerSpec:
+        """The same container, but it ends at once with that exit code."""
+        return replace(
+            spec,
+            command=("/bin/sh", "-c", f"echo 'fargate_local: a fault ends this container with {code}'; exit {code}"),
+        )
+
+
+class Preparation:
+    """Makes tasks ready."""
+
+    def __init__(
+        self, settings: Settings, runtime: Runtime, clients: Clients, logs: AwsLogs, state_dir: Path, endpoint_url: str
+    ) -> None:
+        self._settings = settings
+        self._runtime = runtime
+        self._clients = clients
+        self._logs = logs
+        self._state_dir = state_dir
+        self._endpoint_url = endpoint_url
+
+    async def prepare(self, task: Task) -> Prepared:
+        """Make a task's containers ready.
+
+        :raises StartFailure: something that it needs is missing.
+        """
+        specs: dict[str, ContainerSpec] = {}
+        writers: dict[str, Callable[[bytes], None]] = {}
+        streams: list[LogStream] = []
+        for definition in task.definition.containers:
+            name = definition["name"]
+            values = await self._secrets(definition)
+            stream = await self._logs.open_stream(definition.get("logConfiguration", {}), name, task.id)
+            await self._runtime.pull(definition["image"])
+            mounts = mounts_of(task, definition, self._settings.efs, self._state_dir, {})
+            for mount in mounts:
+                await asyncio.to_thread(os.makedirs, mount.host_path, exist_ok=True)
+            specs[name] = container_spec(
+                task, definition, base_environment=self._base_environment(task, name), secrets=values, mounts=mounts
+            )
+            writers[name] = _drop if stream is None else partial(self._logs.write, stream)
+            streams += [] if stream is None else [stream]
+        return Prepared(specs, writers, streams, self._logs)
+
+    async def _secrets(self, definition: JsonObject) -> dict[str, str]:
+        region = self._settings.region
+        return {
+            secret["name"]: await asyncio.to_thread(secrets.resolve, self._clients, secret["valueFrom"], region)
+            for secret in definition.get("secrets", [])
+        }
+
+    def _base_environment(self, task: Task, container: str) -> dict[str, str]:
+        """What every container of a Fargate task finds in its environment, and the way to this server."""
+        return {
+            "AWS_ENDPOINT_URL": self._endpoint_url,
+            "AWS_REGION": self._settings.region,
+            "AWS_DEFAULT_REGION": self._settings.region,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY_ID,
+            "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
+            "ECS_CONTAINER_METADATA_URI_V4": f"{self._endpoint_url}/_fargate_local/metadata/v4/{task.id}/{container}",
+        }
+
+
+def _drop(line: bytes) -> None:
+    """Output of a container without awslogs goes nowhere."""

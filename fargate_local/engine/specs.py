@@ -1,0 +1,74 @@
+"""From a task's definition and overrides to what a runtime starts. Pure, but for the secrets that are given in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fargate_local.resources import JsonObject, Task
+from fargate_local.runtimes.base import ContainerSpec, Mount
+
+
+def container_environment(task: Task, definition: JsonObject) -> dict[str, str]:
+    """A container's `environment` with the task's override of it; secrets are not in it."""
+    override = container_override(task, definition["name"])
+    return {
+        item["name"]: item.get("value", "")
+        for item in [*definition.get("environment", []), *override.get("environment", [])]
+    }
+
+
+def container_override(task: Task, name: str) -> JsonObject:
+    """The task's override for that container, {} when there is none."""
+    overrides: list[JsonObject] = task.overrides.get("containerOverrides", [])
+    return next((override for override in overrides if override.get("name") == name), {})
+
+
+def container_spec(
+    task: Task,
+    definition: JsonObject,
+    *,
+    base_environment: Mapping[str, str],
+    secrets: Mapping[str, str],
+    mounts: tuple[Mount, ...],
+) -> ContainerSpec:
+    """All that a runtime needs to start this container of the task."""
+    override = container_override(task, definition["name"])
+    command = override.get("command") or definition.get("command", [])
+    return ContainerSpec(
+        task_id=task.id,
+        name=definition["name"],
+        image=definition["image"],
+        command=(*definition.get("entryPoint", []), *command),
+        environment={**base_environment, **container_environment(task, definition), **secrets},
+        mounts=mounts,
+        working_directory=definition.get("workingDirectory"),
+        memory_mib=override.get("memory", definition.get("memory")),
+        task_memory_mib=int(task.memory) or None,
+        address=task.private_ip,
+        ports=tuple(port["containerPort"] for port in definition.get("portMappings", []) if "containerPort" in port),
+    )
+
+
+def mounts_of(
+    task: Task, definition: JsonObject, efs: Mapping[str, Path], state_dir: Path, access_points: Mapping[str, str]
+) -> tuple[Mount, ...]:
+    """Where a container's volumes are on this machine.
+
+    :param efs: host folder of an EFS file system id; others are in `state_dir/efs`.
+    :param access_points: root folder of each access point id; others are the file system's root.
+    """
+    volumes = {volume["name"]: volume for volume in task.definition.document.get("volumes", [])}
+    found = []
+    for point in definition.get("mountPoints", []):
+        volume = volumes[point["sourceVolume"]]
+        configuration = volume.get("efsVolumeConfiguration")
+        if configuration is None:
+            host = state_dir / "volumes" / task.id / volume["name"]
+        else:
+            file_system = configuration["fileSystemId"]
+            access_point = configuration.get("authorizationConfig", {}).get("accessPointId", "")
+            root = access_points.get(access_point, configuration.get("rootDirectory", "/"))
+            host = Path(efs.get(file_system, state_dir / "efs" / file_system)) / root.strip("/")
+        found.append(Mount(point["containerPath"], str(host), bool(point.get("readOnly", False))))
+    return tuple(found)

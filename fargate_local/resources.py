@@ -1,0 +1,288 @@
+"""Clusters, task definitions, tasks and services: only state, and how AWS shows it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+JsonObject = dict[str, Any]
+Tags = dict[str, str]
+
+BEFORE_RUNNING = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
+AFTER_RUNNING = frozenset({"DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"})
+
+
+def tags_to_aws(tags: Tags) -> list[JsonObject]:
+    """Tags as a list of key and value."""
+    return [{"key": key, "value": value} for key, value in tags.items()]
+
+
+def without_none(members: JsonObject) -> JsonObject:
+    """The members that are set: AWS leaves the others out."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+@dataclass
+class TaskDefinition:
+    """One revision. `document` is what was registered, with AWS's additions, in the API's own shape."""
+
+    arn: str
+    family: str
+    revision: int
+    document: JsonObject
+    tags: Tags = field(default_factory=dict)
+
+    @property
+    def active(self) -> bool:
+        return bool(self.document["status"] == "ACTIVE")
+
+    @property
+    def containers(self) -> list[JsonObject]:
+        definitions: list[JsonObject] = self.document["containerDefinitions"]
+        return definitions
+
+
+@dataclass
+class Container:
+    """One container of a task."""
+
+    arn: str
+    name: str
+    image: str
+    essential: bool
+    cpu: int
+    memory_mib: int | None
+    has_health_check: bool
+    last_status: str = "PENDING"
+    runtime_id: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    health_status: str = "UNKNOWN"
+
+    def to_aws(self, task: Task) -> JsonObject:
+        interfaces = [{"attachmentId": task.attachment_id, "privateIpv4Address": task.private_ip}]
+        return without_none(
+            {
+                "containerArn": self.arn,
+                "taskArn": task.arn,
+                "name": self.name,
+                "image": self.image,
+                "runtimeId": self.runtime_id,
+                "lastStatus": self.last_status,
+                "exitCode": self.exit_code,
+                "reason": self.reason,
+                "networkBindings": [],
+                "networkInterfaces": interfaces if task.private_ip else [],
+                "healthStatus": self.health_status,
+                "cpu": str(self.cpu),
+                "memory": None if self.memory_mib is None else str(self.memory_mib),
+            }
+        )
+
+
+@dataclass
+class Task:
+    """One task, from RunTask or from a service. Times are seconds since the epoch."""
+
+    id: str
+    arn: str
+    cluster: Cluster
+    definition: TaskDefinition
+    containers: list[Container]
+    group: str
+    cpu: str
+    memory: str
+    created_at: float
+    subnet: str
+    attachment_id: str
+    overrides: JsonObject = field(default_factory=dict)
+    started_by: str | None = None
+    launch_type: str | None = "FARGATE"
+    capacity_provider: str | None = None
+    platform_version: str = "1.4.0"
+    execute_command: bool = False
+    ephemeral_storage_gib: int = 20
+    tags: Tags = field(default_factory=dict)
+    visible_at: float = 0.0
+    private_ip: str = ""
+    last_status: str = "PROVISIONING"
+    desired_status: str = "RUNNING"
+    version: int = 1
+    connectivity_at: float | None = None
+    pull_started_at: float | None = None
+    pull_stopped_at: float | None = None
+    started_at: float | None = None
+    stopping_at: float | None = None
+    execution_stopped_at: float | None = None
+    stopped_at: float | None = None
+    stop_code: str | None = None
+    stopped_reason: str | None = None
+    stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def capacity(self) -> str:
+        """FARGATE or FARGATE_SPOT (or EC2)."""
+        return self.capacity_provider or self.launch_type or "EC2"
+
+    @property
+    def service(self) -> str | None:
+        """Name of the service that started the task, if one did."""
+        return self.group.removeprefix("service:") if self.group.startswith("service:") else None
+
+    @property
+    def health_status(self) -> str:
+        """UNHEALTHY when one essential container with a health check is, HEALTHY when all are, else UNKNOWN.
+
+        Source: AmazonECS/latest/developerguide/healthcheck.
+        """
+        checked = [c.health_status for c in self.containers if c.essential and c.has_health_check]
+        if "UNHEALTHY" in checked:
+            return "UNHEALTHY"
+        return "HEALTHY" if checked and set(checked) == {"HEALTHY"} else "UNKNOWN"
+
+    def request_stop(self, code: str, reason: str, now: float) -> bool:
+        """Ask for the task's end; False when it was already asked for. The first reason stays."""
+        if self.desired_status == "STOPPED":
+            return False
+        self.desired_status = "STOPPED"
+        self.stop_code, self.stopped_reason = code, reason
+        self.stopping_at = now
+        self.version += 1
+        self.stop_requested.set()
+        return True
+
+    def to_aws(self, *, with_tags: bool = False) -> JsonObject:
+        return without_none(
+            {
+                "taskArn": self.arn,
+                "clusterArn": self.cluster.arn,
+                "taskDefinitionArn": self.definition.arn,
+                "attachments": [self._attachment()],
+                "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
+                "availabilityZone": f"{self.arn.split(':')[3]}a",
+                "capacityProviderName": self.capacity_provider,
+                "launchType": self.launch_type,
+                "connectivity": None if self.connectivity_at is None else "CONNECTED",
+                "connectivityAt": self.connectivity_at,
+                "containers": [container.to_aws(self) for container in self.containers],
+                "cpu": self.cpu,
+                "memory": self.memory,
+                "createdAt": self.created_at,
+                "desiredStatus": self.desired_status,
+                "lastStatus": self.last_status,
+                "enableExecuteCommand": self.execute_command,
+                "group": self.group,
+                "healthStatus": self.health_status,
+                "overrides": {"containerOverrides": [], "inferenceAcceleratorOverrides": []} | self.overrides,
+                "platformVersion": self.platform_version,
+                "platformFamily": "Linux",
+                "pullStartedAt": self.pull_started_at,
+                "pullStoppedAt": self.pull_stopped_at,
+                "startedAt": self.started_at,
+                "startedBy": self.started_by,
+                "stopCode": self.stop_code,
+                "stoppedAt": self.stopped_at,
+                "stoppedReason": self.stopped_reason,
+                "stoppingAt": self.stopping_at,
+                "executionStoppedAt": self.execution_stopped_at,
+                "tags": tags_to_aws(self.tags) if with_tags else [],
+                "version": self.version,
+                "ephemeralStorage": {"sizeInGiB": self.ephemeral_storage_gib},
+                "fargateEphemeralStorage": {"sizeInGiB": self.ephemeral_storage_gib},
+            }
+        )
+
+    def _attachment(self) -> JsonObject:
+        statuses = {"PROVISIONING": "PRECREATED", "STOPPED": "DELETED", "DEPROVISIONING": "DETACHING"}
+        details = [{"name": "subnetId", "value": self.subnet}]
+        if self.private_ip:
+            details.append({"name": "privateIPv4Address", "value": self.private_ip})
+        return {
+            "id": self.attachment_id,
+            "type": "ElasticNetworkInterface",
+            "status": statuses.get(self.last_status, "ATTACHED"),
+            "details": details,
+        }
+
+
+@dataclass
+class Deployment:
+    """One rollout of a service: a task definition and how far it has come."""
+
+    id: str
+    definition: TaskDefinition
+    created_at: float
+    updated_at: float
+    status: str = "PRIMARY"
+    rollout_state: str = "IN_PROGRESS"
+    rollout_reason: str = ""
+    failed_tasks: int = 0
+    failures_in_a_row: int = 0
+    next_launch_at: float = 0.0
+
+
+@dataclass
+class Service:
+    """One service. `spec` keeps the parts that the server only hands back, in the API's own shape."""
+
+    name: str
+    arn: str
+    cluster: Cluster
+    desired_count: int
+    created_at: float
+    spec: JsonObject
+    deployments: list[Deployment]
+    status: str = "ACTIVE"
+    tags: Tags = field(default_factory=dict)
+    events: deque[JsonObject] = field(default_factory=lambda: deque(maxlen=100))
+    announced_steady: bool = False
+
+    @property
+    def primary(self) -> Deployment:
+        return self.deployments[0]
+
+    @property
+    def load_balancers(self) -> list[JsonObject]:
+        balancers: list[JsonObject] = self.spec.get("loadBalancers", [])
+        return balancers
+
+    @property
+    def group(self) -> str:
+        return f"service:{self.name}"
+
+
+@dataclass
+class Cluster:
+    """One cluster, with its tasks and services by id and name."""
+
+    name: str
+    arn: str
+    status: str = "ACTIVE"
+    capacity_providers: list[str] = field(default_factory=list)
+    default_strategy: list[JsonObject] = field(default_factory=list)
+    settings: list[JsonObject] = field(default_factory=list)
+    configuration: JsonObject | None = None
+    tags: Tags = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    services: dict[str, Service] = field(default_factory=dict)
+
+    def tasks_of(self, service: Service) -> list[Task]:
+        """The service's tasks that have not stopped, oldest first."""
+        return [t for t in self.tasks.values() if t.group == service.group and t.last_status != "STOPPED"]
+
+
+@dataclass
+class State:
+    """Everything that one server knows; only its event loop touches it."""
+
+    clusters: dict[str, Cluster] = field(default_factory=dict)
+    definitions: dict[str, list[TaskDefinition]] = field(default_factory=dict)
+
+    def forget_stopped_tasks(self, before: float) -> None:
+        """Drop the tasks that stopped before that time."""
+        for cluster in self.clusters.values():
+            old = [t.id for t in cluster.tasks.values() if t.stopped_at is not None and t.stopped_at < before]
+            for task_id in old:
+                del cluster.tasks[task_id]

@@ -1,0 +1,141 @@
+"""One server: its parts, and how they start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import tempfile
+from pathlib import Path
+
+import uvicorn
+
+from fargate_local.api.context import Context
+from fargate_local.api.idempotency import ClientTokens
+from fargate_local.balancer.groups import LoadBalancers
+from fargate_local.calls import CallLog
+from fargate_local.control import Control
+from fargate_local.engine.awslogs import AwsLogs
+from fargate_local.engine.launch import Launcher
+from fargate_local.engine.lifecycle import Lifecycle
+from fargate_local.engine.preparation import Preparation
+from fargate_local.engine.scheduler import Scheduler
+from fargate_local.faults import FaultEngine
+from fargate_local.front import Front
+from fargate_local.model import EcsModel
+from fargate_local.moto_backend import MotoBackend
+from fargate_local.quotas import Quotas
+from fargate_local.resources import Service, State, Task
+from fargate_local.runtimes.process import ProcessRuntime
+from fargate_local.settings import ACCESS_KEY_ID, Settings
+
+log = logging.getLogger("fargate_local")
+
+FORGET_EVERY_SECONDS = 30.0
+
+
+class Server:
+    """A local Fargate. Made and used inside one event loop: `open`, `serve`, `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._socket = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind((settings.host, settings.port))
+        host, port = self._socket.getsockname()[:2]
+        self.endpoint_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+        self.moto = MotoBackend()
+        self.calls = CallLog()
+        self.faults = FaultEngine()
+        self._stopping = asyncio.Event()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a shell needs so that every AWS SDK talks to this server."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY_ID,
+            "AWS_DEFAULT_REGION": self._settings.region,
+            "AWS_REGION": self._settings.region,
+        }
+
+    def stop(self) -> None:
+        """Ask `serve` to end; from within the event loop."""
+        self._stopping.set()
+
+    async def serve(self, ready: asyncio.Event) -> None:
+        """Serve until `stop`; then end every task, and return when no child is left. `ready` is set when it listens."""
+        with tempfile.TemporaryDirectory(prefix="fargate-local-") as temporary:
+            state_dir = (self._settings.state_dir or Path(temporary)).resolve()
+            await self._serve(ready, state_dir)
+
+    async def _serve(self, ready: asyncio.Event, state_dir: Path) -> None:
+        settings, state = self._settings, State()
+        quotas = Quotas(settings.monotonic, enabled=settings.quotas)
+        images = None if settings.images is None else settings.images.resolve()
+        runtime = ProcessRuntime(images, state_dir / "tasks", settings.memory_interval_seconds)
+        logs = AwsLogs(self.moto, settings.clock)
+
+        def task_changed(task: Task) -> None:
+            scheduler.task_changed(task)
+
+        def service_changed(service: Service) -> None:
+            scheduler.kick(service)
+
+        preparation = Preparation(settings, runtime, self.moto, logs, state_dir, self.endpoint_url)
+        lifecycle = Lifecycle(settings, settings.clock, runtime, preparation, self.faults, task_changed)
+        launcher = Launcher(settings, settings.clock, lifecycle)
+        balancers = LoadBalancers(settings, self.moto, runtime, service_changed)
+        scheduler = Scheduler(state, launcher, balancers, quotas, settings.clock)
+        ecs = Context(settings, state, quotas, ClientTokens(settings.clock), launcher, scheduler, settings.clock)
+        control = Control(state, self.faults, self.calls, balancers)
+        front = Front(ecs, EcsModel(), self.moto, self.faults, self.calls, control)
+        config = uvicorn.Config(
+            front, proxy_headers=False, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75
+        )
+        http = _Http(config)
+        serving = asyncio.create_task(http.serve(sockets=[self._socket]))
+        forgetting = asyncio.create_task(_forget(state, settings))
+        try:
+            await runtime.open()
+            scheduler.open()
+            await http.accepting.wait()
+            ready.set()
+            await asyncio.wait(
+                {serving, stopped := asyncio.create_task(self._stopping.wait())}, return_when=asyncio.FIRST_COMPLETED
+            )
+            stopped.cancel()
+        finally:
+            forgetting.cancel()
+            await scheduler.close()
+            await lifecycle.close()
+            await balancers.close()
+            await runtime.close()
+            await logs.close()
+            http.should_exit = http.force_exit = True
+            await asyncio.gather(serving, return_exceptions=True)
+            front.close()
+            self._socket.close()
+
+
+class _Http(uvicorn.Server):
+    """uvicorn that leaves signals to others and tells when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.accepting = asyncio.Event()
+
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        return contextlib.nullcontext()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.accepting.set()
+
+
+async def _forget(state: State, settings: Settings) -> None:
+    while True:
+        await asyncio.sleep(FORGET_EVERY_SECONDS)
+        state.forget_stopped_tasks(settings.clock() - settings.stopped_task_seconds)

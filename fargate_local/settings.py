@@ -1,0 +1,63 @@
+"""What a local Fargate is started with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ACCESS_KEY_ID = "local"
+"""The only access key id that the server accepts, besides those that its own STS and IAM hand out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of one server; every value has a default that suits tests on one machine.
+
+    :param host: address to listen on.
+    :param port: port to listen on; 0 takes a free one.
+    :param images: folder whose sub-folders stand for container images (last path component, `-` as `_`).
+    :param state_dir: folder for EFS volumes and tasks' scratch space; None makes a temporary one.
+    :param efs: host folder of each EFS file system id; others live in `state_dir/efs/<id>`.
+    :param pace: factor on the realistic delays between task states (see `limits.STATE_SECONDS`): 1.0 is like
+        Fargate (a task runs after about 35 s), 0 does not wait at all.
+    :param quotas: whether ECS's API and launch quotas apply.
+    :param account_id: the account in every ARN.
+    :param region: the region in every ARN.
+    :param visible_after_seconds: a new task is MISSING in DescribeTasks for this long, as ECS is eventually consistent.
+    :param health_interval_seconds: upper bound for the interval of health checks (container and target group) until
+        a target is healthy; afterwards the interval that the user asked for applies. None: never shortened.
+    :param memory_interval_seconds: how often the memory of running containers is measured.
+    :param stopped_task_seconds: how long a stopped task stays visible (ECS: at least one hour).
+    :param load_balancer_ports: fixed local ports by target group name; others get a free one.
+    :param verbose: log lines to stderr.
+    :param clock: wall clock, in seconds since the epoch.
+    :param monotonic: clock of the quotas, in seconds.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    images: Path | None = None
+    state_dir: Path | None = None
+    efs: Mapping[str, Path] = field(default_factory=dict)
+    pace: float = 0.01
+    quotas: bool = True
+    account_id: str = "123456789012"
+    region: str = "us-east-1"
+    visible_after_seconds: float = 0.0
+    health_interval_seconds: float | None = 0.5
+    memory_interval_seconds: float = 0.5
+    stopped_task_seconds: float = 3600.0
+    load_balancer_ports: Mapping[str, int] = field(default_factory=dict)
+    verbose: bool = False
+    clock: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        if self.pace < 0:
+            raise ValueError(f"pace is {self.pace}: it must be 0 or more; 0.01 is the default, 1.0 is like Fargate")
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port is {self.port}: it must be between 0 and 65535; 0 takes a free one")
+        if self.images is not None and not self.images.is_dir():
+            raise ValueError(f"images is {self.images}: no such folder; name the folder that holds the images")

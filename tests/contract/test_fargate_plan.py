@@ -1,0 +1,51 @@
+"""The service scheduler's decision, as a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from fargate_local.engine.plan import Plan, TaskView, plan
+
+
+def view(id: str, at: float, *, primary: bool = True, state: str = "healthy") -> TaskView:
+    return TaskView(
+        id=id, primary=primary, running=state != "pending", healthy=state == "healthy",
+        unhealthy=state == "unhealthy", created_at=at,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tasks", "desired", "percents", "expected"),
+    [
+        pytest.param([], 0, (100, 200), Plan(0, (), ()), id="nothing wanted, nothing there"),
+        pytest.param([], 3, (100, 200), Plan(3, (), ()), id="from zero"),
+        pytest.param([view("a", 1)], 3, (100, 200), Plan(2, (), ()), id="the missing ones"),
+        pytest.param(
+            [view("a", 1), view("b", 2), view("c", 3)], 1, (100, 200), Plan(0, ("c", "b"), ()), id="newest go first"
+        ),
+        pytest.param(
+            [view("a", 1, state="pending"), view("b", 2)], 1, (100, 200), Plan(0, ("a",), ()),
+            id="those not running go before the newest",
+        ),
+        pytest.param(
+            [view("a", 1, state="unhealthy"), view("b", 2)], 2, (100, 200), Plan(1, (), ("a",)), id="unhealthy replaced"
+        ),
+        pytest.param(
+            [view("a", 1, primary=False), view("b", 2, primary=False)], 2, (100, 200), Plan(2, (), ()),
+            id="a deployment starts the new ones first",
+        ),
+        pytest.param(
+            [view("a", 1, primary=False), view("b", 2, primary=False), view("c", 3), view("d", 4, state="pending")],
+            2, (100, 200), Plan(0, ("b",), ()), id="and stops an old one for each healthy new one",
+        ),
+        pytest.param(
+            [view("a", 1, primary=False), view("b", 2, primary=False)], 2, (50, 100), Plan(1, ("b",), ()),
+            id="without room above, an old one goes first",
+        ),
+        pytest.param(
+            [view("a", 1, primary=False), view("b", 2)], 0, (100, 200), Plan(0, ("b", "a"), ()), id="to zero, rolling"
+        ),
+    ],
+)  # fmt: skip
+def test_plan(tasks, desired, percents, expected):
+    assert plan(tasks, desired, *percents) == expected
