@@ -2,11 +2,17 @@
 
 A run writes its own lease as a tag on the ECS service, so that no run sets ``desiredCount`` by itself:
 
-    ecs-feature:lease:0f3a...   = 2 since 2026-11-21T22:10:00Z until 2026-11-22T04:10:00Z by flights/run/control
-    ecs-feature:policy          = baseline 0 cap 10 sum
+    ecs-feature:lease:0f3a...:20261121T221000.000000Z = 2 since 2026-11-21T22:10:00Z until 2026-11-22T04:10:00Z by flights/run
+    ecs-feature:policy = baseline 0 cap 10 sum
 
 wanted = min(cap, max(baseline, sum (or max) of the live leases)). Acquire, release, the steady wait and the
 janitor all apply the same :func:`reconcile`; there is no other store, and the console shows who holds what.
+
+A lease's tag is never changed, only written and removed: acquiring again writes a new one, so that whoever drops
+an expired lease cannot hit its renewal (docs/decisions/0003-leases-are-immutable-tags.md).
+
+Where Application Auto Scaling keeps the desired count, the leases move its MinCapacity instead. The policy tag then
+ends in ``MinCapacity``, and its baseline is the MinCapacity that the scalable target had before the first lease.
 """
 
 from __future__ import annotations
@@ -14,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -28,7 +34,10 @@ CLOCK_SKEW: Final = timedelta(minutes=1)
 """Clocks of two triggerers or workers may differ by this much; a lease counts until then after its end."""
 
 _LEASE: Final = re.compile(r"(?P<count>\d+) since (?P<since>\S+) until (?P<until>\S+) by (?P<holder>.*)")
-_POLICY: Final = re.compile(r"baseline (?P<baseline>\d+) cap (?P<cap>\d+) (?P<sharing>sum|max)")
+_POLICY: Final = re.compile(r"baseline (?P<baseline>\d+) cap (?P<cap>\d+) (?P<sharing>sum|max)(?P<min> MinCapacity)?")
+
+MOST_LEASES: Final = limits.TAGS_PER_RESOURCE - 2
+"""Of a service without other tags: one tag is the policy's, one is spare, for a lease that is being renewed."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +54,10 @@ class Lease:
     since: datetime
     until: datetime
 
-    @property
-    def key(self) -> str:
-        """The tag's key: the same for the same holder, so acquiring again renews."""
-        return lease_key(self.holder)
-
-    def to_tag(self) -> dict[str, str]:
+    def to_tag(self, written: datetime) -> dict[str, str]:
+        """The tag; ``written`` makes its key one of its own."""
         value = f"{self.count} since {_stamp(self.since)} until {_stamp(self.until)} by {self.holder}"
-        return {"key": self.key, "value": limits.tag_text(value)}
+        return {"key": f"{holder_prefix(self.holder)}{_compact(written)}", "value": limits.tag_text(value)}
 
     @classmethod
     def from_tag(cls, value: str) -> Lease | None:
@@ -77,11 +82,13 @@ class SharingPolicy:
     :param baseline: tasks that always run, leases or not.
     :param cap: never more than this many.
     :param sharing: ``sum``: every lease gets its own tasks; ``max``: leases share the same tasks.
+    :param autoscaled: whether it is the MinCapacity of a scalable target that the leases move.
     """
 
     baseline: int = 0
     cap: int = limits.SERVICE_DESIRED_COUNT
     sharing: Literal["sum", "max"] = "sum"
+    autoscaled: bool = False
 
     def __post_init__(self) -> None:
         for field in ("baseline", "cap"):
@@ -92,29 +99,63 @@ class SharingPolicy:
             )
 
     def to_tag(self) -> dict[str, str]:
-        return {"key": POLICY_TAG, "value": f"baseline {self.baseline} cap {self.cap} {self.sharing}"}
+        lever = " MinCapacity" if self.autoscaled else ""
+        return {"key": POLICY_TAG, "value": f"baseline {self.baseline} cap {self.cap} {self.sharing}{lever}"}
 
     @classmethod
-    def from_tag(cls, value: str) -> SharingPolicy:
+    def from_tag(cls, value: str) -> SharingPolicy | None:
+        """None when the value is not one that :meth:`to_tag` writes."""
         match = _POLICY.fullmatch(value)
         if match is None:
-            return cls()
+            return None
         sharing: Literal["sum", "max"] = "max" if match["sharing"] == "max" else "sum"
-        return cls(int(match["baseline"]), int(match["cap"]), sharing)
+        try:
+            return cls(int(match["baseline"]), int(match["cap"]), sharing, match["min"] is not None)
+        except ConfigurationError:
+            return None
+
+    def over(self, target: ScalableTarget | None, before: SharingPolicy | None) -> SharingPolicy:
+        """The policy for a service with that scalable target: its baseline is the target's original MinCapacity.
+
+        :param before: the policy that the service has; while runs hold it, only that remembers the original.
+        """
+        if target is None:
+            return self
+        original = before.baseline if before is not None and before.autoscaled else target.minimum
+        return replace(self, baseline=original, cap=max(self.cap, original), autoscaled=True)
+
+
+@dataclass(frozen=True)
+class ScalableTarget:
+    """A service's registration with Application Auto Scaling, which keeps the desired count in this range.
+
+    Raising the minimum raises the desired count with it; lowering it only allows the scaling policies to go down
+    (autoscaling/application/APIReference/API_RegisterScalableTarget.html).
+    """
+
+    minimum: int
+    maximum: int
 
 
 @dataclass(frozen=True)
 class Decision:
     """What a service needs now.
 
-    :param desired: the desired count that its leases ask for.
+    :param count: what its leases ask for, of the desired count or, ``autoscaled``, of the MinCapacity.
     :param change: whether that differs from what the service has.
     :param expired: tag keys of leases that have ended by themselves.
+    :param withheld: how many tasks the leases ask for beyond the cap or the target's MaxCapacity.
     """
 
-    desired: int
+    count: int
     change: bool
     expired: tuple[str, ...] = ()
+    autoscaled: bool = False
+    withheld: int = 0
+
+    @property
+    def at_rest(self) -> bool:
+        return not self.change and not self.expired
 
 
 def check_count(count: int, field: str) -> int:
@@ -129,8 +170,9 @@ def check_count(count: int, field: str) -> int:
     return count
 
 
-def lease_key(holder: str) -> str:
-    return LEASE_PREFIX + hashlib.sha256(holder.encode()).hexdigest()[:16]
+def holder_prefix(holder: str) -> str:
+    """What the keys of all tags of one holder begin with."""
+    return f"{LEASE_PREFIX}{hashlib.sha256(holder.encode()).hexdigest()[:16]}:"
 
 
 def leases_of(tags: Iterable[tuple[str, str]]) -> dict[str, Lease | None]:
@@ -138,32 +180,63 @@ def leases_of(tags: Iterable[tuple[str, str]]) -> dict[str, Lease | None]:
     return {key: Lease.from_tag(value) for key, value in tags if key.startswith(LEASE_PREFIX)}
 
 
-def policy_of(tags: Mapping[str, str]) -> SharingPolicy | None:
-    """The sharing policy among a service's tags; None when no run has ever leased the service."""
-    value = tags.get(POLICY_TAG)
+def held_by(holder: str, tags: Iterable[tuple[str, str]]) -> dict[str, Lease | None]:
+    """One holder's leases: one, or two after a process died while it renewed."""
+    prefix = holder_prefix(holder)
+    return {key: lease for key, lease in leases_of(tags).items() if key.startswith(prefix)}
+
+
+def policy_of(tags: Iterable[tuple[str, str]]) -> SharingPolicy | None:
+    """The sharing policy among a service's tags; None when no run has ever leased the service.
+
+    One that cannot be read is None, too: better a service left as it is than one scaled by a guess.
+    """
+    value = dict(tags).get(POLICY_TAG)
     return None if value is None else SharingPolicy.from_tag(value)
 
 
-def wanted(leases: Iterable[Lease], policy: SharingPolicy, now: datetime) -> int:
-    """The desired count that the live leases ask for."""
-    counts = [lease.count for lease in leases if lease.live(now)]
-    total = sum(counts) if policy.sharing == "sum" else max(counts, default=0)
-    return min(policy.cap, max(policy.baseline, total))
+def asked(leases: Mapping[str, Lease | None], policy: SharingPolicy, now: datetime) -> int:
+    """How many tasks the live leases, given by tag key, ask for. A holder counts once, with its largest lease."""
+    holders: dict[str, int] = {}
+    for key, lease in leases.items():
+        if lease is not None and lease.live(now):
+            holder = key.rpartition(":")[0]
+            holders[holder] = max(lease.count, holders.get(holder, 0))
+    return sum(holders.values()) if policy.sharing == "sum" else max(holders.values(), default=0)
 
 
-def reconcile(service: EcsService, now: datetime) -> Decision:
+def reconcile(service: EcsService, now: datetime, target: ScalableTarget | None = None) -> Decision:
     """What to do about a service as it was read, tags included.
 
     A service without our tags is left as it is. A lease that cannot be read counts as expired.
+
+    :param target: its scalable target; only asked for where the policy says that the leases move MinCapacity.
     """
-    policy = policy_of(dict(service.tags))
+    policy = policy_of(service.tags)
     if policy is None:
         return Decision(service.desired, change=False)
     leases = leases_of(service.tags)
     expired = tuple(sorted(key for key, lease in leases.items() if lease is None or not lease.live(now)))
-    desired = wanted((lease for lease in leases.values() if lease is not None), policy, now)
-    return Decision(desired, change=desired != service.desired, expired=expired)
+    wish = max(policy.baseline, asked(leases, policy, now))
+    if target is not None and policy.autoscaled:
+        count = min(wish, policy.cap, target.maximum)
+        return Decision(count, count != target.minimum, expired, autoscaled=True, withheld=wish - count)
+    count = min(wish, policy.cap)
+    return Decision(count, count != service.desired, expired, withheld=wish - count)
+
+
+def room(tags: Iterable[tuple[str, str]], *, renewing: bool) -> int:
+    """How many more leases a service's tags have room for; AWS's own tags (``aws:``) do not count.
+
+    :param renewing: whether the holder has a lease already; only then may it use the spare tag.
+    """
+    own = {key for key, _ in tags if not key.startswith("aws:")} | {POLICY_TAG}
+    return limits.TAGS_PER_RESOURCE - len(own) - (0 if renewing else 1)
 
 
 def _stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _compact(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

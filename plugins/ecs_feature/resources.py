@@ -34,7 +34,7 @@ class EcsContainer:
 
 @dataclass(frozen=True)
 class EcsTask:
-    """A task as DescribeTasks shows it (AmazonECS/latest/APIReference/API_Task.html).
+    """A task as DescribeTasks shows it (AmazonECS/latest/APIReference/API_Task.html); tags only if asked for.
 
     ``cpu`` is in CPU units (1024 to a vCPU), ``memory_mib`` in MiB; 0 when AWS does not say.
     """
@@ -56,6 +56,7 @@ class EcsTask:
     pull_started_at: datetime | None = None
     started_at: datetime | None = None
     stopped_at: datetime | None = None
+    tags: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def from_aws(cls, raw: Mapping[str, Any]) -> EcsTask:
@@ -77,6 +78,7 @@ class EcsTask:
             pull_started_at=raw.get("pullStartedAt"),
             started_at=raw.get("startedAt"),
             stopped_at=raw.get("stoppedAt"),
+            tags=_tags(raw),
         )
 
     @property
@@ -93,7 +95,8 @@ class EcsTask:
 class EcsService:
     """A service as DescribeServices shows it (AmazonECS/latest/APIReference/API_Service.html).
 
-    ``events`` are the newest messages first; ``target_groups`` the ARNs it registers its tasks with.
+    ``events`` are the newest messages first; ``target_groups`` the ARNs it registers its tasks with; ``minimum``
+    what Application Auto Scaling is to keep at least, 0 where the desired count is set directly.
     """
 
     name: str
@@ -108,6 +111,7 @@ class EcsService:
     events: tuple[str, ...] = ()
     target_groups: tuple[str, ...] = ()
     failed_deployment: str = ""
+    minimum: int = 0
 
     @classmethod
     def from_aws(cls, raw: Mapping[str, Any]) -> EcsService:
@@ -122,7 +126,7 @@ class EcsService:
             pending=raw["pendingCount"],
             deployments=len(deployments),
             task_definition_arn=raw.get("taskDefinition", ""),
-            tags=tuple((tag["key"], tag.get("value", "")) for tag in raw.get("tags", ())),
+            tags=_tags(raw),
             events=tuple(event.get("message", "") for event in raw.get("events", ())[:5]),
             target_groups=tuple(
                 balancer["targetGroupArn"] for balancer in raw.get("loadBalancers", ()) if "targetGroupArn" in balancer
@@ -133,3 +137,7 @@ class EcsService:
     @property
     def active(self) -> bool:
         return self.status == "ACTIVE"
+
+
+def _tags(raw: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((tag["key"], tag.get("value", "")) for tag in raw.get("tags", ()))

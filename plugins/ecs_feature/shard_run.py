@@ -80,6 +80,7 @@ class ShardRun:
 
     :param token_id: the Airflow task instance's UUID; with the relaunch's number it makes the client token.
     :param log: where the lines go that a user reads in the task log.
+    :param on_launch: told of every task that was launched.
     """
 
     fleet: Fleet
@@ -88,6 +89,7 @@ class ShardRun:
     policy: ShardPolicy
     token_id: str
     log: Any
+    on_launch: Callable[[EcsTask], Awaitable[None]] | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     launches: list[LaunchRecord] = field(default_factory=list)
     current: Launch | None = None
@@ -120,6 +122,8 @@ class ShardRun:
         except LaunchError as error:
             return outcomes.of_launch_failure(error.reason)
         self.log.info("Shard %s runs as ECS task %s (launch %d).", self.shard, self.task.arn, relaunch + 1)
+        if self.on_launch is not None:
+            await self.on_launch(self.task)
         return await self._wait(self.task)
 
     async def _wait(self, task: EcsTask) -> Outcome:

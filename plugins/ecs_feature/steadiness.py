@@ -17,6 +17,12 @@ class Steadiness:
 
 def of_service(service: EcsService, healthy: int) -> Steadiness:
     """Steady means running = desired, nothing pending, one deployment, and all of them healthy."""
+    if service.desired < service.minimum:
+        return Steadiness(
+            False,
+            f"Application Auto Scaling has not yet raised its desired count of {service.desired} "
+            f"to its MinCapacity of {service.minimum}",
+        )
     if service.deployments != 1:
         return Steadiness(False, f"{service.deployments} deployments are going on")
     if service.running != service.desired or service.pending:

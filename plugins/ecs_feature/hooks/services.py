@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from ecs_feature import limits
 from ecs_feature.aws_errors import translated
-from ecs_feature.exceptions import ClusterNotFoundError, LeaseError, ServiceNotFoundError
-from ecs_feature.leases import Lease, SharingPolicy, lease_key, leases_of, reconcile
+from ecs_feature.exceptions import AwsError, ClusterNotFoundError, EcsFeatureError, ServiceNotFoundError
+from ecs_feature.lease_steps import Call, Pause, ServiceSteps, Steps, active_service
+from ecs_feature.leases import Lease, SharingPolicy
 from ecs_feature.resources import EcsService, EcsTask
 
-SETTLE_ROUNDS = 20
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def _now() -> datetime:
@@ -26,12 +32,15 @@ class EcsServices:
 
     :param ecs: a boto3 ``ecs`` client.
     :param elbv2: a boto3 ``elbv2`` client; None: load balancers are not asked about health.
+    :param autoscaling: a boto3 ``application-autoscaling`` client; None: services have no scalable targets.
     """
 
     ecs: Any
     cluster: str
     elbv2: Any = None
+    autoscaling: Any = None
     now: Callable[[], datetime] = field(default=_now)
+    sleep: Callable[[float], None] = field(default=time.sleep)
 
     def check_cluster(self) -> None:
         """:raises ClusterNotFoundError: when the cluster does not exist or is not active."""
@@ -51,21 +60,13 @@ class EcsServices:
 
         :raises ServiceNotFoundError: when one does not exist or is not active.
         """
-        found: dict[str, EcsService] = {}
+        found: list[dict[str, Any]] = []
         for start in range(0, len(names), limits.DESCRIBE_SERVICES):
             some = list(names[start : start + limits.DESCRIBE_SERVICES])
             with translated(f"Cluster {self.cluster!r}"):
                 answer = self.ecs.describe_services(cluster=self.cluster, services=some, include=["TAGS"])
-            found |= {service["serviceName"]: EcsService.from_aws(service) for service in answer["services"]}
-        for name in names:
-            if name not in found or not found[name].active:
-                raise ServiceNotFoundError(
-                    f"Service {name!r} does not exist in cluster {self.cluster!r} or is not active; create it or "
-                    "correct the variant's services.",
-                    "ServiceNotFoundException",
-                    "DescribeServices",
-                )
-        return [found[name] for name in names]
+            found += answer["services"]
+        return [active_service(found, name, self.cluster) for name in names]
 
     def acquire(
         self, name: str, *, holder: str, count: int, until: datetime, policy: SharingPolicy
@@ -78,50 +79,68 @@ class EcsServices:
         :returns: the service before and after.
         :raises LeaseError: when the service has no room for another tag.
         """
-        before = self.describe([name])[0]
-        held = leases_of(before.tags).get(lease_key(holder))
-        now = self.now()
-        since = held.since if held is not None and held.live(now) else now
-        lease = Lease(holder, count, since, until)
-        self._check_room(before, lease)
-        with translated(f"Service {name!r}"):
-            self.ecs.tag_resource(resourceArn=before.arn, tags=[policy.to_tag(), lease.to_tag()])
-        return before, self.settle(name)
+        steps = self._steps(name).acquire(holder=holder, count=count, until=until, policy=policy)
+        before, after = self.drive(steps)
+        if after.decision.withheld:
+            lever = "the MaxCapacity of its scalable target" if after.decision.autoscaled else "its cap"
+            log.warning(
+                "Service %s: its leases want %d tasks more than %s allows; it gets %d.",
+                name,
+                after.decision.withheld,
+                lever,
+                after.decision.count,
+            )
+        return before, after.service
 
     def release(self, name: str, *, holder: str) -> tuple[Lease | None, EcsService]:
         """Remove the holder's lease and bring the service to what the others want.
 
         :returns: the lease that was held (None: there was none) and the service after.
         """
-        service = self.describe([name])[0]
-        key = lease_key(holder)
-        held = leases_of(service.tags).get(key)
-        if key in dict(service.tags):
-            with translated(f"Service {name!r}"):
-                self.ecs.untag_resource(resourceArn=service.arn, tagKeys=[key])
-        return held, self.settle(name)
+        held, after = self.drive(self._steps(name).release(holder=holder))
+        return held, after.service
 
     def settle(self, name: str) -> EcsService:
-        """Apply :func:`ecs_feature.leases.reconcile` until a reading shows nothing to do.
-
-        Whatever is written is read again: a lease that another run wrote in between is seen then.
+        """Apply the leases until a reading shows nothing to do, see :mod:`ecs_feature.lease_steps`.
 
         :raises LeaseError: when it never comes to rest.
         """
-        for _ in range(SETTLE_ROUNDS):
-            service = self.describe([name])[0]
-            decision = reconcile(service, self.now())
-            if not decision.change and not decision.expired:
-                return service
-            with translated(f"Service {name!r}"):
-                if decision.expired:
-                    self.ecs.untag_resource(resourceArn=service.arn, tagKeys=list(decision.expired))
-                if decision.change:
-                    self.ecs.update_service(cluster=self.cluster, service=name, desiredCount=decision.desired)
-        raise LeaseError(
-            f"Service {name!r} did not come to rest after {SETTLE_ROUNDS} readings; is something else changing its "
-            "desired count or its tags?"
-        )
+        return self.drive(self._steps(name).settle()).service
+
+    def drive(self, steps: Steps[T]) -> T:
+        """Make the calls that the steps ask for, until they are through."""
+        answer: Any = None
+        failed: EcsFeatureError | None = None
+        while True:
+            try:
+                step = steps.send(answer) if failed is None else steps.throw(failed)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            answer, failed = None, None
+            if isinstance(step, Pause):
+                self.sleep(step.seconds * random.random())
+                continue
+            try:
+                answer = self._call(step)
+            except EcsFeatureError as error:
+                failed = error
+
+    def _steps(self, name: str) -> ServiceSteps:
+        return ServiceSteps(self.cluster, name, self.now, autoscaling=self.autoscaling is not None)
+
+    def _call(self, call: Call) -> Any:
+        client = self.ecs if call.client == "ecs" else self.autoscaling
+        try:
+            with translated(call.subject):
+                return getattr(client, call.method)(**call.arguments)
+        except AwsError as error:
+            if error.code != "ResourceNotFoundException":
+                raise
+            # What TagResource says of a service that was deleted since it was read.
+            raise ServiceNotFoundError(
+                f"{call.subject} was deleted in the meantime; create it again ({error}).", error.code, error.operation
+            ) from error
 
     def tasks(self, service: EcsService) -> list[EcsTask]:
         """The service's running tasks."""
@@ -156,13 +175,3 @@ class EcsServices:
         with translated(f"Target group {target_group!r}"):
             answer = self.elbv2.describe_target_health(TargetGroupArn=target_group)
         return sum(target["TargetHealth"]["State"] == "healthy" for target in answer["TargetHealthDescriptions"])
-
-    def _check_room(self, service: EcsService, lease: Lease) -> None:
-        mine = {lease.key, "ecs-feature:policy"}
-        others = [key for key, _ in service.tags if key not in mine]
-        if len(others) + len(mine) > limits.TAGS_PER_RESOURCE:
-            raise LeaseError(
-                f"Service {service.name!r} has {len(service.tags)} tags and ECS allows {limits.TAGS_PER_RESOURCE} "
-                "(AmazonECS/latest/APIReference/API_Tag.html), so no further run can lease it; lower the number of "
-                "runs at once (max_active_runs) or remove tags."
-            )

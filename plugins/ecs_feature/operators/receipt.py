@@ -10,6 +10,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from ecs_feature.receipts import render, run_state, variant_receipt
+from ecs_feature.xcoms import pulled, pulled_all
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,11 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
         return receipt
 
     def _variant(self, ti: Any, tasks: VariantTasks, states: Mapping[str, str | None]) -> dict[str, Any]:
-        def pulled(task_id: str) -> Any:
-            return ti.xcom_pull(task_ids=task_id) if task_id else None
-
         return variant_receipt(
             states={shard: states.get(task_id) for shard, task_id in tasks.shards.items()},
-            records=[record for record in ti.xcom_pull(task_ids=list(tasks.shards.values())) if record],
-            up=pulled(tasks.scale_up),
-            steady=pulled(tasks.steady),
-            down=pulled(tasks.scale_down),
-            published=pulled(tasks.publish),
+            records=pulled_all(ti, list(tasks.shards.values())),
+            up=pulled(ti, tasks.scale_up),
+            steady=pulled(ti, tasks.steady),
+            down=pulled(ti, tasks.scale_down),
+            published=pulled(ti, tasks.publish),
         )

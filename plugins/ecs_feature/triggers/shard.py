@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
+from asgiref.sync import sync_to_async
 
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.fleet import FleetKey, joined
 from ecs_feature.launch import Launch
 from ecs_feature.links.ecs import links_of_task
+from ecs_feature.resources import EcsTask
 from ecs_feature.shard_run import ShardPolicy, ShardRun
 
 KILL_SECONDS = 20.0
@@ -90,6 +92,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
                     policy=ShardPolicy(**self.policy),
                     token_id=self.token_id,
                     log=self.log,
+                    on_launch=self._show_links,
                 )
                 outcome = await run.run()
         except EcsFeatureError as error:
@@ -110,9 +113,23 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             )
         self.log.info("Shard %s succeeded after %d launch(es).", self.shard, len(run.launches))
         if self.end_in_triggerer:
-            links = links_of_task(run.task, self.launch["container"]) if run.task else {}
-            return TaskSuccessEvent(xcoms={"return_value": record, **links})
+            return TaskSuccessEvent(xcoms={"return_value": record})
         return TriggerEvent({"state": "success", "record": record})
+
+    async def _show_links(self, task: EcsTask) -> None:
+        """Leave the console links as soon as there is a task to look at.
+
+        Not with the end event, whose XComs Airflow 3.3.2 encodes twice. Only a task that Airflow started from
+        the trigger can push from here; for others the worker does it.
+        """
+        push = getattr(self.task_instance, "xcom_push", None)
+        if push is None:
+            return
+        try:
+            for key, url in links_of_task(task, self.launch["container"]).items():
+                await sync_to_async(push)(key=key, value=url)
+        except Exception as error:  # a link is a convenience: whatever is wrong with it, the shard goes on
+            self.log.warning("The links to task %s could not be stored: %r", task.task_id, error)
 
     async def on_kill(self) -> None:
         """Stop the ECS task: the user cleared the Airflow task or set its state."""

@@ -12,7 +12,9 @@ import sys
 
 def main() -> int:
     """0 healthy, 1 not."""
-    connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("PORT") or 8080), timeout=3)
+    host = os.environ.get("HOST") or "0.0.0.0"
+    reached = "127.0.0.1" if host == "0.0.0.0" else host
+    connection = http.client.HTTPConnection(reached, int(os.environ.get("PORT") or 8080), timeout=3)
     try:
         connection.request("GET", "/health")
         return 0 if connection.getresponse().status == 200 else 1
