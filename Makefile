@@ -1,0 +1,36 @@
+# make help shows what there is. Needs make and a Python 3.11-3.13; everything else goes into .venv.
+
+# The Python that builds .venv: the first that runs (a pyenv shim can be dead). PYTHON=/path/to/python3.12 overrides it.
+LAUNCHER = $(or $(PYTHON),$(shell for each in python3 python3.12 python3.13 python3.11 python3.10 python; do \
+	$$each -c "" 2>/dev/null && { echo $$each; break; }; done),python3)
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help environment demo up test lint lock clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*##  */\1 /p' $(MAKEFILE_LIST) | while read -r name words; do printf '  make %-13s%s\n' "$$name" "$$words"; done
+
+environment:  ## Build .venv, or see that it is up to date
+	@$(LAUNCHER) devstack/bootstrap.py
+
+demo: environment  ## Run one day of the pipeline and print its receipt (DATE=2013-02-08: another day of 2013)
+	@$(BIN)/python -m devstack demo
+
+up: environment  ## Keep Airflow and the local Fargate running, UI on http://127.0.0.1:8080 (PORT=8081: another port)
+	@$(BIN)/python -m devstack up
+
+test: environment  ## Run the whole suite (ARGS="tests/unit -x": a part of it)
+	@$(BIN)/python -m pytest $(or $(ARGS),tests)
+
+lint: environment  ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lock: environment  ## Write requirements.lock anew from requirements.txt, for every supported Python
+	@$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --no-header requirements.txt -o requirements.lock
+
+clean:  ## Remove everything that was built, .venv too
+	rm -rf build dist .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

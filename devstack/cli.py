@@ -1,0 +1,38 @@
+"""The command line: options come as arguments or, as make gives them, as variables of the environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from rich.console import Console
+
+from devstack import demo, ports, up
+from devstack.errors import StackError
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; the exit code is 0, 1 (failed) or 2 (refused)."""
+    options = parser().parse_args(arguments)
+    console = Console()
+    try:
+        if options.command == "demo":
+            demo.demo(demo.parse_day(options.date), console)
+        else:
+            up.up(ports.parse(options.port), console)
+    except StackError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of ``python -m devstack``."""
+    main = argparse.ArgumentParser(prog="devstack", description="A local Airflow and a local Fargate.")
+    commands = main.add_subparsers(dest="command", required=True)
+    day = commands.add_parser("demo", help="run one day of the pipeline, print its receipt, stop everything")
+    day.add_argument("--date", default=os.environ.get("DATE") or "2013-01-01", help="a day of 2013 (or DATE=...)")
+    kept = commands.add_parser("up", help="keep the stack running until Ctrl-C")
+    kept.add_argument("--port", default=os.environ.get("PORT") or "8080", help="of Airflow's UI (or PORT=...)")
+    return main

@@ -1,0 +1,185 @@
+"""What Terraform would make in an AWS account, made in the local Fargate through the same API calls.
+
+Every step looks first and creates only what is missing, so the stack may be started again on kept state.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from ecs_feature import task_definitions
+
+ACCOUNT_ID: Final = "123456789012"
+CLUSTER: Final = "features"
+BUCKET: Final = "ecs-feature-local"
+LOG_GROUP: Final = "/ecs/features"
+TOKEN_SECRET: Final = "features/encoder-token"
+EFS_FILE_SYSTEM_ID: Final = "fs-0f1e2d3c4b5a69788"
+EFS_ACCESS_POINT_ID: Final = "fsap-0f1e2d3c4b5a69788"
+VARIANTS: Final = ("control", "treatment")
+ENCODER_PORT: Final = 8080
+SUBNETS: Final = 2
+
+Client = Callable[[str], Any]
+"""Makes the boto3 client of a service by its name."""
+
+
+def clients(aws: Mapping[str, str]) -> Client:
+    """A maker of boto3 clients for the local Fargate, whatever the user's own AWS settings are.
+
+    :param aws: the exports of the local Fargate.
+    """
+    session = boto3.Session(
+        aws_access_key_id=aws["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=aws["AWS_SECRET_ACCESS_KEY"],
+        region_name=aws["AWS_DEFAULT_REGION"],
+    )
+    config = Config(proxies={}, retries={"mode": "standard", "total_max_attempts": 5})
+    return lambda service: session.client(service, endpoint_url=aws["AWS_ENDPOINT_URL"], config=config)
+
+
+def provision(
+    client: Client, *, region: str, taskdefs: Path, token: str, urls: Callable[[], Mapping[str, str]]
+) -> dict[str, str]:
+    """Make everything that the pipelines need; return the values of the environment file.
+
+    :param taskdefs: the folder with the task definitions.
+    :param token: the shared secret of encoder and job.
+    :param urls: where the load balancers are reached from this machine, by target group ARN; asked when the
+        services are there. (In AWS it would be ``http://`` and the balancer's DNS name.)
+    :raises botocore.exceptions.ClientError: as AWS answers.
+    """
+    ecs = client("ecs")
+    ecs.create_cluster(clusterName=CLUSTER)
+    _bucket(client("s3"))
+    _log_group(client("logs"))
+    network = _network(client("ec2"))
+    groups = {variant: _balancer(client("elbv2"), f"encoder-{variant}", network) for variant in VARIANTS}
+    values = {
+        "ACCOUNT_ID": ACCOUNT_ID,
+        "REGION": region,
+        "CLUSTER": CLUSTER,
+        "SUBNETS": ",".join(network["subnets"]),
+        "SECURITY_GROUPS": ",".join(network["security_groups"]),
+        "BUCKET": BUCKET,
+        "EXECUTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT_ID}:role/features-execution",
+        "FEATURES_TASK_ROLE_ARN": f"arn:aws:iam::{ACCOUNT_ID}:role/features-task",
+        "ENCODER_TASK_ROLE_ARN": f"arn:aws:iam::{ACCOUNT_ID}:role/encoder-task",
+        "IMAGE_REGISTRY": f"{ACCOUNT_ID}.dkr.ecr.{region}.amazonaws.com",
+        "IMAGE_TAG": "local",
+        "LOG_GROUP": LOG_GROUP,
+        "EFS_FILE_SYSTEM_ID": EFS_FILE_SYSTEM_ID,
+        "EFS_ACCESS_POINT_ID": EFS_ACCESS_POINT_ID,
+        "ENCODER_TOKEN_SECRET_ARN": _secret(client("secretsmanager"), token),
+    }
+    for variant, group in groups.items():
+        definition = task_definitions.load(taskdefs / f"encoder-{variant}.json", values)
+        arn = task_definitions.register(ecs, definition).arn
+        _service(ecs, f"encoder-{variant}", arn, group, network)
+    reached = urls()
+    return values | {f"ENCODER_{variant.upper()}_URL": reached[group] for variant, group in groups.items()}
+
+
+def write_values(path: Path, values: Mapping[str, str]) -> None:
+    """Write the environment file in one step."""
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(dict(values), indent=2) + "\n")
+    draft.replace(path)
+
+
+def _bucket(s3: Any) -> None:
+    if BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+        s3.create_bucket(Bucket=BUCKET)
+
+
+def _log_group(logs: Any) -> None:
+    try:
+        logs.create_log_group(logGroupName=LOG_GROUP)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
+            raise
+
+
+def _secret(secretsmanager: Any, token: str) -> str:
+    try:
+        return str(secretsmanager.create_secret(Name=TOKEN_SECRET, SecretString=token)["ARN"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceExistsException":
+            raise
+    return str(secretsmanager.put_secret_value(SecretId=TOKEN_SECRET, SecretString=token)["ARN"])
+
+
+def _network(ec2: Any) -> dict[str, list[str]]:
+    """The default VPC with the first of its subnets and its default security group."""
+    vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    in_vpc = {"Name": "vpc-id", "Values": [vpc]}
+    subnets = sorted(ec2.describe_subnets(Filters=[in_vpc])["Subnets"], key=lambda each: each["AvailabilityZone"])
+    groups = ec2.describe_security_groups(Filters=[in_vpc, {"Name": "group-name", "Values": ["default"]}])
+    return {
+        "vpc": [vpc],
+        "subnets": [subnet["SubnetId"] for subnet in subnets[:SUBNETS]],
+        "security_groups": [group["GroupId"] for group in groups["SecurityGroups"]],
+    }
+
+
+def _balancer(elbv2: Any, name: str, network: Mapping[str, list[str]]) -> str:
+    """An internal load balancer with one target group; returns that group's ARN."""
+    # The three calls are idempotent in AWS: asked for again with the same settings they return what is there.
+    balancer = elbv2.create_load_balancer(
+        Name=name,
+        Type="application",
+        Scheme="internal",
+        Subnets=network["subnets"],
+        SecurityGroups=network["security_groups"],
+    )["LoadBalancers"][0]
+    group = elbv2.create_target_group(
+        Name=name,
+        Protocol="HTTP",
+        Port=ENCODER_PORT,
+        TargetType="ip",
+        VpcId=network["vpc"][0],
+        HealthCheckPath="/health",
+        HealthCheckIntervalSeconds=5,
+        HealthCheckTimeoutSeconds=2,
+        HealthyThresholdCount=2,
+    )["TargetGroups"][0]["TargetGroupArn"]
+    listeners = elbv2.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    if not listeners:
+        forward = {"Type": "forward", "TargetGroupArn": group}
+        elbv2.create_listener(
+            LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=[forward]
+        )
+    return str(group)
+
+
+def _service(ecs: Any, name: str, definition_arn: str, target_group: str, network: Mapping[str, list[str]]) -> None:
+    found = ecs.describe_services(cluster=CLUSTER, services=[name])["services"]
+    if any(service["status"] == "ACTIVE" for service in found):
+        if found[0]["taskDefinition"] != definition_arn:
+            ecs.update_service(cluster=CLUSTER, service=name, taskDefinition=definition_arn)
+        return
+    ecs.create_service(
+        cluster=CLUSTER,
+        serviceName=name,
+        taskDefinition=definition_arn,
+        desiredCount=0,
+        launchType="FARGATE",
+        loadBalancers=[
+            {"targetGroupArn": target_group, "containerName": "encoder", "containerPort": ENCODER_PORT},
+        ],
+        networkConfiguration={
+            "awsvpcConfiguration": {
+                "subnets": network["subnets"],
+                "securityGroups": network["security_groups"],
+                "assignPublicIp": "DISABLED",
+            }
+        },
+        propagateTags="SERVICE",
+    )

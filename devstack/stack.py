@@ -1,0 +1,240 @@
+"""The whole stack: the local Fargate, what is provisioned in it, and Airflow; started in the order that is fastest."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, Final
+
+from devstack import airflow, fargate, ports, provision
+from devstack.api import AirflowApi
+from devstack.errors import StackError, UsageError
+from devstack.processes import GRACE_SECONDS, ROOT, Processes
+
+DAGS_BUNDLE: Final = "dags-folder"
+MIGRATE_SECONDS: Final = 180.0
+HEALTHY_SECONDS: Final = 180.0
+DAG_SECONDS: Final = 90.0
+"""How long a DAG may take to appear once Airflow is healthy: the first parse follows at once and takes seconds."""
+
+
+class Stack:
+    """One local stack; use it as a context manager, and nothing of it is left behind.
+
+    :param folder: its state (AIRFLOW_HOME, logs, S3, ...); made when missing, kept afterwards.
+    :param port: of Airflow's UI and API; a free one by default.
+    :param extra_dags: further DAG folders by bundle name.
+    :param grace_seconds: how long each part may take to end; short where nobody needs its state any more.
+    :param report: is told the name of each phase that has been reached: ``fargate``, ``airflow``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        extra_dags: Mapping[str, Path] | None = None,
+        grace_seconds: float = GRACE_SECONDS,
+        report: Callable[[str], None] = lambda phase: None,
+    ) -> None:
+        self.folder = folder.resolve()
+        self.home = self.folder / "airflow"
+        self.logs = self.folder / "logs"
+        self.environment_file = self.folder / "environment.json"
+        self.port = port
+        self.bundles = {DAGS_BUNDLE: ROOT / "dags", **(extra_dags or {})}
+        self.aws: dict[str, str] = {}
+        self.settings: dict[str, str] = {}
+        self._grace_seconds = grace_seconds
+        self._report = report
+        self._lock: IO[str] | None = None
+        self._api: AirflowApi | None = None
+        self._clients: provision.Client | None = None
+        self._side_door: fargate.SideDoor | None = None
+        self.processes = Processes(self.logs)
+
+    def __enter__(self) -> Stack:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def api(self) -> AirflowApi:
+        """Airflow's REST API; there once Airflow was started."""
+        assert self._api is not None, "the stack was not started"
+        return self._api
+
+    @property
+    def client(self) -> provision.Client:
+        """Makes a boto3 client for the local Fargate by the service's name."""
+        assert self._clients is not None, "the stack was not started"
+        return self._clients
+
+    @property
+    def side_door(self) -> fargate.SideDoor:
+        """What the local Fargate offers beside the AWS API."""
+        assert self._side_door is not None, "the stack was not started"
+        return self._side_door
+
+    def start(self) -> None:
+        """Start everything and wait until Airflow says that it is healthy.
+
+        :raises UsageError: another command runs a stack in this folder.
+        :raises StackError: a part ended or took too long; names it.
+        """
+        self._prepare_folder()
+        port = self.port or ports.free(1)[0]
+        inherited = airflow.inherited(os.environ)
+        fargate.start(
+            self.processes,
+            inherited,
+            images=ROOT / "include" / "images",
+            state=self.folder / "fargate",
+            efs={provision.EFS_FILE_SYSTEM_ID: ROOT / "include" / "efs" / "shared-models"},
+        )
+        # The database is made while the local Fargate starts: each keeps one core busy for some seconds.
+        keys = airflow.load_secrets(self.home)
+        waiting = airflow.Installation(self.home, port, self.bundles, ROOT / "plugins", _NOWHERE, self.environment_file)
+        migration = self._start_migration({**inherited, **airflow.settings(waiting, keys)})
+        self.aws = fargate.exports(self.processes)
+        self._provision()
+        self._report("fargate")
+        if migration is not None:
+            self.processes.finish(migration, timeout_seconds=MIGRATE_SECONDS)
+            self._migrated.write_text(_airflow_version())
+        installation = airflow.Installation(
+            self.home, port, self.bundles, ROOT / "plugins", self.aws, self.environment_file
+        )
+        self.settings = airflow.settings(installation, keys)
+        for tier, components in enumerate(airflow.TIERS, start=1):
+            for name, arguments in components.items():
+                self.processes.start(name, airflow.command(*arguments), {**inherited, **self.settings}, tier=tier)
+        self._api = AirflowApi(installation.url)
+        self.processes.wait_until(self._is_healthy, what="Airflow is not healthy", timeout_seconds=HEALTHY_SECONDS)
+        self._report("airflow")
+
+    def stop(self) -> None:
+        """End everything; safe to call at any time and more than once."""
+        self.processes.stop(grace_seconds=self._grace_seconds)
+        for connections in (self._api, self._side_door):
+            if connections is not None:
+                connections.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def check(self) -> None:
+        """See that every part is alive.
+
+        :raises StackError: one has ended; names it and carries the end of its log.
+        """
+        self.processes.check()
+
+    def wait_for_dag(self, dag_id: str) -> None:
+        """Wait until a DAG was parsed.
+
+        :raises StackError: a DAG file cannot be imported (carries the traceback), or the DAG does not appear.
+        """
+        self.processes.wait_until(
+            lambda: self._is_parsed(dag_id),
+            what=f"DAG {dag_id} has not appeared in Airflow",
+            timeout_seconds=DAG_SECONDS,
+        )
+
+    def trigger(self, dag_id: str, logical_date: datetime, conf: Mapping[str, Any] | None = None) -> str:
+        """Unpause a DAG and start a run of it; returns the run id."""
+        self.wait_for_dag(dag_id)
+        self.api.unpause(dag_id)
+        return self.api.trigger(dag_id, logical_date, conf)
+
+    def services(self) -> list[dict[str, Any]]:
+        """The ECS services as ``DescribeServices`` returns them, by name."""
+        ecs = self.client("ecs")
+        arns = ecs.list_services(cluster=provision.CLUSTER, maxResults=10)["serviceArns"]
+        if not arns:
+            return []
+        found = ecs.describe_services(cluster=provision.CLUSTER, services=arns)["services"]
+        return sorted(found, key=lambda service: str(service["serviceName"]))
+
+    @property
+    def _migrated(self) -> Path:
+        return self.home / "migrated"
+
+    def _prepare_folder(self) -> None:
+        for folder in (self.home, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._lock = lock(self.folder)
+
+    def _start_migration(self, env: Mapping[str, str]) -> Any:
+        if self._migrated.exists() and self._migrated.read_text() == _airflow_version():
+            return None
+        return self.processes.start("db-migrate", airflow.command("db", "migrate"), env)
+
+    def _provision(self) -> None:
+        self._clients = provision.clients(self.aws)
+        self._side_door = fargate.SideDoor(self.aws["AWS_ENDPOINT_URL"])
+        values = provision.provision(
+            self._clients,
+            region=self.aws["AWS_DEFAULT_REGION"],
+            taskdefs=ROOT / "include" / "taskdefs",
+            token=secrets.token_hex(16),
+            urls=self.side_door.load_balancers,
+        )
+        provision.write_values(self.environment_file, values)
+
+    def _is_healthy(self) -> bool:
+        status = self.api.health()
+        return bool(status) and all(value == "healthy" for value in status.values())
+
+    def _is_parsed(self, dag_id: str) -> bool:
+        if dag_id in self.api.dag_ids():
+            return True
+        errors = self.api.import_errors()
+        if errors:
+            first = errors[0]
+            raise StackError(f"{first['filename']} cannot be imported:\n{str(first['stack_trace']).strip()}")
+        return False
+
+
+def clear(folder: Path) -> None:
+    """Remove the state of an earlier stack, unless that one is still running.
+
+    :raises UsageError: it is.
+    """
+    if folder.exists():
+        with lock(folder):
+            shutil.rmtree(folder)
+
+
+def lock(folder: Path) -> IO[str]:
+    """Hold a stack's folder as long as the returned file is open.
+
+    :raises UsageError: another command holds it.
+    """
+    handle = (folder / "lock").open("a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise UsageError(f"Another command is running the stack in {folder}: stop it first.") from None
+    return handle
+
+
+_NOWHERE: Final[Mapping[str, str]] = {"AWS_DEFAULT_REGION": "us-east-1"}
+"""What the database migration is told of AWS: nothing it could reach."""
+
+
+def _airflow_version() -> str:
+    return importlib.metadata.version("apache-airflow-core")

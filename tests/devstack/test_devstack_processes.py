@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from devstack.errors import StackError
+from devstack.guard import watched
+from devstack.processes import ROOT, Processes
+
+SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
+PARENT = f"""
+import subprocess, sys, time
+sleeper = [sys.executable, "-c", "{SLEEPER}"]
+print(subprocess.Popen(sleeper, start_new_session=True, stdout=subprocess.DEVNULL).pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    running = Processes(tmp_path)
+    yield running
+    running.stop(grace_seconds=0)
+
+
+def start(processes: Processes, name: str, code: str) -> psutil.Process:
+    component = processes.start(name, [sys.executable, "-c", code], os.environ)
+    processes.wait_until(lambda: component.log.read_text() != "", what="nothing was written", timeout_seconds=30)
+    return psutil.Process(component.process.pid)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_stop_ends_children_and_what_descends_from_them_in_other_sessions(processes: Processes) -> None:
+    parent = start(processes, "parent", PARENT)
+    grandchild = int((processes.logs / "parent.log").read_text())
+    processes.stop(grace_seconds=5)
+    assert not parent.is_running()
+    until(lambda: is_gone(grandchild))
+
+
+def test_a_process_that_ignores_term_is_killed_after_the_grace_period(processes: Processes) -> None:
+    deaf = start(processes, "deaf", f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}")
+    processes.stop(grace_seconds=0.2)
+    assert not deaf.is_running()
+
+
+def test_a_component_that_ends_is_named_with_the_end_of_its_log(processes: Processes) -> None:
+    code = "print('no room'); raise SystemExit(3)"
+    component = processes.start("triggerer", [sys.executable, "-c", code], os.environ)
+    component.process.wait()
+    with pytest.raises(StackError) as caught:
+        processes.check()
+    assert str(caught.value) == (
+        f"triggerer ended with code 3; the end of its log ({processes.logs / 'triggerer.log'}):\n    no room"
+    )
+
+
+def test_an_orphan_of_a_component_that_was_killed_is_ended_too(processes: Processes) -> None:
+    parent = start(processes, "parent", PARENT)
+    grandchild = int((processes.logs / "parent.log").read_text())
+    processes.check()
+    parent.kill()
+    processes.stop(grace_seconds=1)
+    until(lambda: is_gone(grandchild))
+
+
+def test_a_wait_that_takes_too_long_says_what_for(processes: Processes) -> None:
+    with pytest.raises(StackError, match=r"^Airflow is not healthy after 0 s; the logs are in "):
+        processes.wait_until(lambda: False, what="Airflow is not healthy", timeout_seconds=0)
+
+
+def test_the_guard_ends_everything_when_its_command_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time; from pathlib import Path; from devstack.processes import Processes\n"
+        f"running = Processes(Path({str(tmp_path)!r}))\n"
+        f"print(running.start('parent', [sys.executable, '-c', {PARENT!r}], os.environ).process.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    command = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert command.stdout is not None
+        parent = int(command.stdout.readline())
+        log = tmp_path / "parent.log"
+        until(lambda: log.exists() and log.read_text().endswith("\n"))
+    finally:
+        os.kill(command.pid, signal.SIGKILL)
+        command.communicate()
+    until(lambda: is_gone(parent) and is_gone(int(log.read_text())))
+
+
+def test_the_guard_forgets_what_was_ended() -> None:
+    assert watched(["+12\n", "+13\n", "-12\n", "nonsense\n", "+x\n"]) == {13}
