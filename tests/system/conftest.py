@@ -1,0 +1,85 @@
+"""The real thing for system tests: the same stack as ``make demo``, started once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devstack.api import AirflowApi
+from devstack.fargate import SideDoor
+from devstack.processes import ROOT
+from devstack.stack import Stack, clear
+
+FOLDER = ROOT / "build" / "test" / "system"
+EXTRA_DAGS = Path(__file__).parent / "dags"
+"""DAG files in here are parsed beside those of dags/; their bundle is called ``system-tests``."""
+ENDED = frozenset({"success", "failed"})
+
+
+class SystemStack:
+    """What a system test works with.
+
+    :ivar api: Airflow's REST API.
+    :ivar ecs: a boto3 ECS client of the local Fargate; ``client("s3")`` makes others.
+    :ivar faults: ``add_fault(rule)`` and ``clear_faults()``, see fargate_local.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.api: AirflowApi = stack.api
+        self.client = stack.client
+        self.ecs: Any = stack.client("ecs")
+        self.faults: SideDoor = stack.side_door
+        self._dag_ids: dict[str, str] = {}
+
+    def calls(self, operation: str) -> list[dict[str, Any]]:
+        """The calls of one operation, oldest first: ``operation``, ``at``, ``request``, ``status``, ``error``."""
+        return self.stack.side_door.calls(operation)
+
+    def run(self, dag_id: str, logical_date: datetime, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a run (its DAG is waited for and unpaused); returns the run id."""
+        run_id = self.stack.trigger(dag_id, logical_date, conf)
+        self._dag_ids[run_id] = dag_id
+        return run_id
+
+    def wait(self, run_id: str, timeout: float = 240) -> str:
+        """Wait for the end of a run that :meth:`run` started; returns its state.
+
+        :param timeout: in seconds.
+        :raises StackError: it is over, or a part of the stack has ended.
+        """
+        dag_id = self._dag_ids[run_id]
+        self.stack.processes.wait_until(
+            lambda: self.api.run_state(dag_id, run_id) in ENDED,
+            what=f"Run {run_id} of {dag_id} has not ended",
+            timeout_seconds=timeout,
+        )
+        return self.api.run_state(dag_id, run_id)
+
+    def tasks(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """The task instances of a run by task id; a mapped one by ``task_id[map_index]``."""
+        found = self.api.task_instances(self._dag_ids[run_id], run_id)
+        return {
+            each["task_id"] if each["map_index"] < 0 else f"{each['task_id']}[{each['map_index']}]": each
+            for each in found
+        }
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[SystemStack]:
+    """A healthy Airflow and a local Fargate, with the DAGs of dags/ and of tests/system/dags/."""
+    clear(FOLDER)
+    with Stack(FOLDER, extra_dags={"system-tests": EXTRA_DAGS}, grace_seconds=2) as running:
+        yield SystemStack(running)
+
+
+@pytest.fixture(autouse=True)
+def _no_faults_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Faults of one test never reach the next."""
+    yield
+    if "stack" in request.fixturenames:
+        request.getfixturevalue("stack").faults.clear_faults()
