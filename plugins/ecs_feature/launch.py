@@ -13,6 +13,9 @@ from ecs_feature import limits
 from ecs_feature.exceptions import ConfigurationError
 
 TAG_PREFIX = "ecs-feature:"
+TIMEOUT_TAG = TAG_PREFIX + "timeout-seconds"
+"""How long a shard's task may live, from its createdAt. A duration, and not a moment, because a repeated RunTask
+must have the same parameters, or ECS answers ConflictException."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Network:
 class Launch:
     """What one RunTask call asks for.
 
-    :param started_by: the DAG that asks; becomes RunTask's ``startedBy``.
+    :param started_by: the DAG that asks (a template, too); becomes RunTask's ``startedBy``.
     :param capacity_provider: ``FARGATE`` or ``FARGATE_SPOT``; empty asks by launch type instead.
     :param cpu: CPU units to ask for instead of the task definition's; 0 keeps it. Likewise ``memory_mib``.
     """
@@ -68,7 +71,7 @@ class Launch:
     capacity_provider: str = ""
     cpu: int = 0
     memory_mib: int = 0
-    started_by: str = ""
+    started_by: str = "{{ dag.dag_id }}"
     tags: Mapping[str, str] = field(default_factory=dict)
     client_token: str = ""
 
@@ -176,3 +179,14 @@ def client_token(task_instance_id: str, relaunch: int) -> str:
 def started_by(dag_id: str) -> str:
     """RunTask's ``startedBy`` for a DAG: what ListTasks can filter on."""
     return ("ecs-feature/" + re.sub(r"[^A-Za-z0-9_/-]", "-", dag_id))[:128]
+
+
+def fill_shard(value: Any, shard: str) -> Any:
+    """``value`` with ``{shard}`` in its strings replaced, through lists and dicts."""
+    if isinstance(value, str):
+        return value.replace("{shard}", shard)
+    if isinstance(value, Mapping):
+        return {key: fill_shard(item, shard) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [fill_shard(item, shard) for item in value]
+    return value

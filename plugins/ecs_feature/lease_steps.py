@@ -28,7 +28,7 @@ from ecs_feature.leases import (
 from ecs_feature.resources import EcsService
 
 SETTLE_ROUNDS: Final = 40
-"""Readings before giving up. 48 runs that acquire at once need about ten."""
+"""Readings before giving up. 48 runs that acquire at once need about eight."""
 PAUSE_AFTER: Final = 3
 """Rounds without a pause; later ones let the others finish."""
 PAUSE_SECONDS: Final = 0.5
@@ -59,8 +59,8 @@ Steps = Generator[Call | Pause, Any, T]
 
 
 @dataclass(frozen=True)
-class Settled:
-    """A service at rest: as it was read last, and what its leases want."""
+class Reading:
+    """A service as it was read, and what its leases want."""
 
     service: EcsService
     decision: Decision
@@ -81,7 +81,7 @@ class ServiceSteps:
 
     def acquire(
         self, *, holder: str, count: int, until: datetime, policy: SharingPolicy
-    ) -> Steps[tuple[EcsService, Settled]]:
+    ) -> Steps[tuple[EcsService, Reading]]:
         """Write the holder's lease, then settle. Returns the service before and after."""
         # The target before the tags: whoever has raised its MinCapacity has written the policy before that.
         target = (yield from self._target()) if self.autoscaling else None
@@ -89,36 +89,37 @@ class ServiceSteps:
         old = held_by(holder, before.tags)
         now = self.now()
         since = min((lease.since for lease in old.values() if lease is not None and lease.live(now)), default=now)
-        lease = Lease(holder, count, since, until)
+        tag = Lease(holder, count, since, until).to_tag(now)
         policy = policy.over(target, policy_of(before.tags))
         check_room(before, renewing=bool(old))
         try:
-            yield self._ecs("tag_resource", resourceArn=before.arn, tags=[policy.to_tag(), lease.to_tag(now)])
+            yield self._ecs("tag_resource", resourceArn=before.arn, tags=[policy.to_tag(), tag])
         except AwsError as error:
             if error.code == "InvalidParameterException":
                 check_room((yield from self.describe()), renewing=bool(old))
             raise
-        if old:
-            yield self._ecs("untag_resource", resourceArn=before.arn, tagKeys=sorted(old))
+        if replaced := sorted(set(old) - {tag["key"]}):
+            yield self._ecs("untag_resource", resourceArn=before.arn, tagKeys=replaced)
         return before, (yield from self.settle())
 
-    def release(self, *, holder: str) -> Steps[tuple[Lease | None, Settled]]:
+    def release(self, *, holder: str) -> Steps[tuple[Lease | None, Reading]]:
         """Remove the holder's lease, then settle. Returns the lease that was held and the service after."""
         service = yield from self.describe()
         held = held_by(holder, service.tags)
         if held:
             yield self._ecs("untag_resource", resourceArn=service.arn, tagKeys=sorted(held))
-        settled = yield from self.settle()
-        return _merged([lease for lease in held.values() if lease is not None]), settled
+        reading = yield from self.settle()
+        return _merged([lease for lease in held.values() if lease is not None]), reading
 
-    def settle(self) -> Steps[Settled]:
+    def settle(self) -> Steps[Reading]:
         """Apply :func:`ecs_feature.leases.reconcile` until a reading shows nothing to do."""
         for attempt in range(SETTLE_ROUNDS):
             if attempt >= PAUSE_AFTER:
                 yield Pause(PAUSE_SECONDS)
-            service, decision = yield from self._decide()
+            reading = yield from self.inspect()
+            service, decision = reading.service, reading.decision
             if decision.at_rest:
-                return Settled(service, decision)
+                return reading
             if decision.expired:
                 yield self._ecs("untag_resource", resourceArn=service.arn, tagKeys=list(decision.expired))
             if decision.change and decision.autoscaled:
@@ -139,14 +140,13 @@ class ServiceSteps:
         answer = yield self._ecs("describe_services", cluster=self.cluster, services=[self.name], include=["TAGS"])
         return active_service(answer["services"], self.name, self.cluster)
 
-    def _decide(self) -> Steps[tuple[EcsService, Decision]]:
+    def inspect(self) -> Steps[Reading]:
+        """Read the service, and its scalable target where the leases move that."""
         service = yield from self.describe()
         policy = policy_of(service.tags)
         target = (yield from self._target()) if self.autoscaling and policy is not None and policy.autoscaled else None
         decision = reconcile(service, self.now(), target)
-        if decision.autoscaled:
-            service = replace(service, minimum=decision.count)
-        return service, decision
+        return Reading(replace(service, minimum=decision.count) if decision.autoscaled else service, decision)
 
     def _target(self) -> Steps[ScalableTarget | None]:
         answer = yield Call(

@@ -2,8 +2,8 @@
 
 A run writes its own lease as a tag on the ECS service, so that no run sets ``desiredCount`` by itself:
 
-    ecs-feature:lease:0f3a...:20261121T221000.000000Z = 2 since 2026-11-21T22:10:00Z until 2026-11-22T04:10:00Z by flights/run
-    ecs-feature:policy = baseline 0 cap 10 sum
+    ecs-feature:lease:0f3a...:20261121T2210... = 2 since 2026-11-21T22:10:00Z until 2026-11-22T04:10:00Z by dag/run
+    ecs-feature:policy                         = baseline 0 cap 10 sum
 
 wanted = min(cap, max(baseline, sum (or max) of the live leases)). Acquire, release, the steady wait and the
 janitor all apply the same :func:`reconcile`; there is no other store, and the console shows who holds what.
@@ -141,17 +141,21 @@ class ScalableTarget:
 class Decision:
     """What a service needs now.
 
-    :param count: what its leases ask for, of the desired count or, ``autoscaled``, of the MinCapacity.
-    :param change: whether that differs from what the service has.
+    :param found: what the service has: its desired count or, ``autoscaled``, its scalable target's MinCapacity.
+    :param count: what it is to have, by its leases.
     :param expired: tag keys of leases that have ended by themselves.
     :param withheld: how many tasks the leases ask for beyond the cap or the target's MaxCapacity.
     """
 
+    found: int
     count: int
-    change: bool
     expired: tuple[str, ...] = ()
     autoscaled: bool = False
     withheld: int = 0
+
+    @property
+    def change(self) -> bool:
+        return self.found != self.count
 
     @property
     def at_rest(self) -> bool:
@@ -214,15 +218,15 @@ def reconcile(service: EcsService, now: datetime, target: ScalableTarget | None 
     """
     policy = policy_of(service.tags)
     if policy is None:
-        return Decision(service.desired, change=False)
+        return Decision(service.desired, service.desired)
     leases = leases_of(service.tags)
     expired = tuple(sorted(key for key, lease in leases.items() if lease is None or not lease.live(now)))
     wish = max(policy.baseline, asked(leases, policy, now))
     if target is not None and policy.autoscaled:
         count = min(wish, policy.cap, target.maximum)
-        return Decision(count, count != target.minimum, expired, autoscaled=True, withheld=wish - count)
+        return Decision(target.minimum, count, expired, autoscaled=True, withheld=wish - count)
     count = min(wish, policy.cap)
-    return Decision(count, count != service.desired, expired, withheld=wish - count)
+    return Decision(service.desired, count, expired, withheld=wish - count)
 
 
 def room(tags: Iterable[tuple[str, str]], *, renewing: bool) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,11 +12,11 @@ from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.launch import Network
 from ecs_feature.leases import SharingPolicy, check_count
+from ecs_feature.shard_sources import NAME, check_listing, is_listing
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 CAPACITIES: Final = {"on_demand": "", "spot": "FARGATE_SPOT"}
 
 
@@ -91,7 +90,9 @@ class FeaturePipeline:
 
     :param dag_id: of the DAG.
     :param schedule: as in ``DAG``; one run is one logical date.
-    :param shards: names; each becomes a named task, so the Grid is a shard by date matrix.
+    :param shards: names; each becomes a named task, so the Grid is a shard by date matrix. Or what finds them at
+        run time, after ``ingest``, for mapped tasks (up to 5,000; [core] max_map_length must allow it): a callable,
+        called as ``ingest`` is, or a listing of folders in S3, ``s3://bucket/raw/ds={{ ds }}/carrier=*/``.
     :param variants: at least one; names must differ.
     :param container: of the task definitions; its exit code decides.
     :param input_uri: given to the containers as INPUT_URI; a template.
@@ -120,7 +121,7 @@ class FeaturePipeline:
     schedule: Any
     start_date: datetime
     cluster: str
-    shards: Sequence[str]
+    shards: Sequence[str] | Callable[..., Iterable[str]] | str
     variants: Sequence[Variant]
     container: str
     input_uri: str
@@ -173,13 +174,14 @@ class FeaturePipeline:
             )
             for variant in self.variants
         )
-        pipeline = replace(self, variants=variants, shards=tuple(self.shards), **filled)
+        shards = self.shards if callable(self.shards) else substitute(self.shards, values, where="shards")
+        pipeline = replace(self, variants=variants, shards=shards, **filled)
         pipeline.check()
         return pipeline
 
     def check(self) -> None:
         """:raises ConfigurationError: for the first value that is wrong."""
-        _check_names(self.shards, "shards")
+        self._check_shards()
         _check_names([variant.name for variant in self.variants], "variants")
         if self.capacity not in CAPACITIES:
             raise ConfigurationError(f"capacity: {self.capacity!r} is not known; give one of {', '.join(CAPACITIES)}.")
@@ -197,6 +199,16 @@ class FeaturePipeline:
         if taken:
             raise ConfigurationError(f"params: {', '.join(sorted(taken))} belong to the pipeline; rename yours.")
         self.network()
+
+    def _check_shards(self) -> None:
+        if is_listing(self.shards):
+            check_listing(str(self.shards))
+        elif not callable(self.shards):
+            _check_names(self.named_shards(), "shards")
+
+    def named_shards(self) -> tuple[str, ...]:
+        """The shards' names; empty when they are found at run time."""
+        return () if callable(self.shards) or is_listing(self.shards) else tuple(self.shards)
 
     def network(self) -> Network:
         return Network(_names(self.subnets), _names(self.security_groups), self.assign_public_ip)
@@ -217,7 +229,7 @@ def _names(value: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _check_name(name: str, field: str) -> None:
-    if not _NAME.fullmatch(name) and "${" not in name:
+    if not NAME.fullmatch(name) and "${" not in name:
         raise ConfigurationError(
             f"{field}: {name!r} is not a name; use 1 to 100 letters, digits, hyphens or underscores."
         )

@@ -1,6 +1,7 @@
 """The DAG of a FeaturePipeline.
 
-plan -> ingest -> per variant: register -> scale_up -> services_steady -> shards -> publish, scale_down; -> receipt
+plan -> ingest (-> find_shards) -> per variant: shards -> publish, scale_down; -> receipt
+plan -> per variant: register -> scale_up -> services_steady -> shards
 
 register, scale_up and services_steady are setups of scale_down: clearing a shard runs them all again, and
 scale_down runs however the shards end. Its failure fails the run. The receipt runs always and decides nothing.
@@ -12,11 +13,13 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule, task
 
+from ecs_feature.launch import Launch
+from ecs_feature.operators.find_shards import FindShardsOperator
 from ecs_feature.operators.plan import FeaturePlanOperator
 from ecs_feature.operators.publish import FeaturePublishOperator
 from ecs_feature.operators.receipt import FeatureReceiptOperator, VariantTasks
 from ecs_feature.operators.service_scale import EcsServiceScaleOperator
-from ecs_feature.operators.shard import EcsShardOperator
+from ecs_feature.operators.shard import EcsShardOperator, start_args
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
 from ecs_feature.pipeline import CAPACITIES, FeaturePipeline, Variant
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
@@ -36,14 +39,15 @@ def build_dag(pipeline: FeaturePipeline) -> DAG:
         max_active_runs=pipeline.max_active_runs,
         tags=["ecs_feature", *pipeline.tags],
         params={**pipeline.params, **_params(pipeline)},
-        doc_md=f"Features of {len(pipeline.shards)} shards in {len(pipeline.variants)} variants, on Amazon ECS.",
+        doc_md=f"Features per shard in {len(pipeline.variants)} variants, on Amazon ECS.",
     ) as dag:
         plan = _plan(pipeline)
         ready = _ingest(pipeline, plan)
+        found = _found(pipeline, plan, ready)
         receipt_of: dict[str, VariantTasks] = {}
         ends = []
         for variant in pipeline.variants:
-            receipt_of[variant.name], variant_ends = _variant(pipeline, variant, plan, ready)
+            receipt_of[variant.name], variant_ends = _variant(pipeline, variant, plan, found or ready, found)
             ends += variant_ends
         receipt = FeatureReceiptOperator(task_id="receipt", variants=receipt_of)
         # A teardown without setups: it runs always, and the run's state does not depend on it.
@@ -57,13 +61,13 @@ def _params(pipeline: FeaturePipeline) -> dict[str, Param]:
             [],
             type=["null", "array"],
             items={"type": "string"},
-            examples=names,
+            **({"examples": names} if names else {}),
             title=field.capitalize(),
-            description=f"Restrict the run to these {field}; nothing chosen means all {len(names)}.",
+            description=f"Restrict the run to these {field}; nothing chosen means all {len(names) or 'found'}.",
         )
 
     return {
-        "shards": choice("shards", list(pipeline.shards)),
+        "shards": choice("shards", list(pipeline.named_shards())),
         "variants": choice("variants", [variant.name for variant in pipeline.variants]),
     }
 
@@ -76,9 +80,9 @@ def _plan(pipeline: FeaturePipeline) -> FeaturePlanOperator:
     return FeaturePlanOperator(
         task_id="plan",
         cluster=pipeline.cluster,
-        shards=pipeline.shards,
+        shards=pipeline.named_shards(),
         first_tasks={variant.name: f"{variant.name}.register" for variant in pipeline.variants},
-        always=["ingest"] if pipeline.ingest else [],
+        always=["ingest"] if pipeline.ingest else [] if pipeline.named_shards() else ["find_shards"],
         services={variant.name: [service.name for service in variant.services] for variant in pipeline.variants},
         retries=INFRASTRUCTURE_RETRIES,
         retry_delay=pipeline.retry_delay,
@@ -101,8 +105,25 @@ def _ingest(pipeline: FeaturePipeline, plan: FeaturePlanOperator) -> Any:
     return ingested
 
 
+def _found(pipeline: FeaturePipeline, plan: FeaturePlanOperator, ingested: Any) -> FindShardsOperator | None:
+    """The task that finds the shards; None when the file names them."""
+    if pipeline.named_shards():
+        return None
+    found = FindShardsOperator(
+        task_id="find_shards",
+        source=pipeline.shards if isinstance(pipeline.shards, str) else "",
+        function=pipeline.shards if callable(pipeline.shards) else None,
+        input_uri=pipeline.input_uri,
+        retries=INFRASTRUCTURE_RETRIES,
+        retry_delay=pipeline.retry_delay,
+        **_aws(pipeline),
+    )
+    (plan if ingested is None else ingested) >> found
+    return found
+
+
 def _variant(
-    pipeline: FeaturePipeline, variant: Variant, plan: FeaturePlanOperator, ingested: Any
+    pipeline: FeaturePipeline, variant: Variant, plan: FeaturePlanOperator, ready: Any, found: Any
 ) -> tuple[VariantTasks, list[Any]]:
     """The variant's task group: what the receipt reads of it, and its last tasks."""
     with TaskGroup(variant.name):
@@ -113,11 +134,13 @@ def _variant(
             retry_delay=pipeline.retry_delay,
             **_aws(pipeline),
         ).as_setup()
-        with TaskGroup("shards") as shard_group:
-            shards = {name: _shard(pipeline, variant, name) for name in pipeline.shards}
+        if found is None:
+            shards, shard_ids = _named_shards(pipeline, variant)
+        else:
+            shards, shard_ids = _mapped_shards(pipeline, variant, found)
         publish = FeaturePublishOperator(
             task_id="publish",
-            shard_task_ids=[shard.task_id for shard in shards.values()],
+            shard_task_ids=shard_ids,
             prefix=f"{_prefix(pipeline, variant)}/ds={{{{ ds }}}}",
             about={
                 "dag_id": "{{ dag.dag_id }}",
@@ -132,17 +155,16 @@ def _variant(
             **_aws(pipeline),
         )
         plan >> register
-        if ingested is not None:
-            ingested >> shard_group
-        shard_group >> publish
-        tasks = VariantTasks({name: shard.task_id for name, shard in shards.items()}, publish.task_id)
+        if ready is not None:
+            ready >> shards
+        shards >> publish
         if not variant.services:
-            register >> shard_group
-            return tasks, [publish]
+            register >> shards
+            return VariantTasks(shard_ids, publish.task_id), [publish]
         up, steady, down = _services(pipeline, variant)
-        register >> up >> steady >> shard_group >> down
+        register >> up >> steady >> shards >> down
         down.as_teardown(setups=[register, up, steady], on_failure_fail_dagrun=True)
-    return VariantTasks(tasks.shards, tasks.publish, up.task_id, steady.task_id, down.task_id), [publish, down]
+    return VariantTasks(shard_ids, publish.task_id, up.task_id, steady.task_id, down.task_id), [publish, down]
 
 
 def _services(pipeline: FeaturePipeline, variant: Variant) -> tuple[Any, Any, Any]:
@@ -169,38 +191,66 @@ def _services(pipeline: FeaturePipeline, variant: Variant) -> tuple[Any, Any, An
     return up, steady, down
 
 
-def _shard(pipeline: FeaturePipeline, variant: Variant, shard: str) -> EcsShardOperator:
-    file = f"{_prefix(pipeline, variant)}/ds={{{{ ds }}}}/shard={shard}/{{{{ ti.id }}}}"
-    result_uri = f"{file}.json"
-    return EcsShardOperator(
-        task_id=shard,
-        shard=shard,
-        cluster=pipeline.cluster,
-        task_definition=f"{{{{ ti.xcom_pull(task_ids='{variant.name}.register', map_indexes=-1) }}}}",
-        container=pipeline.container,
-        network=pipeline.network(),
-        capacity_provider=CAPACITIES[pipeline.capacity],
-        environment={
-            **variant.environment,
-            "SHARD": shard,
-            "LOGICAL_DATE": "{{ ds }}",
-            "VARIANT": variant.name,
-            "RUN_ID": "{{ run_id }}",
-            "ATTEMPT": "{{ ti.try_number }}",
-            "INPUT_URI": pipeline.input_uri,
-            "OUTPUT_URI": f"{file}.parquet",
-            "RESULT_URI": result_uri,
-        },
-        tags={
-            "ecs-feature:dag": "{{ dag.dag_id }}",
-            "ecs-feature:run": "{{ run_id }}",
-            "ecs-feature:variant": variant.name,
-            "ecs-feature:shard": shard,
-            "ecs-feature:try": "{{ ti.try_number }}",
-        },
-        record={"variant": variant.name, "result_uri": result_uri},
-        selected="{{ params.shards | tojson }}",
-        policy=ShardPolicy(
+def _named_shards(pipeline: FeaturePipeline, variant: Variant) -> tuple[Any, list[str]]:
+    """The group of the variant's shards, and their task ids."""
+    with TaskGroup("shards") as group:
+        shards = [
+            EcsShardOperator(
+                task_id=name,
+                shard=name,
+                selected="{{ params.shards | tojson }}",
+                **_shard_arguments(pipeline, variant),
+                **_shard_retries(pipeline),
+            )
+            for name in pipeline.named_shards()
+        ]
+    return group, [shard.task_id for shard in shards]
+
+
+def _mapped_shards(pipeline: FeaturePipeline, variant: Variant, found: FindShardsOperator) -> tuple[Any, list[str]]:
+    """The mapped task of the variant's shards, and its id."""
+    arguments = _shard_arguments(pipeline, variant)
+    mine = f"{{{{ ti.xcom_pull(task_ids='{found.task_id}', map_indexes=-1)[ti.map_index] }}}}"
+    mapped = EcsShardOperator.partial(
+        task_id="shard",
+        start_trigger_args=start_args(mine, **arguments),
+        map_index_template="{{ task.shard }}",
+        **arguments,
+        **_shard_retries(pipeline),
+    ).expand(shard=found.output)
+    return mapped, [mapped.task_id]
+
+
+def _shard_arguments(pipeline: FeaturePipeline, variant: Variant) -> dict[str, Any]:
+    file = f"{_prefix(pipeline, variant)}/ds={{{{ ds }}}}/shard={{shard}}/{{{{ ti.id }}}}"
+    return {
+        "launch": Launch(
+            cluster=pipeline.cluster,
+            task_definition=f"{{{{ ti.xcom_pull(task_ids='{variant.name}.register', map_indexes=-1) }}}}",
+            container=pipeline.container,
+            network=pipeline.network(),
+            capacity_provider=CAPACITIES[pipeline.capacity],
+            environment={
+                **variant.environment,
+                "SHARD": "{shard}",
+                "LOGICAL_DATE": "{{ ds }}",
+                "VARIANT": variant.name,
+                "RUN_ID": "{{ run_id }}",
+                "ATTEMPT": "{{ ti.try_number }}",
+                "INPUT_URI": pipeline.input_uri,
+                "OUTPUT_URI": f"{file}.parquet",
+                "RESULT_URI": f"{file}.json",
+            },
+            tags={
+                "ecs-feature:dag": "{{ dag.dag_id }}",
+                "ecs-feature:run": "{{ run_id }}",
+                "ecs-feature:variant": variant.name,
+                "ecs-feature:shard": "{shard}",
+                "ecs-feature:try": "{{ ti.try_number }}",
+            },
+        ),
+        "record": {"variant": variant.name, "result_uri": f"{file}.json"},
+        "policy": ShardPolicy(
             timeout_seconds=pipeline.shard_timeout.total_seconds(),
             max_relaunches=pipeline.max_relaunches,
             poll_seconds=pipeline.poll_seconds,
@@ -208,12 +258,17 @@ def _shard(pipeline: FeaturePipeline, variant: Variant, shard: str) -> EcsShardO
             max_parallel=pipeline.parallelism,
             parallel_group=f"{pipeline.dag_id}/{variant.name}",
         ),
-        # The backstop, should the triggerer not keep the deadline: every launch may take that long.
-        execution_timeout=(pipeline.shard_timeout + pipeline.steady_timeout) * (pipeline.max_relaunches + 1),
-        retries=pipeline.retries,
-        retry_delay=pipeline.retry_delay,
         **_aws(pipeline),
-    )
+    }
+
+
+def _shard_retries(pipeline: FeaturePipeline) -> dict[str, Any]:
+    return {
+        # The backstop, should the triggerer not keep the deadline: every launch may take that long.
+        "execution_timeout": (pipeline.shard_timeout + pipeline.steady_timeout) * (pipeline.max_relaunches + 1),
+        "retries": pipeline.retries,
+        "retry_delay": pipeline.retry_delay,
+    }
 
 
 def _prefix(pipeline: FeaturePipeline, variant: Variant) -> str:

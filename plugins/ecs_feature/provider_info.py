@@ -24,7 +24,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": name,
                 "python-modules": [
                     f"ecs_feature.operators.{module}"
-                    for module in ("plan", "publish", "receipt", "service_scale", "shard", "task_definition")
+                    for module in ("janitor", "plan", "publish", "receipt", "service_scale", "shard", "task_definition")
                 ],
             }
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 from ecs_feature import cost, outcomes
 from ecs_feature.exceptions import LaunchError
 from ecs_feature.fleet import Fleet
-from ecs_feature.launch import Launch, client_token
+from ecs_feature.launch import TIMEOUT_TAG, Launch, client_token
 from ecs_feature.outcomes import Outcome, Payer
 from ecs_feature.resources import EcsTask
 
@@ -116,7 +117,9 @@ class ShardRun:
 
     async def _run_once(self, relaunch: int) -> Outcome:
         self.task = None
-        self.current = dataclasses.replace(self.launch, client_token=client_token(self.token_id, relaunch))
+        self.current = dataclasses.replace(
+            self.launch, client_token=client_token(self.token_id, relaunch), tags=self._tags()
+        )
         try:
             self.task = await self.fleet.launch(self.current)
         except LaunchError as error:
@@ -139,6 +142,12 @@ class ShardRun:
         self.task = ended
         await self._copy_log(ended)
         return outcomes.of_task(ended, main_container=self.launch.container)
+
+    def _tags(self) -> dict[str, str]:
+        """The launch's tags, and the deadline by which the janitor stops a task that nobody watches any more."""
+        if self.policy.timeout_seconds is None:
+            return dict(self.launch.tags)
+        return {**self.launch.tags, TIMEOUT_TAG: str(math.ceil(self.policy.timeout_seconds))}
 
     def _seconds_left(self, task: EcsTask) -> float | None:
         """Until the deadline, which counts from the ECS task's creation and so survives a triggerer's restart."""

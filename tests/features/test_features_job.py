@@ -108,7 +108,7 @@ def test_a_missing_variable_is_one_sentence_and_exit_code_2(
 @pytest.mark.parametrize(
     ("name", "value", "form"),
     [
-        ("SHARD", "UA;DL", "it must be a carrier code such as UA."),
+        ("SHARD", "UA;DL", "it must be a carrier such as UA, or a destination such as LAX."),
         ("LOGICAL_DATE", "01.01.2013", "it must be a date, YYYY-MM-DD."),
         ("LOGICAL_DATE", "2013-02-30", "there is no such day."),
         ("ATTEMPT", "0", "it must be a whole number from 1."),

@@ -35,13 +35,14 @@ class Raw:
         planned = features.schedule(self.flights)
         frames = []
         for carrier in CARRIERS:
-            rows = features.encoder_rows(planned, carrier, specification.encoded_columns)
+            mine = features.of_shard("carrier", carrier)
+            rows = features.encoder_rows(planned, mine, specification.encoded_columns)
             frame = features.build(
                 planned,
                 self.history,
                 self.weather,
                 [[0.0]] * len(rows),
-                carrier=carrier,
+                mine=mine,
                 day=self.day,
                 spec=specification,
             )

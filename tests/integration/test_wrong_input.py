@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from conftest import CLUSTER, context
+
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.launch import Network
+from ecs_feature.launch import Launch, Network
 from ecs_feature.operators.plan import FeaturePlanOperator
 from ecs_feature.operators.service_scale import EcsServiceScaleOperator
 from ecs_feature.operators.shard import EcsShardOperator
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
-
 from fargate_local import LocalFargate
 
 
@@ -133,11 +133,7 @@ def test_overrides_that_are_too_long() -> None:
         EcsShardOperator(
             task_id="UA",
             shard="UA",
-            cluster=CLUSTER,
-            task_definition="features",
-            container="features",
-            network=Network(("subnet-0a",)),
-            environment={"LONG": "x" * 8192},
+            launch=Launch(CLUSTER, "features", "features", Network(("subnet-0a",)), {"LONG": "x" * 8192}),
         )
     assert "but RunTask takes 8192, JSON included" in one_sentence(error.value)
 

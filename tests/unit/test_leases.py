@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.leases import CLOCK_SKEW, Decision, Lease, SharingPolicy, reconcile, wanted
+from ecs_feature.leases import (
+    CLOCK_SKEW,
+    MOST_LEASES,
+    Decision,
+    Lease,
+    ScalableTarget,
+    SharingPolicy,
+    asked,
+    held_by,
+    holder_prefix,
+    policy_of,
+    reconcile,
+    room,
+)
 from ecs_feature.resources import EcsService
+from ecs_feature.steadiness import Steadiness, of_service
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+Tags = tuple[tuple[str, str], ...]
 
 
 def lease(holder: str, count: int, until: datetime = NOW + HOUR) -> Lease:
     return Lease(holder, count, NOW - HOUR, until)
 
 
-def service(desired: int, *leases: Lease, policy: SharingPolicy | None = None, more: tuple[tuple[str, str], ...] = ()) -> EcsService:
-    tags = [lease.to_tag() for lease in leases] + ([policy.to_tag()] if policy else [])
+def key(holder: Lease | str, written: datetime = NOW) -> str:
+    return (holder if isinstance(holder, Lease) else lease(holder, 1)).to_tag(written)["key"]
+
+
+def by_key(*leases: Lease) -> dict[str, Lease | None]:
+    return {key(one, NOW + timedelta(seconds=number)): one for number, one in enumerate(leases)}
+
+
+def service(desired: int, *leases: Lease, policy: SharingPolicy | None = None, more: Tags = ()) -> EcsService:
+    tags = [one.to_tag(NOW) for one in leases] + ([policy.to_tag()] if policy else [])
     pairs = tuple((tag["key"], tag["value"]) for tag in tags) + more
     return EcsService("encoder", "arn", "ACTIVE", desired, desired, 0, 1, tags=pairs)
 
@@ -35,43 +60,99 @@ def service(desired: int, *leases: Lease, policy: SharingPolicy | None = None, m
         ((4, 4), SharingPolicy(cap=6), 6),
     ],
 )
-def test_the_leases_add_up_between_baseline_and_cap(counts: tuple[int, ...], policy: SharingPolicy, expected: int) -> None:
-    assert wanted([lease(str(i), count) for i, count in enumerate(counts)], policy, NOW) == expected
+def test_the_leases_add_up_between_baseline_and_cap(
+    counts: tuple[int, ...], policy: SharingPolicy, expected: int
+) -> None:
+    leases = [lease(str(i), count) for i, count in enumerate(counts)]
+    assert reconcile(service(0, *leases, policy=policy), NOW).count == expected
 
 
 def test_an_expired_lease_counts_until_the_clocks_may_differ() -> None:
-    ended = lease("run", 2, until=NOW)
-    assert wanted([ended], SharingPolicy(), NOW + CLOCK_SKEW - timedelta(seconds=1)) == 2
-    assert wanted([ended], SharingPolicy(), NOW + CLOCK_SKEW) == 0
+    ended = by_key(lease("run", 2, until=NOW))
+    assert asked(ended, SharingPolicy(), NOW + CLOCK_SKEW - timedelta(seconds=1)) == 2
+    assert asked(ended, SharingPolicy(), NOW + CLOCK_SKEW) == 0
 
 
-def test_a_lease_and_a_policy_survive_the_way_through_tags() -> None:
+def test_a_holder_that_has_two_leases_for_a_moment_counts_once_with_the_larger() -> None:
+    assert asked(by_key(lease("a", 2), lease("a", 3), lease("b", 1)), SharingPolicy(), NOW) == 4
+
+
+@pytest.mark.parametrize("policy", [SharingPolicy(1, 7, "max"), SharingPolicy(0, 5, autoscaled=True)])
+def test_a_lease_and_a_policy_survive_the_way_through_tags(policy: SharingPolicy) -> None:
     original = lease("dag/run 1/control", 3)
-    assert Lease.from_tag(original.to_tag()["value"]) == original
-    policy = SharingPolicy(1, 7, "max")
+    assert Lease.from_tag(original.to_tag(NOW)["value"]) == original
     assert SharingPolicy.from_tag(policy.to_tag()["value"]) == policy
 
 
-def test_the_same_holder_has_the_same_tag_and_others_another() -> None:
-    assert lease("a", 1).key == lease("a", 9).key != lease("b", 1).key
+def test_every_writing_of_a_lease_has_a_tag_of_its_own_and_every_holder_a_prefix() -> None:
+    later = NOW + timedelta(microseconds=1)
+    assert len({key("a"), key("a", later), key("b")}) == 3
+    assert {key("a"), key("a", later)} == {
+        k for k in (key("a"), key("a", later), key("b")) if k.startswith(holder_prefix("a"))
+    }
+    tags = [(key("a"), "nonsense"), (key("b"), lease("b", 1).to_tag(NOW)["value"])]
+    assert held_by("a", tags) == {key("a"): None}
 
 
 def test_reconcile_raises_to_what_the_leases_want_and_rests_there() -> None:
     two = (lease("a", 2), lease("b", 2))
-    assert reconcile(service(2, *two, policy=SharingPolicy()), NOW) == Decision(4, change=True)
-    assert reconcile(service(4, *two, policy=SharingPolicy()), NOW) == Decision(4, change=False)
+    assert reconcile(service(2, *two, policy=SharingPolicy()), NOW) == Decision(2, 4)
+    rest = reconcile(service(4, *two, policy=SharingPolicy()), NOW)
+    assert (rest, rest.at_rest) == (Decision(4, 4), True)
+
+
+def test_reconcile_tells_how_many_tasks_the_cap_withholds() -> None:
+    two = (lease("a", 3), lease("b", 3))
+    assert reconcile(service(4, *two, policy=SharingPolicy(cap=4)), NOW) == Decision(4, 4, withheld=2)
 
 
 def test_reconcile_drops_expired_and_unreadable_leases() -> None:
     old = lease("a", 2, until=NOW - HOUR)
-    decision = reconcile(
-        service(2, old, policy=SharingPolicy(), more=(("ecs-feature:lease:zz", "nonsense"),)), NOW
+    decision = reconcile(service(2, old, policy=SharingPolicy(), more=(("ecs-feature:lease:zz:1", "nonsense"),)), NOW)
+    assert decision == Decision(2, 0, expired=tuple(sorted([key(old), "ecs-feature:lease:zz:1"])))
+
+
+@pytest.mark.parametrize(
+    "tags", [(("team", "x"),), (("ecs-feature:policy", "whatever"),), (("ecs-feature:policy", "baseline 9 cap 1 sum"),)]
+)
+def test_a_service_without_tags_that_we_can_read_is_left_alone(tags: Tags) -> None:
+    assert reconcile(service(7, more=tags), NOW) == Decision(7, 7)
+
+
+def test_with_a_scalable_target_the_leases_move_its_minimum_and_leave_the_desired_count() -> None:
+    policy = SharingPolicy(baseline=1, autoscaled=True)
+    busy = service(9, lease("a", 2), lease("b", 2), policy=policy)
+    assert reconcile(busy, NOW, ScalableTarget(1, 10)) == Decision(1, 4, autoscaled=True)
+    assert reconcile(busy, NOW, ScalableTarget(4, 10)) == Decision(4, 4, autoscaled=True)
+    assert reconcile(busy, NOW, ScalableTarget(3, 3)) == Decision(3, 3, autoscaled=True, withheld=1)
+    assert reconcile(service(9, policy=policy), NOW, ScalableTarget(4, 10)) == Decision(4, 1, autoscaled=True)
+
+
+def test_the_baseline_is_the_targets_original_minimum_however_often_it_is_leased() -> None:
+    asked_for = SharingPolicy(cap=8)
+    assert asked_for.over(None, None) == asked_for
+    first = asked_for.over(ScalableTarget(1, 10), None)
+    assert first == SharingPolicy(1, 8, autoscaled=True)
+    assert asked_for.over(ScalableTarget(4, 10), first) == first
+    assert asked_for.over(ScalableTarget(9, 10), SharingPolicy(0)) == SharingPolicy(9, 9, autoscaled=True)
+
+
+def test_a_service_is_not_steady_before_its_scalable_target_has_raised_it() -> None:
+    waiting = EcsService("encoder", "arn", "ACTIVE", 1, 1, 0, 1, minimum=2)
+    assert of_service(waiting, 1) == Steadiness(
+        False,
+        "Application Auto Scaling has not yet raised its desired count of 1 to its MinCapacity of 2",
     )
-    assert decision == Decision(0, change=True, expired=tuple(sorted([old.key, "ecs-feature:lease:zz"])))
 
 
-def test_a_service_without_our_tags_is_left_alone() -> None:
-    assert reconcile(service(7, more=(("team", "x"),)), NOW) == Decision(7, change=False)
+def test_there_is_room_for_48_leases_and_a_spare_tag_for_one_that_is_renewed() -> None:
+    tags = [("ecs-feature:policy", "baseline 0 cap 5000 sum"), ("aws:cloudformation:stack-name", "x")]
+    leases = [(key(str(number)), "") for number in range(MOST_LEASES)]
+    assert MOST_LEASES == 48
+    assert room(tags + leases[:-1], renewing=False) == 1
+    assert room(tags + leases, renewing=False) == 0
+    assert room(tags + leases, renewing=True) == 1
+    assert policy_of(tags) == SharingPolicy()
 
 
 @pytest.mark.parametrize(
@@ -82,6 +163,6 @@ def test_a_service_without_our_tags_is_left_alone() -> None:
         (lambda: SharingPolicy(cap=5001), "cap: 5001 is not a desired count"),
     ],
 )
-def test_a_policy_that_cannot_hold_is_refused(make, said: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_policy_that_cannot_hold_is_refused(make: Callable[[], SharingPolicy], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         make()

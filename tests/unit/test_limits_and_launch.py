@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ecs_feature import limits
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.launch import Launch, Network, client_token, started_by
@@ -11,7 +12,8 @@ NETWORK = Network(subnets=("subnet-0a",), security_groups=("sg-0a",))
 
 
 @pytest.mark.parametrize(
-    ("cpu", "memory"), [(256, 512), (256, 2048), (512, 3072), (1024, 8192), (4096, 30720), (8192, 20480), (16384, 122880)]
+    ("cpu", "memory"),
+    [(256, 512), (256, 2048), (512, 3072), (1024, 8192), (4096, 30720), (8192, 20480), (16384, 122880)],
 )
 def test_a_published_size_is_valid(cpu: int, memory: int) -> None:
     assert limits.valid_fargate_size(cpu, memory) == (cpu, memory)
@@ -50,7 +52,13 @@ def test_a_network_has_at_most_5_security_groups() -> None:
 
 
 def launch(**changes: object) -> Launch:
-    values = {"cluster": "features", "task_definition": "f:1", "container": "features", "network": NETWORK}
+    values = {
+        "cluster": "features",
+        "task_definition": "f:1",
+        "container": "features",
+        "network": NETWORK,
+        "started_by": "d",
+    }
     return Launch(**{**values, **changes})  # type: ignore[arg-type]
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import boto3
 import pytest
+from moto import mock_aws
+
 from ecs_feature.exceptions import PublishError, SelectionError
 from ecs_feature.manifests import ManifestStore, merge, split_uri
 from ecs_feature.operators.publish import read_result
 from ecs_feature.receipts import render, run_state, variant_receipt
 from ecs_feature.selection import Selection, select
-from moto import mock_aws
 
 PREFIX = "s3://bucket/features/variant=control/ds=2013-01-01"
 

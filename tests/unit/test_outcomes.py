@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+
 from ecs_feature import outcomes
 from ecs_feature.outcomes import PAYERS, Kind, Payer
 from ecs_feature.resources import EcsContainer, EcsTask
@@ -83,7 +84,8 @@ ROWS = {
         task(
             "TaskFailedToStart",
             "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval "
-            "failed: unable to retrieve ecr registry auth: RequestError: send request failed caused by: dial tcp: i/o timeout",
+            "failed: unable to retrieve ecr registry auth: RequestError: send request failed caused by: dial tcp: "
+            "i/o timeout",
             started=False,
         ),
         Kind.START_FAILED_TRANSIENT,
@@ -142,7 +144,9 @@ def test_the_named_container_decides_and_all_exit_codes_are_kept() -> None:
 
 
 def test_the_sentence_names_the_shard_the_cause_and_what_to_do() -> None:
-    ended = task("EssentialContainerExited", ESSENTIAL, ran(137, "OutOfMemoryError: Container killed due to memory usage"))
+    ended = task(
+        "EssentialContainerExited", ESSENTIAL, ran(137, "OutOfMemoryError: Container killed due to memory usage")
+    )
     assert outcomes.of_task(ended).sentence("UA") == (
         "Shard UA: container features ran out of memory (OutOfMemoryError: Container killed due to memory usage); "
         "give it more than 1024 MiB of memory in the task definition."
@@ -152,7 +156,10 @@ def test_the_sentence_names_the_shard_the_cause_and_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("reason", "kind"),
     [
-        ("Capacity is unavailable at this time. Please try again later or in a different availability zone", "capacity"),
+        (
+            "Capacity is unavailable at this time. Please try again later or in a different availability zone",
+            "capacity",
+        ),
         ("You've reached the limit on the number of vCPUs you can run concurrently", "capacity"),
         ("RESOURCE:ENI", "capacity"),
         ("MISSING", "start_failed_permanent"),

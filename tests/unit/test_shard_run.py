@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
 from ecs_feature import outcomes
 from ecs_feature.exceptions import LaunchError
 from ecs_feature.launch import Launch, Network, client_token

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ecs_feature import limits
 from ecs_feature.aws_errors import translated
 from ecs_feature.exceptions import AwsError, ClusterNotFoundError, EcsFeatureError, ServiceNotFoundError
-from ecs_feature.lease_steps import Call, Pause, ServiceSteps, Steps, active_service
+from ecs_feature.lease_steps import Call, Pause, Reading, ServiceSteps, Steps, active_service
 from ecs_feature.leases import Lease, SharingPolicy
 from ecs_feature.resources import EcsService, EcsTask
 
@@ -81,15 +81,11 @@ class EcsServices:
         """
         steps = self._steps(name).acquire(holder=holder, count=count, until=until, policy=policy)
         before, after = self.drive(steps)
-        if after.decision.withheld:
-            lever = "the MaxCapacity of its scalable target" if after.decision.autoscaled else "its cap"
-            log.warning(
-                "Service %s: its leases want %d tasks more than %s allows; it gets %d.",
-                name,
-                after.decision.withheld,
-                lever,
-                after.decision.count,
-            )
+        decision = after.decision
+        if decision.withheld:
+            lever = "the MaxCapacity of its scalable target" if decision.autoscaled else "its cap"
+            wish = decision.count + decision.withheld
+            log.warning("Service %s: its leases want %d tasks, but %s allows %d.", name, wish, lever, decision.count)
         return before, after.service
 
     def release(self, name: str, *, holder: str) -> tuple[Lease | None, EcsService]:
@@ -106,6 +102,10 @@ class EcsServices:
         :raises LeaseError: when it never comes to rest.
         """
         return self.drive(self._steps(name).settle()).service
+
+    def inspect(self, name: str) -> Reading:
+        """A service and what its leases want; nothing is written."""
+        return self.drive(self._steps(name).inspect())
 
     def drive(self, steps: Steps[T]) -> T:
         """Make the calls that the steps ask for, until they are through."""

@@ -23,6 +23,7 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
 
     XCom: ``{"shards": [...], "variants": [...]}``.
 
+    :param shards: the pipeline's; none when they are found later.
     :param first_tasks: variant -> the task that the variant begins with.
     :param always: tasks directly downstream that every run needs.
     :param services: variant -> names of its services.
@@ -59,19 +60,16 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
                     "logical_date: this run has none, so there is no day to compute; trigger it with a logical "
                     "date, e.g. airflow dags trigger --logical-date 2013-01-01."
                 )
-            selection = select(context["params"], shards=self.shards, variants=list(self.first_tasks))
+            params = context["params"] if self.shards else {"variants": context["params"].get("variants")}
+            selection = select(params, shards=self.shards, variants=list(self.first_tasks))
             self._check_aws(selection.variants)
         except (EndpointUnreachableError, ThrottledError) as error:
             raise AirflowException(str(error)) from error
         except EcsFeatureError as error:
             raise AirflowFailException(str(error)) from error
         plan = {"shards": list(selection.shards), "variants": list(selection.variants)}
-        self.log.info(
-            "This run computes %d of %d shards in %s.",
-            len(selection.shards),
-            len(self.shards),
-            " and ".join(selection.variants),
-        )
+        counted = f"{len(selection.shards)} of {len(self.shards)}" if self.shards else "the"
+        self.log.info("This run computes %s shards in %s.", counted, " and ".join(selection.variants))
         context["ti"].xcom_push(key="return_value", value=plan)
         self.do_branch(context, [*self.always, *(self.first_tasks[variant] for variant in selection.variants)])
         return plan

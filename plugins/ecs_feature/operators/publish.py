@@ -14,7 +14,6 @@ from ecs_feature.aws_errors import translated
 from ecs_feature.exceptions import EcsFeatureError, PublishError
 from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.manifests import ManifestStore, split_uri
-from ecs_feature.xcoms import pulled_all
 
 
 class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
@@ -52,7 +51,7 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
         self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> dict[str, Any]:
-        records = pulled_all(context["ti"], self.shard_task_ids)
+        records = [record for record in context["ti"].xcom_pull(task_ids=self.shard_task_ids) if record]
         s3 = EcsFeatureHook("s3", **self.aws).client()
         try:
             if not records:

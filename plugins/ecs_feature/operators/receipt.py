@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,18 +11,25 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from ecs_feature.receipts import render, run_state, variant_receipt
-from ecs_feature.xcoms import pulled, pulled_all
 
 
 @dataclass(frozen=True)
 class VariantTasks:
-    """The task ids of one variant; an empty id where the variant has no such task."""
+    """The task ids of one variant; an empty id where the variant has no such task.
 
-    shards: Mapping[str, str]
+    :param shards: one id a named shard, or the id of the mapped task.
+    """
+
+    shards: Sequence[str]
     publish: str
     scale_up: str = ""
     steady: str = ""
     scale_down: str = ""
+
+    def shard_states(self, states: Mapping[str, str | None]) -> dict[str, str | None]:
+        """The states of the shards' tasks among those of the run; a mapped task's are ``ID_0``, ``ID_1`` ..."""
+        mine = re.compile("|".join(rf"{re.escape(task_id)}(_\d+)?" for task_id in self.shards))
+        return {task_id: state for task_id, state in states.items() if mine.fullmatch(task_id)}
 
 
 class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
@@ -53,7 +61,7 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
             "variants": {
                 name: self._variant(ti, tasks, states)
                 for name, tasks in self.variants.items()
-                if any(states.get(task_id) != "skipped" for task_id in tasks.shards.values())
+                if any(state != "skipped" for state in tasks.shard_states(states).values())
             },
         }
         for line in render(receipt).splitlines():
@@ -61,11 +69,14 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
         return receipt
 
     def _variant(self, ti: Any, tasks: VariantTasks, states: Mapping[str, str | None]) -> dict[str, Any]:
+        def pulled(task_id: str) -> Any:
+            return ti.xcom_pull(task_ids=task_id) if task_id else None
+
         return variant_receipt(
-            states={shard: states.get(task_id) for shard, task_id in tasks.shards.items()},
-            records=pulled_all(ti, list(tasks.shards.values())),
-            up=pulled(ti, tasks.scale_up),
-            steady=pulled(ti, tasks.steady),
-            down=pulled(ti, tasks.scale_down),
-            published=pulled(ti, tasks.publish),
+            states=tasks.shard_states(states),
+            records=[record for record in ti.xcom_pull(task_ids=list(tasks.shards)) if record],
+            up=pulled(tasks.scale_up),
+            steady=pulled(tasks.steady),
+            down=pulled(tasks.scale_down),
+            published=pulled(tasks.publish),
         )

@@ -22,8 +22,8 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
     """Takes (``up``, a setup) or gives back (``down``, a teardown) a run's lease on services.
 
     It never sets a desired count by itself: the count is what all live leases want, see
-    :mod:`ecs_feature.leases`. Both directions may be repeated. Going down waits in the triggerer until the
-    tasks are gone::
+    :mod:`ecs_feature.leases`. Where Application Auto Scaling keeps the count, it moves the MinCapacity instead.
+    Both directions may be repeated. Going down waits in the triggerer until the tasks are gone::
 
         up = EcsServiceScaleOperator(task_id="up", cluster="features", services={"encoder": 2})
         down = EcsServiceScaleOperator(task_id="down", direction="down", cluster="features", services={"encoder": 2})
@@ -75,7 +75,8 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
         self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> dict[str, Any] | None:
-        keeper = EcsServices(EcsFeatureHook("ecs", **self.aws).client(), self.cluster)
+        ecs, scaling = (EcsFeatureHook(name, **self.aws).client() for name in ("ecs", "application-autoscaling"))
+        keeper = EcsServices(ecs, self.cluster, autoscaling=scaling)
         try:
             if self.direction == "up":
                 return self._up(keeper)
@@ -112,12 +113,13 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
             policy = self.policies.get(name, SharingPolicy())
             before, after = keeper.acquire(name, holder=self.holder, count=count, until=until, policy=policy)
             self.log.info(
-                "Service %s: leased %d until %s; desired count %d -> %d.",
+                "Service %s: leased %d until %s; desired count %d -> %d.%s",
                 name,
                 count,
                 until.strftime("%Y-%m-%d %H:%M:%SZ"),
                 before.desired,
                 after.desired,
+                f" Application Auto Scaling keeps at least {after.minimum}." if after.minimum else "",
             )
             rows.append({"name": name, "before": before.running, "desired": after.desired})
         return {"services": rows}

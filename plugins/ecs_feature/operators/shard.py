@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from airflow.triggers.base import StartTriggerArgs
 
 from ecs_feature.exceptions import ShardFailedError
-from ecs_feature.launch import Launch, Network, check_overrides
+from ecs_feature.launch import Launch, check_overrides
 from ecs_feature.links.ecs import EcsTaskLink, EcsTaskLogLink, links_of_task
 from ecs_feature.outcomes import Payer
 from ecs_feature.resources import EcsTask
@@ -30,28 +30,27 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         EcsShardOperator(
             task_id="UA",
             shard="UA",
-            cluster="features",
-            task_definition="flight-features-control",
-            container="features",
-            network=Network(subnets=("subnet-0a",)),
-            environment={"SHARD": "UA", "LOGICAL_DATE": "{{ ds }}"},
+            launch=Launch(
+                cluster="features",
+                task_definition="flight-features-control",
+                container="features",
+                network=Network(subnets=("subnet-0a",)),
+                environment={"SHARD": "{shard}", "LOGICAL_DATE": "{{ ds }}"},
+            ),
             retries=2,
         )
 
+    ``{shard}`` in the launch and the record stands for the shard's name, after templates are rendered.
+
     :param shard: the shard's name.
-    :param cluster: name or ARN of the ECS cluster.
-    :param task_definition: family, family:revision or ARN.
-    :param container: the container whose environment is set, whose exit code decides and whose log is copied.
-    :param network: subnets and security groups, see :class:`ecs_feature.launch.Network`.
-    :param environment: for the container; values are templates.
-    :param command: replaces the container's command; words are templates.
-    :param capacity_provider: ``FARGATE`` or ``FARGATE_SPOT``; default: launch type FARGATE.
+    :param launch: what RunTask is asked for, see :class:`ecs_feature.launch.Launch`; its strings are templates.
     :param policy: timeouts, relaunches, polling, log lines, see :class:`ecs_feature.shard_run.ShardPolicy`.
     :param selected: template of a JSON list of the shards that a run is restricted to; others are skipped.
-    :param tags: of the ECS task; values are templates.
     :param record: templates that go into the XCom, e.g. ``{"result_uri": ...}``.
     :param aws_conn_id: the Airflow connection; with ``region_name`` and ``verify`` as in the amazon provider.
     :param start_from_trigger: False starts on a worker, which defers to the same trigger.
+    :param start_trigger_args: for mapped tasks, which are never constructed before their trigger starts:
+        :func:`start_args`, through ``partial``.
     :raises ConfigurationError: when the overrides are too long for RunTask.
     """
 
@@ -64,51 +63,29 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         self,
         *,
         shard: str,
-        cluster: str,
-        task_definition: str,
-        container: str,
-        network: Network,
-        environment: Mapping[str, str] | None = None,
-        command: Sequence[str] = (),
-        capacity_provider: str = "",
+        launch: Launch,
         policy: ShardPolicy = _DEFAULT_POLICY,
         selected: str = "[]",
-        tags: Mapping[str, str] | None = None,
         record: Mapping[str, str] | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
         start_from_trigger: bool = True,
+        start_trigger_args: StartTriggerArgs | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        launch = Launch(
-            cluster=cluster,
-            task_definition=task_definition,
-            container=container,
-            network=network,
-            environment=dict(environment or {}),
-            command=tuple(command),
-            capacity_provider=capacity_provider,
-            started_by="{{ dag.dag_id }}",
-            tags=dict(tags or {}),
-        )
         check_overrides(launch.overrides())
+        arguments = _trigger_kwargs(shard, launch, policy, selected, record, (aws_conn_id, region_name, verify))
         self.shard = shard
-        self.launch = launch.to_dict()
-        self.policy = policy.to_dict()
-        self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
-        self.token_id = "{{ ti.id }}"
+        self.launch = arguments["launch"]
+        self.policy = arguments["policy"]
+        self.aws = arguments["aws"]
+        self.token_id = arguments["token_id"]
         self.selected = selected
-        self.record = dict(record or {})
+        self.record = arguments["record"]
         self.start_from_trigger = start_from_trigger
-        self.start_trigger_args = StartTriggerArgs(
-            trigger_cls=TRIGGER, next_method="execute_complete", trigger_kwargs=self._trigger_kwargs()
-        )
-
-    def _trigger_kwargs(self) -> dict[str, Any]:
-        names = ("shard", "launch", "policy", "aws", "token_id", "selected", "record")
-        return {name: getattr(self, name) for name in names}
+        self.start_trigger_args = start_trigger_args or _start_trigger_args(arguments)
 
     def execute(self, context: Any) -> None:
         """Defer to the trigger; only where Airflow does not start from it (``dag.test()``, a user's choice)."""
@@ -140,3 +117,42 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
             task = EcsTask(arns[-1], "", "", "STOPPED", "STOPPED")
             for key, url in links_of_task(task, self.launch["container"]).items():
                 context["ti"].xcom_push(key=key, value=url)
+
+
+def start_args(
+    shard: str,
+    launch: Launch,
+    policy: ShardPolicy = _DEFAULT_POLICY,
+    record: Mapping[str, str] | None = None,
+    aws_conn_id: str | None = "aws_default",
+    region_name: str | None = None,
+    verify: bool | str | None = None,
+) -> StartTriggerArgs:
+    """``start_trigger_args`` for ``EcsShardOperator.partial``; the arguments are the operator's.
+
+    :param shard: a template, since what the task is expanded over is not known to the trigger.
+    """
+    return _start_trigger_args(_trigger_kwargs(shard, launch, policy, "[]", record, (aws_conn_id, region_name, verify)))
+
+
+def _start_trigger_args(arguments: dict[str, Any]) -> StartTriggerArgs:
+    return StartTriggerArgs(trigger_cls=TRIGGER, next_method="execute_complete", trigger_kwargs=arguments)
+
+
+def _trigger_kwargs(
+    shard: str,
+    launch: Launch,
+    policy: ShardPolicy,
+    selected: str,
+    record: Mapping[str, str] | None,
+    aws: tuple[str | None, str | None, bool | str | None],
+) -> dict[str, Any]:
+    return {
+        "shard": shard,
+        "launch": launch.to_dict(),
+        "policy": policy.to_dict(),
+        "aws": dict(zip(("aws_conn_id", "region_name", "verify"), aws, strict=True)),
+        "token_id": "{{ ti.id }}",
+        "selected": selected,
+        "record": dict(record or {}),
+    }

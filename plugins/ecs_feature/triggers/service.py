@@ -16,15 +16,18 @@ from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.hooks.services import EcsServices
 from ecs_feature.resources import EcsService
 from ecs_feature.steadiness import Steadiness, of_descent, of_service
+from ecs_feature.triggers.xcoms import push
 
 
 class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
     """Waits until every service is steady, or (``descending``) down to what its remaining leases want.
 
-    Every poll applies the leases first, so a desired count that a slower run has overwritten is corrected.
+    Every poll applies the leases first, so a desired count that a slower run has overwritten is corrected; and
+    one steady reading is not enough going up, so a write that was under way when the lease was taken is seen.
     Yields exactly one of
 
-    * ``TaskSuccessEvent`` (``end_in_triggerer``) or ``TriggerEvent({"state": "success", "result": {...}})``;
+    * ``TaskSuccessEvent`` (``end_in_triggerer``, the result is pushed) or
+      ``TriggerEvent({"state": "success", "result": {...}})``;
       the result is ``{"services": [{"name", "running", "peak"}], **result}``,
     * ``TriggerEvent({"state": "failed", "message": str})``.
 
@@ -71,8 +74,8 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         except TimeoutError as error:
             yield TriggerEvent({"state": "failed", "message": str(error)})
             return
-        if self.end_in_triggerer:
-            yield TaskSuccessEvent(xcoms={"return_value": result})
+        if self.end_in_triggerer and await push(self.task_instance, "return_value", result, self.log):
+            yield TaskSuccessEvent()
         else:
             yield TriggerEvent({"state": "success", "result": result})
 
@@ -81,12 +84,13 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         deadline = time.monotonic() + self.timeout_seconds
         peaks = dict.fromkeys(self.services, 0)
         told = ""
+        polled = self.descending
         while True:
             readings = await asyncio.to_thread(self._read, keeper)
             for service, _ in readings:
                 peaks[service.name] = max(peaks[service.name], service.running)
             missing = [f"service {service.name}: {state.missing}" for service, state in readings if not state.steady]
-            if readings and not missing:
+            if readings and not missing and (polled or time.monotonic() >= deadline):
                 rows = [{"name": s.name, "running": s.running, "peak": peaks[s.name]} for s, _ in readings]
                 self.log.info("Steady: %s.", ", ".join(f"{row['name']} runs {row['running']}" for row in rows))
                 return {**self.result, "services": rows}
@@ -94,11 +98,13 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
                 self.log.info("Waiting: %s.", told := now)
             if time.monotonic() >= deadline:
                 raise TimeoutError(self._timed_out(readings, told))
+            polled = True
             await asyncio.sleep(self.poll_seconds)
 
     def _keeper(self) -> EcsServices:
-        ecs, elbv2 = (EcsFeatureHook(service, **self.aws).client() for service in ("ecs", "elbv2"))
-        return EcsServices(ecs, self.cluster, elbv2)
+        names = ("ecs", "elbv2", "application-autoscaling")
+        ecs, elbv2, autoscaling = (EcsFeatureHook(name, **self.aws).client() for name in names)
+        return EcsServices(ecs, self.cluster, elbv2, autoscaling)
 
     def _read(self, keeper: EcsServices) -> list[tuple[EcsService, Steadiness]]:
         """The services and their steadiness; nothing when AWS could not be asked this time."""

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
-from asgiref.sync import sync_to_async
 
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.fleet import FleetKey, joined
-from ecs_feature.launch import Launch
+from ecs_feature.launch import Launch, fill_shard
 from ecs_feature.links.ecs import links_of_task
 from ecs_feature.resources import EcsTask
 from ecs_feature.shard_run import ShardPolicy, ShardRun
+from ecs_feature.triggers.xcoms import push
 
 KILL_SECONDS = 20.0
 
@@ -25,7 +25,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
 
     Waits for one task to be STOPPED, launching again while infrastructure is to blame. Yields exactly one of
 
-    * ``TaskSuccessEvent`` (``end_in_triggerer``) or ``TriggerEvent({"state": "success", "record": {...}})``,
+    * ``TaskSuccessEvent`` (``end_in_triggerer``, the record is pushed) or
+      ``TriggerEvent({"state": "success", "record": {...}})``: a worker returns the record,
     * ``TaskSkippedEvent`` (``end_in_triggerer``) or ``TriggerEvent({"state": "skipped"})``: not selected,
     * ``TriggerEvent({"state": "failed", "message": str, "kind": str, "payer": str, "record": {...}})``: a
       worker raises, so that Airflow's retries, retry policies and callbacks apply.
@@ -88,7 +89,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
                 self._run = run = ShardRun(
                     fleet=fleet,
                     shard=self.shard,
-                    launch=Launch.from_dict(self.launch),
+                    launch=Launch.from_dict(fill_shard(self.launch, self.shard)),
                     policy=ShardPolicy(**self.policy),
                     token_id=self.token_id,
                     log=self.log,
@@ -100,7 +101,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             return TriggerEvent(
                 {"state": "failed", "message": message, "kind": "refused", "payer": "permanent", "record": {}}
             )
-        record = run.record(outcome, self.record)
+        record = run.record(outcome, fill_shard(self.record, self.shard))
         if not outcome.succeeded:
             return TriggerEvent(
                 {
@@ -112,24 +113,14 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
                 }
             )
         self.log.info("Shard %s succeeded after %d launch(es).", self.shard, len(run.launches))
-        if self.end_in_triggerer:
-            return TaskSuccessEvent(xcoms={"return_value": record})
+        if self.end_in_triggerer and await push(self.task_instance, "return_value", record, self.log):
+            return TaskSuccessEvent()
         return TriggerEvent({"state": "success", "record": record})
 
     async def _show_links(self, task: EcsTask) -> None:
-        """Leave the console links as soon as there is a task to look at.
-
-        Not with the end event, whose XComs Airflow 3.3.2 encodes twice. Only a task that Airflow started from
-        the trigger can push from here; for others the worker does it.
-        """
-        push = getattr(self.task_instance, "xcom_push", None)
-        if push is None:
-            return
-        try:
-            for key, url in links_of_task(task, self.launch["container"]).items():
-                await sync_to_async(push)(key=key, value=url)
-        except Exception as error:  # a link is a convenience: whatever is wrong with it, the shard goes on
-            self.log.warning("The links to task %s could not be stored: %r", task.task_id, error)
+        """Leave the console links as soon as there is a task to look at."""
+        for key, url in links_of_task(task, self.launch["container"]).items():
+            await push(self.task_instance, key, url, self.log)
 
     async def on_kill(self) -> None:
         """Stop the ECS task: the user cleared the Airflow task or set its state."""

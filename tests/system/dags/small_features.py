@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 import pendulum
+
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
 
 # Of another bundle than dags/, whose modules it uses.
 sys.path.append(str(Path(__file__).parents[3] / "dags"))
-from flights.ingest import ingest_day  # noqa: E402
+from flights.ingest import ingest_day
 
 dag = FeaturePipeline(
     dag_id="small_features",

@@ -1,1 +1,1 @@
-"""The feature job: one carrier's flights of one day in, one Parquet file of features out."""
+"""The feature job: one shard's flights of one day in, one Parquet file of features out."""

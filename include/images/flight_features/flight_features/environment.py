@@ -23,6 +23,7 @@ class Job:
     """One shard's work order."""
 
     shard: str
+    shard_column: str
     logical_date: date
     variant: str
     run_id: str
@@ -40,7 +41,10 @@ class Job:
         """:raises ContractError: a variable is missing or malformed; the sentence names it, its value and the
         form."""
         return cls(
-            shard=_matching(environ, "SHARD", r"[A-Z0-9]{2}", "a carrier code such as UA"),
+            shard=_matching(environ, "SHARD", r"[A-Z0-9]{2,3}", "a carrier such as UA, or a destination such as LAX"),
+            shard_column=_matching(
+                {"SHARD_COLUMN": "carrier", **environ}, "SHARD_COLUMN", r"carrier|dest", "carrier or dest"
+            ),
             logical_date=_date(environ, "LOGICAL_DATE"),
             variant=_matching(environ, "VARIANT", r"[A-Za-z0-9_-]+", "a name such as control"),
             run_id=_required(environ, "RUN_ID"),

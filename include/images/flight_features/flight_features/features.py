@@ -31,14 +31,19 @@ def schedule(flights: pl.DataFrame) -> pl.DataFrame:
     return flights.select(SCHEDULE_COLUMNS).sort(ORDER)
 
 
-def labels(flights: pl.DataFrame, carrier: str) -> pl.Series:
-    """The departure delays of the carrier's flights in minutes, null for cancelled ones, in file order."""
-    return flights.filter(pl.col("carrier") == carrier).sort(ORDER)["dep_delay"].cast(pl.Int32)
+def of_shard(column: str, shard: str) -> pl.Expr:
+    """Which flights are the shard's: a carrier's, or all to one destination."""
+    return pl.col(column) == shard
 
 
-def encoder_rows(planned: pl.DataFrame, carrier: str, columns: Sequence[str]) -> list[dict[str, str | int]]:
-    """What the encoder is sent for the carrier's flights, in file order."""
-    return planned.filter(pl.col("carrier") == carrier).select(columns).to_dicts()
+def labels(flights: pl.DataFrame, mine: pl.Expr) -> pl.Series:
+    """The departure delays of the shard's flights in minutes, null for cancelled ones, in file order."""
+    return flights.filter(mine).sort(ORDER)["dep_delay"].cast(pl.Int32)
+
+
+def encoder_rows(planned: pl.DataFrame, mine: pl.Expr, columns: Sequence[str]) -> list[dict[str, str | int]]:
+    """What the encoder is sent for the shard's flights, in file order."""
+    return planned.filter(mine).select(columns).to_dicts()
 
 
 def build(
@@ -47,22 +52,23 @@ def build(
     weather: pl.DataFrame,
     encodings: Sequence[Sequence[float]],
     *,
-    carrier: str,
+    mine: pl.Expr,
     day: date,
     spec: FeatureSpec,
 ) -> pl.DataFrame:
-    """The features of the carrier's flights, one row each, cancelled ones included; all columns of the schema
+    """The features of the shard's flights, one row each, cancelled ones included; all columns of the schema
     but the label.
 
     :param planned: the day's `schedule`, of all carriers.
     :param history: flights of the days of the window, one frame a day, of all carriers.
     :param weather: hourly weather of the day.
     :param encodings: of `encoder_rows`, in the same order.
+    :param mine: `of_shard`.
     """
     past = _outcomes_at_midnight(history, day, spec.delay_threshold_minutes)
     route_flights = planned.group_by("origin", "dest").agg(pl.len().alias("route_flights"))
     frame = (
-        planned.filter(pl.col("carrier") == carrier)
+        planned.filter(mine)
         .with_columns(*_calendar(day), _clock_minutes(), history_days=pl.lit(len(history)))
         .join(route_flights, on=["origin", "dest"], how="left", maintain_order="left")
         .join(_summary(past, "carrier"), on="carrier", how="left", maintain_order="left")

@@ -35,10 +35,11 @@ def run(job: Job, started: float) -> None:
     storage = Storage()
     flights, history, weather = _read(job, storage, feature_spec.window_days)
     planned = features.schedule(flights)
-    encodings = _encode(job, features.encoder_rows(planned, job.shard, feature_spec.encoded_columns))
+    mine = features.of_shard(job.shard_column, job.shard)
+    encodings = _encode(job, features.encoder_rows(planned, mine, feature_spec.encoded_columns))
     table = features.build(
-        planned, history, weather, encodings, carrier=job.shard, day=job.logical_date, spec=feature_spec
-    ).with_columns(features.labels(flights, job.shard).alias(schema.LABEL))
+        planned, history, weather, encodings, mine=mine, day=job.logical_date, spec=feature_spec
+    ).with_columns(features.labels(flights, mine).alias(schema.LABEL))
     log.event("computed", rows=table.height, columns=table.width, feature_version=feature_spec.version)
     _write(job, storage, table, feature_spec.version)
     log.event("done", rows=table.height, seconds=time.monotonic() - started, cpu_seconds=time.process_time())
@@ -57,7 +58,7 @@ def _read(job: Job, storage: Storage, window_days: int) -> tuple[pl.DataFrame, l
     log.event(
         "read",
         flights=flights.height,
-        shard_flights=flights.filter(pl.col("carrier") == job.shard).height,
+        shard_flights=flights.filter(features.of_shard(job.shard_column, job.shard)).height,
         weather=weather.height,
         history_days=len(history),
         history_flights=sum(each.height for each in history),

@@ -1,0 +1,65 @@
+"""Finds the shards of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from ecs_feature.aws_errors import translated
+from ecs_feature.exceptions import EcsFeatureError, SelectionError
+from ecs_feature.hooks.ecs import EcsFeatureHook
+from ecs_feature.selection import select
+from ecs_feature.shard_sources import checked, listed
+
+
+class FindShardsOperator(BaseOperator):  # type: ignore[misc]
+    """Asks a callable, or lists folders in S3, for the run's shards, and restricts them to the param ``shards``.
+
+    XCom: the list of names, which the shards' mapped tasks are expanded over.
+
+    :param source: an S3 listing (``s3://bucket/raw/ds={{ ds }}/carrier=*/``), or empty with ``function``.
+    :param function: called as ``function(day=..., input_uri=..., aws_conn_id=..., region_name=...)``.
+    """
+
+    template_fields: Sequence[str] = ("source", "day", "input_uri")
+    ui_color = "#dae8fc"
+
+    def __init__(
+        self,
+        *,
+        source: str = "",
+        function: Callable[..., Iterable[str]] | None = None,
+        day: str = "{{ ds }}",
+        input_uri: str = "",
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+        self.function = function
+        self.day = day
+        self.input_uri = input_uri
+        self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
+
+    def execute(self, context: Any) -> list[str]:
+        try:
+            found = self._found()
+            chosen = select({"shards": context["params"].get("shards")}, shards=found, variants=())
+        except SelectionError as error:
+            raise AirflowFailException(str(error)) from error
+        except EcsFeatureError as error:
+            raise AirflowException(str(error)) from error
+        self.log.info("%d shards found, %d in this run.", len(found), len(chosen.shards))
+        return list(chosen.shards)
+
+    def _found(self) -> list[str]:
+        if self.function is not None:
+            aws = {name: self.aws[name] for name in ("aws_conn_id", "region_name")}
+            return checked(self.function(day=self.day, input_uri=self.input_uri, **aws), self.function.__name__)
+        with translated(self.source):
+            return checked(listed(EcsFeatureHook("s3", **self.aws).client(), self.source), self.source)

@@ -1,0 +1,97 @@
+"""Puts right what runs that died have left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException
+
+from ecs_feature.environment import load_environment, substitute
+from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.hooks.ecs import EcsFeatureHook
+from ecs_feature.hooks.janitor import ClusterJanitor
+from ecs_feature.hooks.services import EcsServices
+
+
+class EcsJanitorOperator(BaseOperator):  # type: ignore[misc]
+    """Returns services whose leases have ended to their baseline, and stops shard tasks past their deadline.
+
+    It never touches what has no tag of ours: a service without ``ecs-feature:policy``, a task without
+    ``ecs-feature:timeout-seconds``. A task's deadline is its creation plus that tag; five minutes more are left
+    to the triggerer. It may run as often as one likes, and beside runs that acquire and release::
+
+        EcsJanitorOperator(task_id="tidy", clusters=["${CLUSTER}"], dry_run="{{ params.dry_run }}")
+
+    XCom: ``{"dry_run", "clusters": [{"cluster", "services": [...], "tasks": [...]}], "cost_usd"}``; a service's row
+    has ``name, before, after, of, expired, unreadable_leases``, a task's ``arn, dag, run, variant, shard,
+    deadline``, both ``idle_seconds, vcpu_seconds, gb_seconds, cost_usd, done, why_not``. The cost is that of the
+    time since the lease ended, or since the deadline, at Fargate's price on demand in us-east-1.
+
+    :param clusters: names; ``${NAME}`` is the environment file's value.
+    :param dry_run: only report; a boolean, or a template of one.
+    """
+
+    template_fields: Sequence[str] = ("clusters", "dry_run")
+    ui_color = "#e8f5e9"
+
+    def __init__(
+        self,
+        *,
+        clusters: Sequence[str],
+        dry_run: bool | str = False,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.clusters = list(clusters)
+        self.dry_run = dry_run
+        self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        dry_run = str(self.dry_run).strip().lower() in ("true", "1", "yes")
+        rows: list[dict[str, Any]] = []
+        errors: list[EcsFeatureError] = []
+        for cluster in self._clusters():
+            janitor = ClusterJanitor(self._keeper(cluster), self.log, dry_run)
+            try:
+                rows.append(janitor.sweep())
+            except EcsFeatureError as error:
+                errors.append(error)
+            errors += janitor.errors
+        report = {"dry_run": dry_run, "clusters": rows, "cost_usd": _cost(rows)}
+        self._tell(report)
+        if errors:
+            context["ti"].xcom_push(key="return_value", value=report)
+            raise AirflowException(str(errors[0])) from errors[0]
+        return report
+
+    def _clusters(self) -> list[str]:
+        try:
+            names: list[str] = substitute(self.clusters, load_environment(), where="clusters")
+        except EcsFeatureError as error:
+            raise AirflowException(str(error)) from error
+        return names
+
+    def _keeper(self, cluster: str) -> EcsServices:
+        ecs, scaling = (EcsFeatureHook(name, **self.aws).client() for name in ("ecs", "application-autoscaling"))
+        return EcsServices(ecs, cluster, autoscaling=scaling)
+
+    def _tell(self, report: dict[str, Any]) -> None:
+        for row in report["clusters"]:
+            self.log.info(
+                "Cluster %s: %d services to put right, %d tasks to stop%s.",
+                row["cluster"],
+                len(row["services"]),
+                len(row["tasks"]),
+                " (dry run: nothing was changed)" if report["dry_run"] else "",
+            )
+        self.log.info("What was left behind had cost $%.4f.", report["cost_usd"])
+
+
+def _cost(clusters: list[dict[str, Any]]) -> float:
+    rows = [row for cluster in clusters for row in (*cluster["services"], *cluster["tasks"])]
+    return round(sum(float(row["cost_usd"]) for row in rows), 6)

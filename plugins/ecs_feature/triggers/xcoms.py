@@ -1,0 +1,25 @@
+"""XComs from the triggerer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.common.compat.sdk import XCom
+
+
+async def push(ti: Any, key: str, value: Any, log: Any) -> bool:
+    """Store an XCom of the trigger's task; False when that is not possible, as in ``dag.test()``.
+
+    Not with the end event: Airflow 3.3.2 encodes the XComs of ``TaskSuccessEvent`` twice, so that readers get JSON
+    text instead of the value.
+
+    :param ti: the trigger's ``task_instance``.
+    """
+    if ti is None:
+        return False
+    try:
+        await XCom.aset(key, value, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
+    except Exception as error:  # whatever is wrong with the XCom, the work goes on: a worker can store it
+        log.warning("The XCom %s could not be stored from the triggerer: %r", key, error)
+        return False
+    return True

@@ -1,0 +1,127 @@
+"""The DAG files as Airflow loads them, and the shape of the DAG that a pipeline becomes."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.serialization.serialized_objects import DagSerialization
+
+from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
+
+ROOT = Path(__file__).resolve().parents[2]
+VALUES = {
+    "CLUSTER": "features",
+    "BUCKET": "bucket",
+    "SUBNETS": "subnet-0a,subnet-0b",
+    "SECURITY_GROUPS": "sg-0a",
+    "ENCODER_CONTROL_URL": "http://control",
+    "ENCODER_TREATMENT_URL": "http://treatment",
+}
+
+
+@pytest.fixture
+def environment_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "environment.json"
+    path.write_text(json.dumps(VALUES))
+    monkeypatch.setenv("AIRFLOW__ECS_FEATURE__ENVIRONMENT_FILE", str(path))
+    monkeypatch.syspath_prepend(str(ROOT / "dags"))
+    return path
+
+
+def test_every_dag_file_is_found_by_airflow_and_parses(environment_file: Path) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(ROOT / "dags"), safe_mode=True)
+    assert bag.import_errors == {}
+    assert {"flight_delay_features", "destination_features"} <= set(bag.dags)
+
+
+def pipeline(**changes: Any) -> FeaturePipeline:
+    values: dict[str, Any] = {
+        "dag_id": "p",
+        "schedule": None,
+        "start_date": datetime(2013, 1, 1),
+        "cluster": "${CLUSTER}",
+        "shards": ("AA", "UA"),
+        "variants": [
+            Variant("control", "f-control", [ScaledService("encoder", 2)]),
+            Variant("treatment", "f-treatment"),
+        ],
+        "container": "features",
+        "input_uri": "s3://${BUCKET}/raw/",
+        "output_uri": "s3://${BUCKET}/features",
+        "environment": VALUES,
+        **changes,
+    }
+    return FeaturePipeline(**values)
+
+
+def serialized(**changes: Any) -> Any:
+    """The DAG as the scheduler sees it."""
+    return DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(pipeline(**changes).dag()))))
+
+
+def test_a_named_shard_is_a_task_that_starts_in_the_triggerer() -> None:
+    task = serialized().get_task("control.shards.UA")
+    assert task.start_from_trigger is True
+    assert task.start_trigger_args.trigger_cls == "ecs_feature.triggers.shard.ShardTrigger"
+
+
+def test_setups_and_the_teardown_frame_the_shards_of_a_variant_with_services() -> None:
+    dag = serialized()
+    assert {task.task_id for task in dag.tasks if task.is_setup} == {
+        "control.register",
+        "control.scale_up",
+        "control.services_steady",
+        "treatment.register",
+    }
+    down = dag.get_task("control.scale_down")
+    assert down.is_teardown
+    assert down.on_failure_fail_dagrun
+    assert {"control.shards.AA", "control.shards.UA", "control.scale_up"} <= down.upstream_task_ids
+    assert "treatment.scale_down" not in dag.task_ids
+
+
+def test_variants_share_nothing_but_the_plan_and_the_receipt() -> None:
+    dag = serialized()
+    for task in dag.tasks:
+        group = task.task_id.split(".")[0]
+        for other in task.upstream_task_ids | task.downstream_task_ids:
+            assert other.split(".")[0] in (group, "plan", "receipt") or "receipt" in task.task_id or group == "plan"
+
+
+def test_the_receipt_decides_nothing_about_the_runs_state() -> None:
+    receipt = serialized().get_task("receipt")
+    assert receipt.is_teardown
+    assert not receipt.on_failure_fail_dagrun
+    assert receipt.upstream_task_ids == {"control.publish", "control.scale_down", "treatment.publish"}
+
+
+@pytest.mark.parametrize(
+    "shards", [lambda **_: ["AA"], "s3://${BUCKET}/raw/ds={{ ds }}/carrier=*/"], ids=["callable", "listing"]
+)
+def test_shards_found_at_run_time_are_mapped_and_start_in_the_triggerer_too(shards: Any) -> None:
+    dag = serialized(shards=shards)
+    task = dag.get_task("control.shard")
+    assert task.is_mapped
+    assert task.start_from_trigger is True
+    kwargs = task.start_trigger_args.trigger_kwargs
+    assert "find_shards" in json.dumps(kwargs, default=str)
+    assert "find_shards" in task.upstream_task_ids
+    assert dag.get_task("find_shards").upstream_task_ids == {"plan"}
+
+
+def test_the_trigger_form_offers_the_shards_and_the_variants() -> None:
+    params = serialized().params.dump()
+    assert params == {"shards": [], "variants": []}
+    schema = serialized().params.get_param("shards").schema
+    assert (schema["type"], schema["examples"]) == (["null", "array"], ["AA", "UA"])
+
+
+def test_200_named_shards_serialize_small_enough_to_start_quickly() -> None:
+    dag = pipeline(shards=tuple(f"S{i}" for i in range(200)), variants=[Variant("control", "f")]).dag()
+    assert len(json.dumps(DagSerialization.to_dict(dag))) < 1_500_000

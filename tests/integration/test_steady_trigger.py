@@ -1,0 +1,76 @@
+"""The steady wait on a local Fargate: one look is not enough."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ecs_feature.hooks.services import EcsServices
+from ecs_feature.leases import SharingPolicy
+from ecs_feature.triggers.service import EcsServiceSteadyTrigger
+from fargate_local import LocalFargate, Settings
+
+CLUSTER = "features"
+
+
+async def test_a_stale_write_after_the_first_look_is_put_right_before_the_wait_is_over(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run's tasks are still there, so the service seems steady at once; then that run's release writes 0."""
+    (tmp_path / "sleeper").mkdir()
+    with LocalFargate(Settings(images=tmp_path, quotas=False, pace=0.001)) as aws:
+        for name, value in aws.environ.items():
+            monkeypatch.setenv(name, value)
+        ecs = aws.client("ecs")
+        ecs.create_cluster(clusterName=CLUSTER)
+        ecs.register_task_definition(
+            family="sleeper",
+            requiresCompatibilities=["FARGATE"],
+            networkMode="awsvpc",
+            cpu="256",
+            memory="512",
+            containerDefinitions=[
+                {"name": "sleeper", "image": "sleeper:1", "command": ["python", "-c", "import signal; signal.pause()"]}
+            ],
+        )
+        ecs.create_service(
+            cluster=CLUSTER,
+            serviceName="encoder",
+            taskDefinition="sleeper",
+            launchType="FARGATE",
+            networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
+        )
+        keeper, until = EcsServices(ecs, CLUSTER), datetime.now(UTC) + timedelta(hours=1)
+        keeper.acquire("encoder", holder="late", count=1, until=until, policy=SharingPolicy())
+        trigger = EcsServiceSteadyTrigger(
+            cluster=CLUSTER,
+            services=["encoder"],
+            aws={"aws_conn_id": None},
+            timeout_seconds=60,
+            poll_seconds=0.05,
+            end_in_triggerer=False,
+        )
+        await _wait(trigger)
+        looks: list[int] = []
+        read = trigger._read
+
+        def look(of: EcsServices) -> Any:
+            readings = read(of)
+            looks.append(readings[0][0].desired)
+            if len(looks) == 1:
+                ecs.update_service(cluster=CLUSTER, service="encoder", desiredCount=0)
+            return readings
+
+        monkeypatch.setattr(trigger, "_read", look)
+        await _wait(trigger)
+        assert looks[0] == 1
+        assert len(looks) > 1
+        (service,) = keeper.describe(["encoder"])
+        assert (service.desired, service.running) == (1, 1)
+
+
+async def _wait(trigger: EcsServiceSteadyTrigger) -> None:
+    (event,) = [event async for event in trigger.run()]
+    assert event.payload["state"] == "success", event
