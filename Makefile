@@ -6,16 +6,19 @@ LAUNCHER = $(or $(PYTHON),$(shell for each in python3 python3.12 python3.13 pyth
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo up test lint lock clean
+.PHONY: help environment demo backfill-demo up test lint lock clean
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z]*\):.*##  */\1 /p' $(MAKEFILE_LIST) | while read -r name words; do printf '  make %-13s%s\n' "$$name" "$$words"; done
+	@sed -n 's/^\([a-z-]*\):.*##  */\1 /p' $(MAKEFILE_LIST) | while read -r name words; do printf '  make %-15s%s\n' "$$name" "$$words"; done
 
 environment:  ## Build .venv, or see that it is up to date
 	@$(LAUNCHER) devstack/bootstrap.py
 
 demo: environment  ## Run one day of the pipeline and print its receipt (DATE=2013-02-08: another day of 2013)
 	@$(BIN)/python -m devstack demo
+
+backfill-demo: environment  ## Backfill a week, three days at a time, and print its receipts (FROM=2013-03-01 TO=2013-03-04 RUNS=2)
+	@$(BIN)/python -m devstack backfill-demo
 
 up: environment  ## Keep Airflow and the local Fargate running, UI on http://127.0.0.1:8080 (PORT=8081: another port)
 	@$(BIN)/python -m devstack up

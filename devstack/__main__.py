@@ -1,4 +1,4 @@
-"""``python -m devstack demo|up``."""
+"""``python -m devstack demo|backfill-demo|up``."""
 
 from __future__ import annotations
 

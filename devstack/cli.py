@@ -8,7 +8,7 @@ import sys
 
 from rich.console import Console
 
-from devstack import demo, ports, up
+from devstack import backfill, demo, ports, runs, up
 from devstack.errors import StackError
 
 
@@ -18,7 +18,9 @@ def run(arguments: list[str]) -> int:
     console = Console()
     try:
         if options.command == "demo":
-            demo.demo(demo.parse_day(options.date), console)
+            demo.demo(runs.parse_day(options.date), console)
+        elif options.command == "backfill-demo":
+            backfill.backfill(backfill.parse(options.first, options.last, options.runs), console)
         else:
             up.up(ports.parse(options.port), console)
     except StackError as error:
@@ -33,6 +35,14 @@ def parser() -> argparse.ArgumentParser:
     commands = main.add_subparsers(dest="command", required=True)
     day = commands.add_parser("demo", help="run one day of the pipeline, print its receipt, stop everything")
     day.add_argument("--date", default=os.environ.get("DATE") or "2013-01-01", help="a day of 2013 (or DATE=...)")
+    days = commands.add_parser("backfill-demo", help="backfill some days, print their receipts, stop everything")
+    days.add_argument(
+        "--from", dest="first", default=os.environ.get("FROM") or "2013-01-01", help="a day of 2013 (or FROM=...)"
+    )
+    days.add_argument(
+        "--to", dest="last", default=os.environ.get("TO") or "", help="included; a week by default (or TO=...)"
+    )
+    days.add_argument("--runs", default=os.environ.get("RUNS") or "3", help="days at a time (or RUNS=...)")
     kept = commands.add_parser("up", help="keep the stack running until Ctrl-C")
     kept.add_argument("--port", default=os.environ.get("PORT") or "8080", help="of Airflow's UI (or PORT=...)")
     return main

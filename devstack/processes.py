@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -142,6 +142,16 @@ class Processes:
             if self._guard is not None:
                 self._close_guard(self._guard)
                 self._guard = None
+
+    def kill(self, names: Collection[str]) -> None:
+        """Kill components and all that descends from them with -9, as a crash would."""
+        doomed = [each for each in self._components if each.name in names]
+        with interrupts.shielded():
+            trees.kill(each.process.pid for each in doomed)
+            for component in doomed:
+                component.process.wait()
+                self._tell_guard(f"-{component.process.pid}")
+            self._components = [each for each in self._components if each.name not in names]
 
     def _end(self, components: Sequence[Component], grace_seconds: float) -> None:
         trees.end(

@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -22,6 +22,9 @@ MIGRATE_SECONDS: Final = 180.0
 HEALTHY_SECONDS: Final = 180.0
 DAG_SECONDS: Final = 90.0
 """How long a DAG may take to appear once Airflow is healthy: the first parse follows at once and takes seconds."""
+
+COMMAND_SECONDS: Final = 120.0
+"""How long an ``airflow`` command may take; most of it is imports."""
 
 
 class Stack:
@@ -88,6 +91,11 @@ class Stack:
         assert self._side_door is not None, "the stack was not started"
         return self._side_door
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes an ``airflow`` command one of this stack; complete once Airflow was started."""
+        return {**airflow.inherited(os.environ), **self.settings}
+
     def start(self) -> None:
         """Start everything and wait until Airflow says that it is healthy.
 
@@ -118,12 +126,23 @@ class Stack:
             self.home, port, self.bundles, ROOT / "plugins", self.aws, self.environment_file
         )
         self.settings = airflow.settings(installation, keys)
+        self._api = AirflowApi(installation.url)
+        self.start_airflow()
+        self._report("airflow")
+
+    def start_airflow(self) -> None:
+        """Start Airflow's components and wait until they are healthy; once more after :meth:`kill_airflow`.
+
+        :raises StackError: a part ended or took too long; names it.
+        """
         for tier, components in enumerate(airflow.TIERS, start=1):
             for name, arguments in components.items():
-                self.processes.start(name, airflow.command(*arguments), {**inherited, **self.settings}, tier=tier)
-        self._api = AirflowApi(installation.url)
+                self.processes.start(name, airflow.command(*arguments), self.environment, tier=tier)
         self.processes.wait_until(self._is_healthy, what="Airflow is not healthy", timeout_seconds=HEALTHY_SECONDS)
-        self._report("airflow")
+
+    def kill_airflow(self) -> None:
+        """Kill all of Airflow at once with -9, workers too; the local Fargate goes on."""
+        self.processes.kill({name for components in airflow.TIERS for name in components})
 
     def stop(self) -> None:
         """End everything; safe to call at any time and more than once."""
@@ -158,6 +177,20 @@ class Stack:
         self.wait_for_dag(dag_id)
         self.api.unpause(dag_id)
         return self.api.trigger(dag_id, logical_date, conf)
+
+    def backfill(self, dag_id: str, first: date, last: date, *, max_active_runs: int) -> None:
+        """Create a backfill with the ``airflow`` command, as a user would; the DAG is unpaused.
+
+        :param last: included.
+        :raises StackError: the command failed; carries the end of its output.
+        """
+        self.wait_for_dag(dag_id)
+        self.api.unpause(dag_id)
+        options = {"dag-id": dag_id, "from-date": first, "to-date": last, "max-active-runs": max_active_runs}
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        command = airflow.command("backfill", "create", *arguments)
+        created = self.processes.start("backfill-create", command, self.environment)
+        self.processes.finish(created, timeout_seconds=COMMAND_SECONDS)
 
     def services(self) -> list[dict[str, Any]]:
         """The ECS services as ``DescribeServices`` returns them, by name."""

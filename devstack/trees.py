@@ -46,7 +46,17 @@ def end(
         if time.monotonic() > deadline or impatient():
             break
         time.sleep(POLL_SECONDS)
-    doomed |= descendants(leaders)
+    kill(leaders, known=doomed)
+
+
+def kill(pids: Iterable[int], *, known: Iterable[psutil.Process] = ()) -> None:
+    """Kill the processes, their groups and all that descends from them, without a warning.
+
+    :param pids: leaders of their own process groups.
+    :param known: descendants seen earlier, as in :func:`end`.
+    """
+    leaders = set(pids)
+    doomed = descendants(leaders) | set(known)
     for pid in leaders:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -207,6 +207,12 @@ def asked(leases: Mapping[str, Lease | None], policy: SharingPolicy, now: dateti
             holder = key.rpartition(":")[0]
             holders[holder] = max(lease.count, holders.get(holder, 0))
     return sum(holders.values()) if policy.sharing == "sum" else max(holders.values(), default=0)
+
+
+def leased(tags: Sequence[tuple[str, str]], now: datetime) -> int:
+    """How many tasks a service's live leases want, within its cap; its baseline is nobody's and not counted."""
+    policy = policy_of(tags)
+    return min(policy.cap, asked(leases_of(tags), policy, now)) if policy else 0
 
 
 def reconcile(service: EcsService, now: datetime, target: ScalableTarget | None = None) -> Decision:

@@ -55,10 +55,23 @@ def _services(*stages: Mapping[str, Any] | None) -> list[dict[str, Any]]:
             "name": name,
             "before": row["before"],
             "peak": max(row["before"], steady.get(name, {}).get("peak", 0), down.get(name, {}).get("peak", 0)),
-            "after": down.get(name, {}).get("running"),
+            **_after(down.get(name)),
         }
         for name, row in up.items()
     ]
+
+
+def _after(down: Mapping[str, Any] | None) -> dict[str, int | None]:
+    """What still ran when the run had given the service back: for nobody, and for the leases of other runs."""
+    if down is None:
+        return {"after": None, "others": None}
+    others = down.get("others", 0)
+    return {"after": max(0, down["running"] - others), "others": others}
+
+
+def _service(row: Mapping[str, Any]) -> str:
+    others = f" (others hold {row['others']})" if row["others"] else ""
+    return f"{row['name']} {row['before']}-{row['peak']}-{row['after']}{others}"
 
 
 def _usage(row: Mapping[str, Any]) -> Usage:
@@ -76,7 +89,7 @@ def render(receipt: Mapping[str, Any]) -> str:
     rows: list[Sequence[str]] = [header]
     for name, variant in receipt["variants"].items():
         shards = variant["shards"]
-        services = ", ".join(f"{s['name']} {s['before']}-{s['peak']}-{s['after']}" for s in variant["services"])
+        services = ", ".join(_service(service) for service in variant["services"])
         rows.append(
             (
                 name,

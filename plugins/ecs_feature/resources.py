@@ -86,6 +86,17 @@ class EcsTask:
         return self.last_status == "STOPPED"
 
     @property
+    def scaled_in(self) -> bool:
+        """Whether the service stopped it because fewer were wanted, or a deployment replaced it."""
+        return self.stop_code == "ServiceSchedulerInitiated" and self.stopped_reason.startswith("Scaling activity")
+
+    def epitaph(self) -> str:
+        """Why it stopped, in AWS's words, with its containers' exit codes."""
+        codes = [f"{c.name} exited with code {c.exit_code}" for c in self.containers if c.exit_code is not None]
+        parts = [self.stopped_reason or self.stop_code, *(c.reason for c in self.containers), *codes]
+        return f"task {self.task_id}: " + ", ".join(dict.fromkeys(part for part in parts if part))
+
+    @property
     def task_id(self) -> str:
         """The last part of the ARN, as in the console and in log stream names."""
         return self.arn.rsplit("/", 1)[-1]

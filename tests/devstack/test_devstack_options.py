@@ -4,9 +4,9 @@ from datetime import date
 
 import pytest
 
-from devstack.demo import first_failures, parse_day
 from devstack.errors import UsageError
 from devstack.ports import free, parse, require, taken
+from devstack.runs import first_failures, parse_day
 
 
 @pytest.mark.parametrize("text", ["2013-01-01", "2013-02-28", "2013-12-31"])

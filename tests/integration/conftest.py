@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
+from operator_context import CLUSTER
 
 from fargate_local import LocalFargate, Settings
-
-CLUSTER = "features"
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +26,3 @@ def aws(fargate: LocalFargate, monkeypatch: pytest.MonkeyPatch) -> LocalFargate:
     for name, value in fargate.environ.items():
         monkeypatch.setenv(name, value)
     return fargate
-
-
-def context(params: dict[str, Any] | None = None, logical_date: Any = "2013-01-01") -> dict[str, Any]:
-    """What an operator reads of its context."""
-    pushed: dict[str, Any] = {}
-    ti = SimpleNamespace(pushed=pushed, xcom_push=lambda key, value: pushed.__setitem__(key, value))
-    return {"params": params or {}, "dag_run": SimpleNamespace(logical_date=logical_date), "ti": ti}

@@ -74,3 +74,39 @@ async def test_a_stale_write_after_the_first_look_is_put_right_before_the_wait_i
 async def _wait(trigger: EcsServiceSteadyTrigger) -> None:
     (event,) = [event async for event in trigger.run()]
     assert event.payload["state"] == "success", event
+
+
+async def test_a_service_whose_tasks_die_says_why_when_the_wait_is_over(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken").mkdir()
+    with LocalFargate(Settings(images=tmp_path, quotas=False, pace=0.001)) as aws:
+        for name, value in aws.environ.items():
+            monkeypatch.setenv(name, value)
+        ecs = aws.client("ecs")
+        ecs.create_cluster(clusterName=CLUSTER)
+        ecs.register_task_definition(
+            family="broken",
+            requiresCompatibilities=["FARGATE"],
+            networkMode="awsvpc",
+            cpu="256",
+            memory="512",
+            containerDefinitions=[
+                {"name": "encoder", "image": "broken:1", "command": ["python", "-c", "raise SystemExit(9)"]}
+            ],
+        )
+        ecs.create_service(
+            cluster=CLUSTER,
+            serviceName="broken",
+            taskDefinition="broken",
+            desiredCount=1,
+            launchType="FARGATE",
+            networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-0a"]}},
+        )
+        trigger = EcsServiceSteadyTrigger(
+            cluster=CLUSTER, services=["broken"], aws={}, timeout_seconds=4, poll_seconds=0.2, end_in_triggerer=False
+        )
+        (event,) = [event async for event in trigger.run()]
+    assert event.payload["state"] == "failed"
+    assert "service broken:" in event.payload["message"]
+    assert "Essential container in task exited, encoder exited with code 9" in event.payload["message"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from conftest import CLUSTER, context
+from operator_context import CLUSTER, context
 
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.launch import Launch, Network

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-PIPELINE, SMALL = "flight_delay_features", "small_features"
+PIPELINE, SMALL, MAPPED = "flight_delay_features", "small_features", "mapped_features"
 WHOLE_DAY = datetime(2013, 1, 1, tzinfo=UTC)
 RETRIED_DAY = datetime(2013, 2, 8, tzinfo=UTC)
 FAILED_DAY = datetime(2013, 2, 9, tzinfo=UTC)
 SELECTED_DAY = datetime(2013, 2, 10, tzinfo=UTC)
 UNKNOWN_DAY = datetime(2013, 2, 11, tzinfo=UTC)
+MAPPED_DAY = datetime(2013, 2, 13, tzinfo=UTC)
 TEARDOWN_DAY = datetime(2013, 2, 12, tzinfo=UTC)
 RUN_SECONDS = 420
 ROWS_OF_2013_01_01 = 842
@@ -37,7 +38,7 @@ class Runs:
         return found
 
     def receipt(self, day: datetime) -> dict[str, Any]:
-        dag_id = PIPELINE if day == WHOLE_DAY else SMALL
+        dag_id = {WHOLE_DAY: PIPELINE, MAPPED_DAY: MAPPED}.get(day, SMALL)
         receipt: dict[str, Any] = self.stack.api.xcom(dag_id, self.ids[day], "receipt")
         return receipt
 
@@ -79,6 +80,7 @@ def runs(stack: Any) -> Runs:
         (SMALL, FAILED_DAY, None),
         (SMALL, SELECTED_DAY, {"shards": ["UA"], "variants": ["treatment"]}),
         (SMALL, UNKNOWN_DAY, {"shards": ["ZZ"]}),
+        (MAPPED, MAPPED_DAY, None),
     ]
     for dag_id, logical_date, conf in plans:
         started.ids[logical_date] = stack.run(dag_id, logical_date, conf)
@@ -181,6 +183,19 @@ def test_an_unknown_shard_is_refused_before_anything_is_launched(runs: Runs) -> 
     assert runs.launches(UNKNOWN_DAY) == []
     log = "\n".join(runs.stack.api.log(SMALL, runs.ids[UNKNOWN_DAY], "plan", 1))
     assert "shards: 'ZZ' is not among the pipeline's 2 shards; choose from OO, UA." in log
+
+
+def test_shards_found_at_run_time_are_mapped_tasks_that_use_no_worker(runs: Runs) -> None:
+    assert runs.states[MAPPED_DAY] == "success"
+    tasks = runs.tasks(MAPPED_DAY)
+    found = runs.stack.api.xcom(MAPPED, runs.ids[MAPPED_DAY], "find_shards")
+    assert len(found) == 3
+    shards = [tasks[f"control.shard[{index}]"] for index in range(3)]
+    assert {(task["state"], task["pid"]) for task in shards} == {("success", None)}
+    assert sorted(each["SHARD"] for each in runs.launches(MAPPED_DAY)) == found
+    receipt = runs.receipt(MAPPED_DAY)["variants"]["control"]
+    assert receipt["shards"] == {"total": 3, "succeeded": 3, "failed": 0, "skipped": 0}
+    assert (receipt["files"], receipt["services"][0]["after"]) == (3, 0)
 
 
 def test_after_all_runs_every_service_is_at_zero_without_a_lease(runs: Runs) -> None:

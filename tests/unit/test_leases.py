@@ -18,6 +18,7 @@ from ecs_feature.leases import (
     asked,
     held_by,
     holder_prefix,
+    leased,
     policy_of,
     reconcile,
     room,
@@ -166,3 +167,17 @@ def test_there_is_room_for_48_leases_and_a_spare_tag_for_one_that_is_renewed() -
 def test_a_policy_that_cannot_hold_is_refused(make: Callable[[], SharingPolicy], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         make()
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param(service(9, lease("a", 2)), 0, id="not-ours"),
+        pytest.param(service(9, policy=SharingPolicy(baseline=3)), 0, id="the-baseline-is-nobodys"),
+        pytest.param(service(9, lease("a", 2), lease("b", 3), policy=SharingPolicy(baseline=1)), 5, id="sum"),
+        pytest.param(service(9, lease("a", 2), lease("b", 3), policy=SharingPolicy(cap=4)), 4, id="capped"),
+        pytest.param(service(9, lease("a", 2, NOW - HOUR), policy=SharingPolicy()), 0, id="expired"),
+    ],
+)
+def test_what_the_live_leases_of_a_service_want(found: EcsService, expected: int) -> None:
+    assert leased(found.tags, NOW) == expected

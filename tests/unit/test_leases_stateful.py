@@ -193,6 +193,7 @@ Leases.TestCase.settings = settings(
     phases=(Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),
     print_blob=False,
+    report_multiple_bugs=False,
 )
 TestAnyInterleaving = Leases.TestCase
 

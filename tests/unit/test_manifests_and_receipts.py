@@ -125,7 +125,7 @@ def test_the_receipt_adds_up_shards_services_and_cost() -> None:
     )
     assert receipt == {
         "shards": {"total": 4, "succeeded": 1, "failed": 2, "skipped": 1},
-        "services": [{"name": "encoder", "before": 0, "peak": 2, "after": 0}],
+        "services": [{"name": "encoder", "before": 0, "peak": 2, "after": 0, "others": 0}],
         "rows": 842,
         "files": 16,
         "bytes": 1000,
@@ -134,6 +134,44 @@ def test_the_receipt_adds_up_shards_services_and_cost() -> None:
         "gb_seconds": 7200.0,
         "cost_usd": round(0.04048 + 2 * 0.004445, 6),
     }
+
+
+@pytest.mark.parametrize(
+    ("down", "after", "others", "shown"),
+    [
+        pytest.param([], None, None, "encoder 2-6-None", id="not-given-back"),
+        pytest.param([{"name": "encoder", "running": 0, "peak": 2, "others": 0}], 0, 0, "encoder 2-6-0", id="last"),
+        pytest.param(
+            [{"name": "encoder", "running": 4, "peak": 6, "others": 4}],
+            0,
+            4,
+            "encoder 2-6-0 (others hold 4)",
+            id="held",
+        ),
+        pytest.param(
+            [{"name": "encoder", "running": 2, "peak": 6, "others": 4}],
+            0,
+            4,
+            "encoder 2-6-0 (others hold 4)",
+            id="rising",
+        ),
+        pytest.param([{"name": "encoder", "running": 1, "peak": 6, "others": 0}], 1, 0, "encoder 2-6-1", id="baseline"),
+    ],
+)
+def test_what_runs_for_the_leases_of_other_runs_is_told_apart(
+    down: list[dict[str, Any]], after: int | None, others: int | None, shown: str
+) -> None:
+    variant = variant_receipt(
+        states={"AA": "success"},
+        records=[],
+        up={"services": [{"name": "encoder", "before": 2, "desired": 4}]},
+        steady={"services": [{"name": "encoder", "running": 6, "peak": 6}]},
+        down={"services": down, "held": []},
+        published=None,
+    )
+    assert variant["services"] == [{"name": "encoder", "before": 2, "peak": 6, "after": after, "others": others}]
+    receipt = {"dag_id": "flights", "run_id": "r", "logical_date": "2013-01-01", "state": "success", "seconds": 1.0}
+    assert shown in render({**receipt, "variants": {"control": variant}})
 
 
 def test_a_receipt_of_a_run_that_never_scaled_is_still_written() -> None:

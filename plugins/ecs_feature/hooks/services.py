@@ -142,16 +142,27 @@ class EcsServices:
                 f"{call.subject} was deleted in the meantime; create it again ({error}).", error.code, error.operation
             ) from error
 
-    def tasks(self, service: EcsService) -> list[EcsTask]:
-        """The service's running tasks."""
+    def tasks(self, service: EcsService, status: str = "RUNNING") -> list[EcsTask]:
+        """The service's tasks with that desired status, ``RUNNING`` or ``STOPPED``."""
         with translated(f"Service {service.name!r}"):
-            pages = self.ecs.get_paginator("list_tasks").paginate(cluster=self.cluster, serviceName=service.name)
+            pages = self.ecs.get_paginator("list_tasks").paginate(
+                cluster=self.cluster, serviceName=service.name, desiredStatus=status
+            )
             arns = [arn for page in pages for arn in page["taskArns"]]
             described = []
             for start in range(0, len(arns), limits.DESCRIBE_TASKS):
                 some = arns[start : start + limits.DESCRIBE_TASKS]
                 described += self.ecs.describe_tasks(cluster=self.cluster, tasks=some)["tasks"]
         return [EcsTask.from_aws(task) for task in described]
+
+    def last_death(self, service: EcsService, since: datetime) -> EcsTask | None:
+        """The service's task that was the last to stop by itself, or for its health, after ``since``; None: none."""
+        dead = [
+            task
+            for task in self.tasks(service, "STOPPED")
+            if task.stopped_at is not None and task.stopped_at > since and not task.scaled_in
+        ]
+        return max(dead, key=lambda task: task.stopped_at or since, default=None)
 
     def task_definition(self, service: EcsService) -> dict[str, Any]:
         with translated(f"Service {service.name!r}"):

@@ -30,7 +30,7 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
         up >> work >> down.as_teardown(setups=up, on_failure_fail_dagrun=True)
 
     XCom of ``up``: ``{"services": [{"name", "before", "desired"}]}``; of ``down``: ``{"services": [{"name",
-    "running", "peak"}], "held": [{"name", "seconds", "vcpu_seconds", "gb_seconds"}]}``.
+    "running", "peak", "others"}], "held": [{"name", "seconds", "vcpu_seconds", "gb_seconds"}]}``.
 
     :param services: name -> how many of its tasks this run needs.
     :param holder: template of the lease's holder; both directions must agree.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -14,6 +16,7 @@ from ecs_feature.aws_errors import is_transient
 from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, ThrottledError
 from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.hooks.services import EcsServices
+from ecs_feature.leases import leased
 from ecs_feature.resources import EcsService
 from ecs_feature.steadiness import Steadiness, of_descent, of_service
 from ecs_feature.triggers.xcoms import push
@@ -28,7 +31,8 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
 
     * ``TaskSuccessEvent`` (``end_in_triggerer``, the result is pushed) or
       ``TriggerEvent({"state": "success", "result": {...}})``;
-      the result is ``{"services": [{"name", "running", "peak"}], **result}``,
+      the result is ``{"services": [{"name", "running", "peak"}], **result}``; ``descending``, a service has
+      ``others``, too: how many of its tasks the leases of other runs want,
     * ``TriggerEvent({"state": "failed", "message": str})``.
 
     :param services: names.
@@ -57,6 +61,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         self.descending = descending
         self.result = result or {}
         self.end_in_triggerer = end_in_triggerer
+        self._began = self._looked = datetime.now(UTC)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         names = ("cluster", "services", "aws", "timeout_seconds", "poll_seconds", "descending", "result")
@@ -82,6 +87,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
     async def _wait(self) -> dict[str, Any]:
         keeper = await sync_to_async(self._keeper)()
         deadline = time.monotonic() + self.timeout_seconds
+        self._began = self._looked = keeper.now()
         peaks = dict.fromkeys(self.services, 0)
         told = ""
         polled = self.descending
@@ -91,7 +97,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
                 peaks[service.name] = max(peaks[service.name], service.running)
             missing = [f"service {service.name}: {state.missing}" for service, state in readings if not state.steady]
             if readings and not missing and (polled or time.monotonic() >= deadline):
-                rows = [{"name": s.name, "running": s.running, "peak": peaks[s.name]} for s, _ in readings]
+                rows = [self._row(service, peaks[service.name], keeper.now()) for service, _ in readings]
                 self.log.info("Steady: %s.", ", ".join(f"{row['name']} runs {row['running']}" for row in rows))
                 return {**self.result, "services": rows}
             if missing and (now := "; ".join(missing)) != told:
@@ -100,6 +106,10 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
                 raise TimeoutError(self._timed_out(readings, told))
             polled = True
             await asyncio.sleep(self.poll_seconds)
+
+    def _row(self, service: EcsService, peak: int, now: datetime) -> dict[str, Any]:
+        row = {"name": service.name, "running": service.running, "peak": peak}
+        return {**row, "others": leased(service.tags, now)} if self.descending else row
 
     def _keeper(self) -> EcsServices:
         names = ("ecs", "elbv2", "application-autoscaling")
@@ -112,10 +122,8 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         try:
             for name in self.services:
                 service = keeper.settle(name)
-                state = of_descent(service) if self.descending else of_service(service, 0)
-                if not self.descending and service.running == service.desired:
-                    state = of_service(service, keeper.healthy(service))
-                readings.append((service, state))
+                readings.append((service, of_descent(service) if self.descending else self._ascent(keeper, service)))
+            self._looked = keeper.now()
         except (ThrottledError, EndpointUnreachableError) as error:
             self.log.warning("%s Asking again.", error)
             return []
@@ -125,6 +133,18 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
                 return []
             raise
         return readings
+
+    def _ascent(self, keeper: EcsServices, service: EcsService) -> Steadiness:
+        """A service whose tasks start and die runs all of them at times: none may have died since the last look."""
+        state = of_service(service, keeper.healthy(service) if service.running == service.desired else 0)
+        dead = keeper.last_death(service, self._began)
+        if dead is None:
+            return state
+        said = f"its last one stopped, {dead.epitaph()}"
+        if not state.steady:
+            return replace(state, missing=f"{state.missing}; {said}")
+        recent = dead.stopped_at is not None and dead.stopped_at > self._looked
+        return Steadiness(False, f"its tasks do not stay up; {said}") if recent else state
 
     def _timed_out(self, readings: list[tuple[EcsService, Steadiness]], missing: str) -> str:
         said = [event for service, state in readings if not state.steady for event in service.events[:1]]
