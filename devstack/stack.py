@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import IO, Any, Final
@@ -25,6 +25,8 @@ DAG_SECONDS: Final = 90.0
 
 COMMAND_SECONDS: Final = 120.0
 """How long an ``airflow`` command may take; most of it is imports."""
+LOCKED_TRIES: Final = 5
+"""How often a command is given that finds SQLite locked."""
 
 
 class Stack:
@@ -179,18 +181,24 @@ class Stack:
         return self.api.trigger(dag_id, logical_date, conf)
 
     def backfill(self, dag_id: str, first: date, last: date, *, max_active_runs: int) -> None:
-        """Create a backfill with the ``airflow`` command, as a user would; the DAG is unpaused.
+        """Create a backfill with the ``airflow`` command, as a user would, and unpause the DAG.
 
         :param last: included.
         :raises StackError: the command failed; carries the end of its output.
         """
         self.wait_for_dag(dag_id)
-        self.api.unpause(dag_id)
         options = {"dag-id": dag_id, "from-date": first, "to-date": last, "max-active-runs": max_active_runs}
-        arguments = [f"--{name}={value}" for name, value in options.items()]
-        command = airflow.command("backfill", "create", *arguments)
-        created = self.processes.start("backfill-create", command, self.environment)
-        self.processes.finish(created, timeout_seconds=COMMAND_SECONDS)
+        arguments = ["backfill", "create", *(f"--{name}={value}" for name, value in options.items())]
+        for attempt in range(1, LOCKED_TRIES + 1):
+            try:
+                self._finish_command("backfill-create", arguments)
+                break
+            except StackError as error:
+                # It reads before it writes, and SQLite refuses that at once when others wrote in between. Airflow then
+                # removes what it had created, so that the command can be given again.
+                if attempt == LOCKED_TRIES or "database is locked" not in str(error):
+                    raise
+        self.api.unpause(dag_id)
 
     def services(self) -> list[dict[str, Any]]:
         """The ECS services as ``DescribeServices`` returns them, by name."""
@@ -200,6 +208,10 @@ class Stack:
             return []
         found = ecs.describe_services(cluster=provision.CLUSTER, services=arns)["services"]
         return sorted(found, key=lambda service: str(service["serviceName"]))
+
+    def _finish_command(self, name: str, arguments: Sequence[str]) -> None:
+        command = self.processes.start(name, airflow.command(*arguments), self.environment)
+        self.processes.finish(command, timeout_seconds=COMMAND_SECONDS)
 
     @property
     def _migrated(self) -> Path:

@@ -37,13 +37,16 @@ class Plan:
 def plan(tasks: Sequence[TaskView], desired: int, minimum_percent: int, maximum_percent: int) -> Plan:
     """Compare the tasks that should run with those that do.
 
-    Source: AmazonECS/latest/developerguide/service_definition_parameters (deploymentConfiguration).
+    Unhealthy tasks stay until their replacements are healthy. Where the maximum leaves no room for a replacement, they
+    stop one by one.
+
+    Sources: AmazonECS/latest/developerguide/service_definition_parameters (deploymentConfiguration),
+    AmazonECS/latest/APIReference/API_DeploymentConfiguration, AmazonECS/latest/developerguide/ecs_services.
 
     :param tasks: those not asked to stop.
     :param minimum_percent: of the desired count that must stay healthy during a deployment.
     :param maximum_percent: of the desired count that may exist during a deployment.
     """
-    replace = tuple(task.id for task in tasks if task.unhealthy)
     left = [task for task in tasks if not task.unhealthy]
     primary = [task for task in left if task.primary]
     old = [task for task in left if not task.primary]
@@ -58,9 +61,20 @@ def plan(tasks: Sequence[TaskView], desired: int, minimum_percent: int, maximum_
         elif spare > 0:
             removable.append(task)
             spare -= 1
-    staying = len(left) - len(surplus) - len(removable)
-    launch = max(0, min(desired - len(primary), ceiling - staying))
-    return Plan(launch, tuple(task.id for task in [*surplus, *removable]), replace)
+    replaced, sick = _replaced(tasks, desired)
+    wanted = max(0, desired - len(primary))
+    room = ceiling - (len(left) - len(surplus) - len(removable)) - len(sick)
+    if wanted and room < 1 and sick and not replaced and all(task.running for task in left):
+        replaced = sick[:1]
+    ids = tuple(task.id for task in [*surplus, *removable])
+    return Plan(max(0, min(wanted, room)), ids, tuple(task.id for task in replaced))
+
+
+def _replaced(tasks: Sequence[TaskView], desired: int) -> tuple[list[TaskView], list[TaskView]]:
+    """Of the unhealthy tasks, those that stop now and those that stay until a replacement is healthy."""
+    sick = sorted((task for task in tasks if task.unhealthy), key=lambda task: (task.primary, task.created_at))
+    count = max(0, sum(task.healthy for task in tasks) + len(sick) - desired)
+    return sick[:count], sick[count:]
 
 
 def _first_to_go(tasks: Sequence[TaskView]) -> list[TaskView]:

@@ -49,7 +49,12 @@ def build_dag(pipeline: FeaturePipeline) -> DAG:
         for variant in pipeline.variants:
             receipt_of[variant.name], variant_ends = _variant(pipeline, variant, plan, found or ready, found)
             ends += variant_ends
-        receipt = FeatureReceiptOperator(task_id="receipt", variants=receipt_of)
+        receipt = FeatureReceiptOperator(
+            task_id="receipt",
+            variants=receipt_of,
+            retries=INFRASTRUCTURE_RETRIES,
+            retry_delay=pipeline.retry_delay,
+        )
         # A teardown without setups: it runs always, and the run's state does not depend on it.
         ends >> receipt.as_teardown()
     return dag

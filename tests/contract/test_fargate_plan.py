@@ -28,7 +28,36 @@ def view(id: str, at: float, *, primary: bool = True, state: str = "healthy") ->
             id="those not running go before the newest",
         ),
         pytest.param(
-            [view("a", 1, state="unhealthy"), view("b", 2)], 2, (100, 200), Plan(1, (), ("a",)), id="unhealthy replaced"
+            [view("a", 1, state="unhealthy"), view("b", 2)], 2, (100, 200), Plan(1, (), ()),
+            id="an unhealthy one stays while its replacement starts",
+        ),
+        pytest.param(
+            [view("a", 1, state="unhealthy"), view("b", 2), view("c", 3, state="pending")], 2, (100, 200),
+            Plan(0, (), ()), id="and until that is healthy",
+        ),
+        pytest.param(
+            [view("a", 1, state="unhealthy"), view("b", 2), view("c", 3)], 2, (100, 200), Plan(0, (), ("a",)),
+            id="and then it stops",
+        ),
+        pytest.param(
+            [view("a", 1, state="unhealthy"), view("b", 2, state="unhealthy")], 2, (100, 200), Plan(2, (), ()),
+            id="all unhealthy, none stops",
+        ),
+        pytest.param(
+            [view("a", 1, state="unhealthy"), view("b", 2, state="unhealthy")], 1, (100, 200), Plan(1, (), ("a",)),
+            id="a replacement that is unhealthy, too",
+        ),
+        pytest.param(
+            [view("a", 1, state="unhealthy"), view("b", 2, state="unhealthy")], 2, (100, 100), Plan(0, (), ("a",)),
+            id="without room for a replacement, unhealthy ones stop one by one",
+        ),
+        pytest.param(
+            [view("b", 2, state="unhealthy"), view("c", 3, state="pending")], 2, (100, 100), Plan(0, (), ()),
+            id="and the next when the replacement of the last has started",
+        ),
+        pytest.param(
+            [view("a", 1, state="unhealthy"), view("b", 2)], 0, (100, 200), Plan(0, ("b",), ("a",)),
+            id="to zero, unhealthy ones, too",
         ),
         pytest.param(
             [view("a", 1, primary=False), view("b", 2, primary=False)], 2, (100, 200), Plan(2, (), ()),

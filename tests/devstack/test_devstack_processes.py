@@ -59,6 +59,16 @@ def test_stop_ends_children_and_what_descends_from_them_in_other_sessions(proces
     until(lambda: is_gone(grandchild))
 
 
+def test_kill_takes_the_named_ones_with_all_that_descends_from_them_and_leaves_the_others(processes: Processes) -> None:
+    parent, other = start(processes, "scheduler", PARENT), start(processes, "fargate-local", SLEEPER)
+    grandchild = int((processes.logs / "scheduler.log").read_text())
+    processes.kill({"scheduler"})
+    assert not parent.is_running()
+    until(lambda: is_gone(grandchild))
+    assert other.is_running()
+    processes.check()
+
+
 def test_a_process_that_ignores_term_is_killed_after_the_grace_period(processes: Processes) -> None:
     deaf = start(processes, "deaf", f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}")
     processes.stop(grace_seconds=0.2)
