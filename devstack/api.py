@@ -74,6 +74,10 @@ class AirflowApi:
         """DAG files that cannot be imported: ``filename``, ``stack_trace``, ..."""
         return self.pages("/importErrors", "import_errors")
 
+    def pause(self, dag_id: str) -> None:
+        """Let the scheduler start nothing of a DAG; what runs goes on."""
+        self.patch(f"/dags/{dag_id}", {"is_paused": True})
+
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler work on a DAG."""
         self.patch(f"/dags/{dag_id}", {"is_paused": False})

@@ -183,10 +183,14 @@ class Stack:
     def backfill(self, dag_id: str, first: date, last: date, *, max_active_runs: int) -> None:
         """Create a backfill with the ``airflow`` command, as a user would, and unpause the DAG.
 
+        It is paused until then: when the command fails, Airflow removes the runs that it had created, and a scheduler
+        that works on one of these dies of that.
+
         :param last: included.
         :raises StackError: the command failed; carries the end of its output.
         """
         self.wait_for_dag(dag_id)
+        self.api.pause(dag_id)
         options = {"dag-id": dag_id, "from-date": first, "to-date": last, "max-active-runs": max_active_runs}
         arguments = ["backfill", "create", *(f"--{name}={value}" for name, value in options.items())]
         for attempt in range(1, LOCKED_TRIES + 1):

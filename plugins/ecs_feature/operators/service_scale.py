@@ -23,7 +23,9 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
 
     It never sets a desired count by itself: the count is what all live leases want, see
     :mod:`ecs_feature.leases`. Where Application Auto Scaling keeps the count, it moves the MinCapacity instead.
-    Both directions may be repeated. Going down waits in the triggerer until the tasks are gone::
+    Both directions may be repeated. Going down waits in the triggerer until the tasks are gone, and ends there:
+    a task that comes back to a worker at once may be failed by the scheduler, which takes the end of its first part
+    for its own (apache/airflow#72716)::
 
         up = EcsServiceScaleOperator(task_id="up", cluster="features", services={"encoder": 2})
         down = EcsServiceScaleOperator(task_id="down", direction="down", cluster="features", services={"encoder": 2})
@@ -94,13 +96,13 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
                 poll_seconds=self.poll_seconds,
                 descending=True,
                 result={"held": held},
-                end_in_triggerer=False,
             ),
             method_name="execute_complete",
         )
         return None
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        """Return what the trigger could not store, as in ``dag.test()``, or raise when the tasks are still there."""
         if event["state"] != "success":
             raise AirflowException(event["message"])
         result: dict[str, Any] = event["result"]

@@ -91,10 +91,9 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         """Defer to the trigger; only where Airflow does not start from it (``dag.test()``, a user's choice)."""
         if not is_selected(self.shard, self.selected):
             raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
-        self.defer(
-            trigger=ShardTrigger(**self._trigger_kwargs(), end_in_triggerer=False),
-            method_name="execute_complete",
-        )
+        names = ("shard", "launch", "policy", "aws", "token_id", "selected", "record")
+        arguments = {name: getattr(self, name) for name in names}
+        self.defer(trigger=ShardTrigger(**arguments, end_in_triggerer=False), method_name="execute_complete")
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Return the record of a shard that succeeded, raise for one that did not."""

@@ -1,0 +1,61 @@
+"""What the operator hands to its trigger, from Airflow's scheduler and from a worker."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, TaskDeferred
+
+from ecs_feature.launch import Launch, Network
+from ecs_feature.operators.shard import EcsShardOperator
+from ecs_feature.triggers.shard import ShardTrigger
+
+
+class TaskInstance:
+    def __init__(self) -> None:
+        self.pushed: dict[str, object] = {}
+
+    def xcom_push(self, key: str, value: object) -> None:
+        self.pushed[key] = value
+
+
+def operator(**changes: object) -> EcsShardOperator:
+    launch = Launch("features", "f:1", "features", Network(("subnet-0a",)), {"SHARD": "{shard}"})
+    return EcsShardOperator(task_id="UA", shard="UA", launch=launch, **changes)
+
+
+def test_a_worker_defers_to_the_same_trigger_with_the_same_arguments() -> None:
+    task = operator(record={"result_uri": "s3://b/{shard}"})
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute({})
+    path, kwargs = deferred.value.trigger.serialize()
+    assert path == task.start_trigger_args.trigger_cls == "ecs_feature.triggers.shard.ShardTrigger"
+    assert kwargs == {**task.start_trigger_args.trigger_kwargs, "end_in_triggerer": False}
+
+
+def test_the_trigger_survives_serialization() -> None:
+    kwargs = operator().start_trigger_args.trigger_kwargs
+    assert ShardTrigger(**kwargs).serialize()[1] == {**kwargs, "end_in_triggerer": True}
+
+
+def test_a_shard_that_is_not_selected_is_skipped_on_a_worker_too() -> None:
+    with pytest.raises(AirflowSkipException):
+        operator(selected='["AA"]').execute({})
+
+
+RECORD = {"shard": "UA", "launches": [{"task_arn": "arn:aws:ecs:us-east-1:1:task/features/abc"}]}
+
+
+def test_a_success_returns_the_record_and_leaves_the_links() -> None:
+    ti = TaskInstance()
+    assert operator().execute_complete({"ti": ti}, {"state": "success", "record": RECORD}) == RECORD
+    assert sorted(ti.pushed) == ["_link_EcsTaskLink", "_link_EcsTaskLogLink"]
+
+
+@pytest.mark.parametrize(("payer", "error"), [("application", AirflowException), ("permanent", AirflowFailException)])
+def test_a_failure_raises_so_that_airflow_retries_what_a_retry_can_help(payer: str, error: type[Exception]) -> None:
+    event = {"state": "failed", "message": "Shard UA: x.", "kind": "k", "payer": payer, "record": RECORD}
+    ti = TaskInstance()
+    with pytest.raises(error, match=r"Shard UA: x\.") as raised:
+        operator().execute_complete({"ti": ti}, event)
+    assert type(raised.value) is error
+    assert ti.pushed["return_value"] == RECORD
