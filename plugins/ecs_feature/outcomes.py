@@ -165,13 +165,6 @@ def of_missing(seconds: float) -> Outcome:
     return Outcome(Kind.LOST, f"ECS has not shown the task for {seconds:.0f} s")
 
 
-def of_timeout(seconds: float) -> Outcome:
-    """The outcome of a task that was stopped because it ran longer than ``seconds``."""
-    return Outcome(
-        Kind.TIMED_OUT, f"stopped after {seconds:.0f} s", hint="raise shard_timeout or make the shard smaller"
-    )
-
-
 def _main(containers: tuple[EcsContainer, ...], name: str) -> EcsContainer | None:
     named = [container for container in containers if container.name == name] or list(containers)
     return named[0] if named else None

@@ -17,6 +17,7 @@ from ecs_feature.fleet import Fleet
 from ecs_feature.launch import TIMEOUT_TAG, Launch, client_token
 from ecs_feature.outcomes import Outcome, Payer
 from ecs_feature.resources import EcsTask
+from ecs_feature.watcher import MISSING_SECONDS
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class ShardRun:
             await self.fleet.stop(cluster, task.arn, outcomes.STOP_REASON_TIMEOUT)
             ended = await self.fleet.ended(cluster, task, poll_seconds=poll)
         if ended is None:
-            return outcomes.of_missing(seconds=0)
+            return outcomes.of_missing(MISSING_SECONDS)
         self.task = ended
         await self._copy_log(ended)
         return outcomes.of_task(ended, main_container=self.launch.container)

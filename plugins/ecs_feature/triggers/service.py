@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from ecs_feature.aws_errors import is_transient
-from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, ThrottledError
+from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, ServiceNotSteadyError, ThrottledError
 from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.hooks.services import EcsServices
 from ecs_feature.leases import leased
@@ -76,9 +76,6 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         except EcsFeatureError as error:
             yield TriggerEvent({"state": "failed", "message": str(error)})
             return
-        except TimeoutError as error:
-            yield TriggerEvent({"state": "failed", "message": str(error)})
-            return
         if self.end_in_triggerer and await push(self.task_instance, "return_value", result, self.log):
             yield TaskSuccessEvent()
         else:
@@ -103,7 +100,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
             if missing and (now := "; ".join(missing)) != told:
                 self.log.info("Waiting: %s.", told := now)
             if time.monotonic() >= deadline:
-                raise TimeoutError(self._timed_out(readings, told))
+                raise ServiceNotSteadyError(self._timed_out(readings, told))
             polled = True
             await asyncio.sleep(self.poll_seconds)
 
