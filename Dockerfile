@@ -9,17 +9,19 @@ RUN --mount=type=secret,id=ca_certificates --mount=type=secret,id=package_index 
     python3 -m venv /opt/uv && online /opt/uv/bin/pip install --no-cache-dir --disable-pip-version-check "${UV}"
 
 FROM uv AS wheel
+ENV UV_CACHE_DIR=/var/cache/uv
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE requirements.lock ./
 COPY plugins/ecs_feature plugins/ecs_feature
 RUN --mount=type=secret,id=ca_certificates --mount=type=secret,id=package_index \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,target=/var/cache/uv \
     online /opt/uv/bin/uv build --wheel --build-constraint requirements.lock --out-dir /dist
 
 FROM ${BASE_IMAGE} AS airflow
 ENV AIRFLOW_HOME=/opt/airflow \
     PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    UV_CACHE_DIR=/var/cache/uv \
     UV_LINK_MODE=copy
 RUN useradd --uid 50000 --user-group --no-create-home --home-dir /opt/airflow airflow \
     # volumes take their owner from these folders
@@ -27,7 +29,7 @@ RUN useradd --uid 50000 --user-group --no-create-home --home-dir /opt/airflow ai
 # The lock without the test tools. Byte code is made here: the user of the containers may not write it.
 COPY requirements.txt requirements.lock /tmp/lock/
 RUN --mount=type=secret,id=ca_certificates --mount=type=secret,id=package_index \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,target=/var/cache/uv \
     --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,from=uv,source=/usr/local/bin/online,target=/usr/local/bin/online \
     python3 -m venv --without-pip /opt/venv \

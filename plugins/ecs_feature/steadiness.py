@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from ecs_feature.resources import EcsService
+from ecs_feature.resources import EcsService, EcsTask
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,19 @@ def of_descent(service: EcsService) -> Steadiness:
             False, f"{service.running + service.pending} tasks are still there, {service.desired} are wanted"
         )
     return Steadiness(True)
+
+
+def with_death(state: Steadiness, dead: EcsTask | None, *, looked: datetime) -> Steadiness:
+    """``state``, knowing the last task of the service that died while it was waited for.
+
+    A service whose tasks start and die runs all of them at times: none may have died since the last look.
+
+    :param looked: when the service was looked at before this time.
+    """
+    if dead is None:
+        return state
+    said = f"its last one stopped, {dead.epitaph()}"
+    if not state.steady:
+        return replace(state, missing=f"{state.missing}; {said}")
+    recent = dead.stopped_at is not None and dead.stopped_at > looked
+    return Steadiness(False, f"its tasks do not stay up; {said}") if recent else state

@@ -15,33 +15,38 @@ from fargate_local import LocalFargate, Settings
 CLUSTER = "features"
 
 
+def _service(aws: LocalFargate, monkeypatch: pytest.MonkeyPatch, name: str, program: str, desired: int = 0) -> Any:
+    """A service whose one container runs a Python program; the ECS client. The environment points to ``aws``."""
+    for variable, value in aws.environ.items():
+        monkeypatch.setenv(variable, value)
+    ecs = aws.client("ecs")
+    ecs.create_cluster(clusterName=CLUSTER)
+    ecs.register_task_definition(
+        family=name,
+        requiresCompatibilities=["FARGATE"],
+        networkMode="awsvpc",
+        cpu="256",
+        memory="512",
+        containerDefinitions=[{"name": "encoder", "image": "image:1", "command": ["python", "-c", program]}],
+    )
+    ecs.create_service(
+        cluster=CLUSTER,
+        serviceName=name,
+        taskDefinition=name,
+        desiredCount=desired,
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
+    )
+    return ecs
+
+
 async def test_a_stale_write_after_the_first_look_is_put_right_before_the_wait_is_over(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another run's tasks are still there, so the service seems steady at once; then that run's release writes 0."""
-    (tmp_path / "sleeper").mkdir()
+    (tmp_path / "image").mkdir()
     with LocalFargate(Settings(images=tmp_path, quotas=False, pace=0.001)) as aws:
-        for name, value in aws.environ.items():
-            monkeypatch.setenv(name, value)
-        ecs = aws.client("ecs")
-        ecs.create_cluster(clusterName=CLUSTER)
-        ecs.register_task_definition(
-            family="sleeper",
-            requiresCompatibilities=["FARGATE"],
-            networkMode="awsvpc",
-            cpu="256",
-            memory="512",
-            containerDefinitions=[
-                {"name": "sleeper", "image": "sleeper:1", "command": ["python", "-c", "import signal; signal.pause()"]}
-            ],
-        )
-        ecs.create_service(
-            cluster=CLUSTER,
-            serviceName="encoder",
-            taskDefinition="sleeper",
-            launchType="FARGATE",
-            networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
-        )
+        ecs = _service(aws, monkeypatch, "encoder", "import signal; signal.pause()")
         keeper, until = EcsServices(ecs, CLUSTER), datetime.now(UTC) + timedelta(hours=1)
         keeper.acquire("encoder", holder="late", count=1, until=until, policy=SharingPolicy())
         trigger = EcsServiceSteadyTrigger(
@@ -79,30 +84,9 @@ async def _wait(trigger: EcsServiceSteadyTrigger) -> None:
 async def test_a_service_whose_tasks_die_says_why_when_the_wait_is_over(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "broken").mkdir()
+    (tmp_path / "image").mkdir()
     with LocalFargate(Settings(images=tmp_path, quotas=False, pace=0.001)) as aws:
-        for name, value in aws.environ.items():
-            monkeypatch.setenv(name, value)
-        ecs = aws.client("ecs")
-        ecs.create_cluster(clusterName=CLUSTER)
-        ecs.register_task_definition(
-            family="broken",
-            requiresCompatibilities=["FARGATE"],
-            networkMode="awsvpc",
-            cpu="256",
-            memory="512",
-            containerDefinitions=[
-                {"name": "encoder", "image": "broken:1", "command": ["python", "-c", "raise SystemExit(9)"]}
-            ],
-        )
-        ecs.create_service(
-            cluster=CLUSTER,
-            serviceName="broken",
-            taskDefinition="broken",
-            desiredCount=1,
-            launchType="FARGATE",
-            networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-0a"]}},
-        )
+        _service(aws, monkeypatch, "broken", "raise SystemExit(9)", desired=1)
         trigger = EcsServiceSteadyTrigger(
             cluster=CLUSTER, services=["broken"], aws={}, timeout_seconds=4, poll_seconds=0.2, end_in_triggerer=False
         )

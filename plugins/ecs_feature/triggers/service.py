@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +17,7 @@ from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.hooks.services import EcsServices
 from ecs_feature.leases import leased
 from ecs_feature.resources import EcsService
-from ecs_feature.steadiness import Steadiness, of_descent, of_service
+from ecs_feature.steadiness import Steadiness, of_descent, of_service, with_death
 from ecs_feature.triggers.xcoms import push
 
 
@@ -132,16 +131,8 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         return readings
 
     def _ascent(self, keeper: EcsServices, service: EcsService) -> Steadiness:
-        """A service whose tasks start and die runs all of them at times: none may have died since the last look."""
         state = of_service(service, keeper.healthy(service) if service.running == service.desired else 0)
-        dead = keeper.last_death(service, self._began)
-        if dead is None:
-            return state
-        said = f"its last one stopped, {dead.epitaph()}"
-        if not state.steady:
-            return replace(state, missing=f"{state.missing}; {said}")
-        recent = dead.stopped_at is not None and dead.stopped_at > self._looked
-        return Steadiness(False, f"its tasks do not stay up; {said}") if recent else state
+        return with_death(state, keeper.last_death(service, self._began), looked=self._looked)
 
     def _timed_out(self, readings: list[tuple[EcsService, Steadiness]], missing: str) -> str:
         said = [event for service, state in readings if not state.steady for event in service.events[:1]]
