@@ -42,7 +42,9 @@ CREDENTIALS_CODES: Final = frozenset(
         "AuthFailure",
     }
 )
-ACCESS_CODES: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
+# S3 answers HEAD without a body, so botocore knows the status only.
+ACCESS_CODES: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "403", "Forbidden"})
+NOT_THERE_CODES: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 SERVER_CODES: Final = frozenset(
     {
         "ServerException",
@@ -50,6 +52,9 @@ SERVER_CODES: Final = frozenset(
         "InternalServerError",
         "InternalError",
         "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "RequestTimeout",
+        "RequestTimeoutException",
         "503",
         "500",
     }

@@ -26,6 +26,15 @@ class Price:
 
 # https://aws.amazon.com/fargate/pricing/, Linux/X86 on demand in us-east-1 (N. Virginia).
 ON_DEMAND: Final = Price(vcpu_hour_usd=0.04048, gb_hour_usd=0.004445)
+SPOT_SHARE: Final = 0.3
+"""Spot's share of the price on demand: same page, "up to 70% discount". The real price moves, so a cost on Spot is an
+estimate."""
+SPOT: Final = Price(ON_DEMAND.vcpu_hour_usd * SPOT_SHARE, ON_DEMAND.gb_hour_usd * SPOT_SHARE)
+
+
+def price_of(capacity: str) -> Price:
+    """The price of what runs on ``FARGATE_SPOT``, or on anything else; EC2's instances are priced as Fargate."""
+    return SPOT if capacity == "FARGATE_SPOT" else ON_DEMAND
 
 
 @dataclass(frozen=True)

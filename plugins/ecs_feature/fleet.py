@@ -1,31 +1,35 @@
 """The shared control plane of all shards in one event loop.
 
-Every trigger of one triggerer that talks to the same connection and region shares one ECS client, one launch
-limiter, one watcher that describes 100 tasks per call, and one log reader. The first that joins opens them,
-the last that leaves closes them; they belong to the running event loop.
+Every trigger of one triggerer that talks to the same connection and region shares one set of clients, one launch
+queue, one watcher that describes 100 tasks per call, one log reader and one count of what runs. The first that joins
+opens them, the last that leaves closes them; they belong to the running event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from aiolimiter import AsyncLimiter
-from asgiref.sync import sync_to_async
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception, wait_random_exponential
 
 from ecs_feature import limits
-from ecs_feature.aws_errors import is_transient, translate
+from ecs_feature.aws_clients import AwsClients
+from ecs_feature.aws_errors import NOT_THERE_CODES, is_transient, translate
 from ecs_feature.exceptions import ClientTokenConflictError, LaunchError
 from ecs_feature.launch import Launch
+from ecs_feature.launch_queue import LaunchQueue
 from ecs_feature.log_tail import LogTail
 from ecs_feature.resources import EcsTask
+from ecs_feature.slots import Slots, Wish
+from ecs_feature.task_events import TaskEvents
+from ecs_feature.vcpu_quota import VcpuQuota
 from ecs_feature.watcher import TaskWatcher
 
 log = logging.getLogger(__name__)
@@ -33,11 +37,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FleetKey:
-    """What shards must have in common to share a fleet."""
+    """What shards must have in common to share a fleet.
+
+    :param events_queue_url: the SQS queue to which EventBridge sends ECS's task state changes; empty: none.
+    """
 
     aws_conn_id: str | None = "aws_default"
     region_name: str | None = None
     verify: bool | str | None = None
+    events_queue_url: str = ""
 
 
 _fleets: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[FleetKey, Fleet]] = WeakKeyDictionary()
@@ -68,19 +76,25 @@ class Fleet:
 
     key: FleetKey
     members: int = 0
-    # Bucket of 100, refilled with 20 a second; and 20 RunTask calls a second without a burst.
-    _launches: AsyncLimiter = field(
-        default_factory=lambda: AsyncLimiter(
-            limits.FARGATE_LAUNCHES[0], limits.FARGATE_LAUNCHES[0] / limits.FARGATE_LAUNCHES[1]
-        )
-    )
-    _run_task_calls: AsyncLimiter = field(default_factory=lambda: AsyncLimiter(1, 1 / limits.RUN_TASK_CALLS_PER_SECOND))
-    _slots: dict[str, asyncio.Semaphore] = field(default_factory=dict)
+    _own: set[str] = field(default_factory=set)
+    _definitions: dict[str, asyncio.Task[dict[str, Any]]] = field(default_factory=dict)
     _opening: asyncio.Task[None] | None = None
-    _resources: AsyncExitStack = field(default_factory=AsyncExitStack)
-    _ecs: Any = None
-    _logs: LogTail | None = None
-    _watcher: TaskWatcher | None = None
+    _refresh: asyncio.Task[None] | None = None
+    _events: TaskEvents | None = None
+
+    def __post_init__(self) -> None:
+        key = self.key
+        self._clients = AwsClients(key.aws_conn_id, key.region_name, key.verify)
+        self._queue = LaunchQueue()
+        self._watcher = TaskWatcher(self._describe_once)
+        self._logs = LogTail(lambda region: self._clients.get("logs", region=region, direct=True), self.task_definition)
+        self._slots = Slots(lambda capacity: self._quota.left(capacity))
+        self._quota = VcpuQuota(
+            self._call_service, lambda: self._own, self._slots.waiting_for_quota, lambda: self._slots.admit()
+        )
+        if key.events_queue_url:
+            self._events = TaskEvents(key.events_queue_url, lambda: self._clients.get("sqs"), self._watcher.tell)
+            self._watcher.events = self._events
 
     async def opened(self) -> None:
         """Wait until the clients are there; whoever comes first opens them for all."""
@@ -89,91 +103,184 @@ class Fleet:
         await asyncio.shield(self._opening)
 
     async def _open(self) -> None:
-        from ecs_feature.hooks.ecs import EcsFeatureHook
-
-        async def client(service: str) -> Any:
-            hook = EcsFeatureHook(service, self.key.aws_conn_id, self.key.region_name, self.key.verify)
-            creator = await sync_to_async(hook.async_client)()
-            return await self._resources.enter_async_context(creator)
-
-        self._ecs = await client("ecs")
-        self._logs = LogTail(await client("logs"), self._ecs)
-        self._watcher = TaskWatcher(self._describe)
+        await self._clients.get("ecs")
+        await self._clients.get("ecs", direct=True)
+        if self._events is not None:
+            self._events.open()
 
     async def close(self) -> None:
-        if self._opening is not None and not self._opening.done():
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
-        if self._watcher is not None:
-            await self._watcher.close()
-        await self._resources.aclose()
+        for task in (self._opening, self._refresh):
+            if task is not None and not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        if self._events is not None:
+            await self._events.close()
+        for part in (self._queue, self._watcher, self._logs, self._quota, self._clients):
+            await part.close()
 
     @asynccontextmanager
-    async def slot(self, group: str, most: int | None) -> AsyncIterator[None]:
-        """Hold one of ``most`` places of ``group`` (None: no bound). Trigger-started tasks take no Airflow slot."""
-        if not most:
-            yield
-            return
-        async with self._slots.setdefault(group, asyncio.Semaphore(most)):
+    async def slot(
+        self,
+        group: str,
+        most: int | None,
+        *,
+        vcpus: float = 0.0,
+        most_vcpus: float | None = None,
+        capacity: str = "FARGATE",
+    ) -> AsyncIterator[None]:
+        """Hold a place among the tasks that run at once. Trigger-started tasks take no Airflow slot.
+
+        :param most: tasks of ``group`` at once; None: no bound.
+        :param vcpus: what the task takes; 0: unknown, then no cap in vCPUs holds for it.
+        :param most_vcpus: vCPUs of ``group`` at once; None: as many as the account's quota of ``capacity`` leaves.
+        """
+        wish = Wish(group, most, vcpus, most_vcpus, capacity)
+        if vcpus and most_vcpus is None:
+            if self._refresh is None:
+                # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
+                self._refresh = asyncio.get_running_loop().create_task(
+                    self._quota.watch(), context=contextvars.Context()
+                )
+            await self._quota.known(capacity)
+        async with self._slots.held(wish):
             yield
 
-    async def launch(self, launch: Launch) -> EcsTask:
+    async def launch(self, launch: Launch, *, share: str = "", on_sent: Callable[[], None] | None = None) -> EcsTask:
         """Start one task, or find the one that the same client token has started before.
 
         Throttling, AWS's own faults and lost answers are waited for.
 
+        :param share: whose launch it is, e.g. ``dag_id/run_id``; shares take turns.
+        :param on_sent: told when RunTask is called: from then on there may be a task, whatever becomes of the answer.
         :raises LaunchError: RunTask started nothing; the reason is AWS's.
         :raises AwsError: AWS refused the call for good.
         """
         request = launch.to_aws()
+        ecs = await self._clients.get("ecs", direct=True)
+
+        def send() -> Any:
+            if on_sent is not None:
+                on_sent()
+            return ecs.run_task(**request)
+
+        async def in_turn(_: None) -> Any:
+            return await self._queue.run(launch.bucket, share, send)
+
         try:
-            answer = await self._call(self._run_task, request)
+            answer = await self._call(in_turn, None)
         except ClientTokenConflictError as conflict:
-            if not conflict.task_arns:
+            described = await self._describe(launch.cluster, list(conflict.task_arns[:1])) if conflict.task_arns else []
+            if not described:
                 raise
-            described = await self._describe(launch.cluster, list(conflict.task_arns[:1]))
-            if described:
-                return described[0]
-            raise
+            self._own.add(described[0].arn)
+            return described[0]
         if answer.get("tasks"):
-            return EcsTask.from_aws(answer["tasks"][0])
+            task = EcsTask.from_aws(answer["tasks"][0])
+            self._own.add(task.arn)
+            return task
         reasons = [failure.get("reason", "") for failure in answer.get("failures", ())]
         raise LaunchError("; ".join(filter(None, reasons)) or "RunTask gave neither a task nor a reason")
 
-    async def _run_task(self, request: dict[str, Any]) -> Any:
-        async with self._run_task_calls, self._launches:
-            return await self._ecs.run_task(**request)
+    async def ended(
+        self, cluster: str, task: EcsTask, *, poll_seconds: float, start_seconds: float | None = None
+    ) -> EcsTask | None:
+        """Wait until the task is stopped; None when ECS no longer shows it.
 
-    async def ended(self, cluster: str, task: EcsTask, *, poll_seconds: float) -> EcsTask | None:
-        """Wait until the task is stopped; None when ECS no longer shows it."""
-        assert self._watcher is not None
-        return await self._watcher.ended(cluster, task.arn, poll_seconds=poll_seconds)
+        :param start_seconds: when it has not started so long after its ``createdAt``, it is returned as it is.
+        """
+        self._own.add(task.arn)
+        try:
+            return await self._watcher.ended(cluster, task, poll_seconds=poll_seconds, start_seconds=start_seconds)
+        finally:
+            self._own.discard(task.arn)
 
     async def stop(self, cluster: str, task_arn: str, reason: str) -> None:
         """Ask ECS to stop the task. A task that is gone already is no error."""
 
         async def stop_task(_: None) -> None:
+            ecs = await self._clients.get("ecs")
             try:
-                await self._ecs.stop_task(cluster=cluster, task=task_arn, reason=reason)
+                await ecs.stop_task(cluster=cluster, task=task_arn, reason=reason)
             except ClientError as error:
                 if "not found" not in error.response["Error"].get("Message", "").lower():
                     raise
 
         await self._call(stop_task, None)
 
-    async def log_tail(self, task: EcsTask, container: str, lines: int) -> list[str]:
-        """The last log lines of a task's container; empty when there are none or they cannot be read."""
-        assert self._logs is not None
+    async def tasks_started_by(self, cluster: str, started_by: str) -> list[EcsTask]:
+        """The tasks with that ``startedBy`` that ECS still shows, running and stopped ones, newest first."""
+        arns: list[str] = []
+        for status in ("RUNNING", "STOPPED"):
+            request = {"cluster": cluster, "startedBy": started_by, "desiredStatus": status}
+            while True:
+                answer = await self._call_service("ecs", "list_tasks", **request)
+                arns += answer.get("taskArns", ())
+                if not answer.get("nextToken"):
+                    break
+                request["nextToken"] = answer["nextToken"]
+        unique = list(dict.fromkeys(arns))
+        tasks = []
+        for start in range(0, len(unique), limits.DESCRIBE_TASKS):
+            tasks += await self._describe(cluster, unique[start : start + limits.DESCRIBE_TASKS])
+        return sorted(tasks, key=lambda task: task.created_at.timestamp() if task.created_at else 0.0, reverse=True)
+
+    async def object_exists(self, uri: str) -> bool:
+        """Whether the S3 object ``s3://bucket/key`` is there.
+
+        :raises AccessDeniedError: S3 does not tell. Without s3:ListBucket that is also its answer for no object.
+        """
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+
+        async def head(_: None) -> bool:
+            s3 = await self._clients.get("s3")
+            try:
+                await s3.head_object(Bucket=bucket, Key=key)
+            except ClientError as error:
+                if error.response["Error"].get("Code") in NOT_THERE_CODES:
+                    return False
+                raise
+            return True
+
+        found: bool = await self._call(head, None)
+        return found
+
+    async def task_definition(self, arn: str) -> dict[str, Any]:
+        """What DescribeTaskDefinition says of a revision, which never changes: asked for once."""
+        if arn not in self._definitions:
+
+            async def look_up() -> dict[str, Any]:
+                answer = await self._call_service("ecs", "describe_task_definition", taskDefinition=arn)
+                definition: dict[str, Any] = answer["taskDefinition"]
+                return definition
+
+            self._definitions[arn] = asyncio.get_running_loop().create_task(look_up(), context=contextvars.Context())
         try:
-            return await self._logs.last_lines(task, container, lines)
-        except (ClientError, BotoCoreError, TimeoutError) as error:
-            # A log that cannot be read never fails a shard.
-            log.warning("The log of task %s cannot be read: %s", task.task_id, error)
-            return []
+            return await asyncio.shield(self._definitions[arn])
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            self._definitions.pop(arn, None)
+            raise
+
+    async def log_tail(self, task: EcsTask, container: str, lines: int, *, failed: bool = False) -> list[str]:
+        """The last log lines of a task's container; empty when there are none or they cannot be read.
+
+        :param failed: its very last lines, read by itself; else it is read together with others.
+        """
+        return await self._logs.last_lines(task, container, lines, failed=failed)
 
     async def _describe(self, cluster: str, arns: list[str]) -> list[EcsTask]:
-        answer = await self._call(lambda some: self._ecs.describe_tasks(cluster=cluster, tasks=some), arns)
+        answer = await self._call_service("ecs", "describe_tasks", cluster=cluster, tasks=arns)
         return [EcsTask.from_aws(task) for task in answer.get("tasks", ())]
+
+    async def _describe_once(self, cluster: str, arns: list[str]) -> list[EcsTask]:
+        ecs = await self._clients.get("ecs", direct=True)
+        answer = await ecs.describe_tasks(cluster=cluster, tasks=arns)
+        return [EcsTask.from_aws(task) for task in answer.get("tasks", ())]
+
+    async def _call_service(self, service: str, operation: str, **parameters: Any) -> Any:
+        client = await self._clients.get(service)
+        return await self._call(lambda given: getattr(client, operation)(**given), parameters)
 
     async def _call(self, function: Callable[[Any], Awaitable[Any]], argument: Any) -> Any:
         """Call AWS; wait out what passes, translate what does not."""

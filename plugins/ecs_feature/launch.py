@@ -10,12 +10,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ecs_feature import limits
+from ecs_feature.capacity import ON_DEMAND, Strategy, bucket_of, request_of
 from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.memory import Size
 
 TAG_PREFIX = "ecs-feature:"
 TIMEOUT_TAG = TAG_PREFIX + "timeout-seconds"
 """How long a shard's task may live, from its createdAt. A duration, and not a moment, because a repeated RunTask
 must have the same parameters, or ECS answers ConflictException."""
+
+
+TASK_DEFINITION_SIZE = Size()
+_STARTED_BY_CHARACTERS = 128  # AmazonECS/latest/APIReference/API_RunTask.html
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,11 @@ class Network:
 class Launch:
     """What one RunTask call asks for.
 
-    :param started_by: the DAG that asks (a template, too); becomes RunTask's ``startedBy``.
-    :param capacity_provider: ``FARGATE`` or ``FARGATE_SPOT``; empty asks by launch type instead.
-    :param cpu: CPU units to ask for instead of the task definition's; 0 keeps it. Likewise ``memory_mib``.
+    :param capacity: ``on_demand``, ``spot``, ``ec2``, ``cluster_default``, or a capacity provider strategy, see
+        :mod:`ecs_feature.capacity`.
+    :param size: what to ask for instead of the task definition's CPU and memory.
+    :param started_by: who asks (a template, too): the DAG and, so that a try's tasks can be listed, the task
+        instance's UUID; becomes RunTask's ``startedBy``.
     """
 
     cluster: str
@@ -67,18 +75,16 @@ class Launch:
     network: Network
     environment: Mapping[str, str] = field(default_factory=dict)
     command: Sequence[str] = ()
-    launch_type: str = "FARGATE"
-    capacity_provider: str = ""
-    cpu: int = 0
-    memory_mib: int = 0
-    started_by: str = "{{ dag.dag_id }}"
+    capacity: str | Strategy = ON_DEMAND
+    size: Size = TASK_DEFINITION_SIZE
+    started_by: str = "{{ dag.dag_id }}/{{ ti.id }}"
     tags: Mapping[str, str] = field(default_factory=dict)
     client_token: str = ""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Launch:
         """The opposite of :meth:`to_dict`; lists become tuples."""
-        network = values["network"]
+        network, capacity = values["network"], values.get("capacity", ON_DEMAND)
         return cls(
             **{
                 **values,
@@ -86,6 +92,7 @@ class Launch:
                     tuple(network["subnets"]), tuple(network["security_groups"]), network["assign_public_ip"]
                 ),
                 "command": tuple(values.get("command", ())),
+                "capacity": capacity if isinstance(capacity, str) else tuple(capacity),
             }
         )
 
@@ -103,11 +110,15 @@ class Launch:
             },
             "environment": dict(self.environment),
             "command": list(self.command),
-            "launch_type": self.launch_type,
-            "capacity_provider": self.capacity_provider,
+            "capacity": self.capacity if isinstance(self.capacity, str) else [dict(item) for item in self.capacity],
             "started_by": self.started_by,
             "tags": dict(self.tags),
         }
+
+    @property
+    def bucket(self) -> str:
+        """Whose launch quota it uses: ``FARGATE``, ``FARGATE_SPOT``, or neither (empty)."""
+        return bucket_of(self.capacity)
 
     def overrides(self) -> dict[str, Any]:
         """The ``overrides`` of RunTask.
@@ -119,11 +130,14 @@ class Launch:
             container["environment"] = [{"name": k, "value": v} for k, v in sorted(self.environment.items())]
         if self.command:
             container["command"] = list(self.command)
-        overrides: dict[str, Any] = {"containerOverrides": [container]}
-        if self.cpu:
-            overrides["cpu"] = str(self.cpu)
-        if self.memory_mib:
-            overrides["memory"] = str(self.memory_mib)
+        containers = {self.container: container}
+        for name, mib in self.size.container_mib.items():
+            containers.setdefault(name, {"name": name})["memory"] = mib
+        overrides: dict[str, Any] = {"containerOverrides": list(containers.values())}
+        if self.size.cpu:
+            overrides["cpu"] = str(self.size.cpu)
+        if self.size.memory_mib:
+            overrides["memory"] = str(self.size.memory_mib)
         check_overrides(overrides)
         return overrides
 
@@ -138,10 +152,7 @@ class Launch:
             "enableECSManagedTags": True,
             "propagateTags": "TASK_DEFINITION",
         }
-        if self.capacity_provider:
-            request["capacityProviderStrategy"] = [{"capacityProvider": self.capacity_provider, "weight": 1}]
-        else:
-            request["launchType"] = self.launch_type
+        request.update(request_of(self.capacity))
         if self.started_by:
             request["startedBy"] = started_by(self.started_by)
         if self.tags:
@@ -176,9 +187,15 @@ def client_token(task_instance_id: str, relaunch: int) -> str:
     return hashlib.sha256(f"{task_instance_id}/{relaunch}".encode()).hexdigest()
 
 
-def started_by(dag_id: str) -> str:
-    """RunTask's ``startedBy`` for a DAG: what ListTasks can filter on."""
-    return ("ecs-feature/" + re.sub(r"[^A-Za-z0-9_/-]", "-", dag_id))[:128]
+def started_by(who: str) -> str:
+    """RunTask's ``startedBy``: what ListTasks can filter on.
+
+    :param who: ``DAG id/task instance UUID``; a long DAG id is cut so that the UUID stays whole.
+    """
+    dag_id, slash, try_id = who.rpartition("/")
+    ending = re.sub(r"[^A-Za-z0-9_/-]", "-", slash + try_id)[-64:]
+    start = "ecs-feature/" + re.sub(r"[^A-Za-z0-9_/-]", "-", dag_id)
+    return start[: _STARTED_BY_CHARACTERS - len(ending)] + ending
 
 
 def fill_shard(value: Any, shard: str) -> Any:

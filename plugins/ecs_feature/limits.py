@@ -46,8 +46,22 @@ DESCRIBE_SERVICES: Final = 10
 FARGATE_LAUNCHES: Final = (100, 20)
 # same page: RunTask calls per second on Fargate, no extra burst.
 RUN_TASK_CALLS_PER_SECOND: Final = 20
-# AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html: GetLogEvents per second (10 in several regions).
+# AmazonECS/latest/developerguide/request-throttling.html: DescribeTasks and ListTasks together, (burst, per second).
+TASK_READ_CALLS: Final = (100, 20)
+# AmazonECS/latest/APIReference/API_ListTasks.html, API_DescribeClusters.html
+LIST_TASKS: Final = 100
+DESCRIBE_CLUSTERS: Final = 100
+# general/latest/gr/ecs-service.html: Fargate's vCPUs that run at once; Service Quotas code by capacity provider.
+FARGATE_VCPU_QUOTAS: Final[dict[str, str]] = {"FARGATE": "L-3032A538", "FARGATE_SPOT": "L-36FBB829"}
+# AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html: calls per second, the least that any region has.
 GET_LOG_EVENTS_PER_SECOND: Final = 10
+FILTER_LOG_EVENTS_PER_SECOND: Final = 5
+# AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html: log streams a call; events a page.
+FILTER_LOG_STREAMS: Final = 100
+FILTER_LOG_EVENTS: Final = 10_000
+# AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html: messages a call, seconds of a long poll.
+SQS_MESSAGES: Final = 10
+SQS_WAIT_SECONDS: Final = 20
 
 
 def valid_fargate_size(cpu: int, memory_mib: int, *, field: str = "cpu/memory") -> tuple[int, int]:

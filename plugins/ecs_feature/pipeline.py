@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from ecs_feature.capacity import ON_DEMAND, Fallback, Strategy, check_capacity
 from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.launch import Network
 from ecs_feature.leases import SharingPolicy, check_count
+from ecs_feature.limits import FARGATE_SIZES, FARGATE_SIZES_PAGE
 from ecs_feature.shard_sources import NAME, check_listing, is_listing
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-CAPACITIES: Final = {"on_demand": "", "spot": "FARGATE_SPOT"}
+MOST_EXIT_CODE: Final = 255
+MOST_FOUND_SHARDS: Final = 5000
+DEFAULT_FALLBACK: Final = Fallback()
 
 
 @dataclass(frozen=True)
@@ -102,14 +107,26 @@ class FeaturePipeline:
     :param taskdefs: the folder with the task definitions; default: ``include/taskdefs`` beside the DAGs folder.
     :param subnets: comma-separated or a list, 1 to 16; likewise ``security_groups``, 0 to 5.
     :param assign_public_ip: needed in a public subnet without NAT.
-    :param capacity: ``on_demand`` or ``spot``.
+    :param capacity: ``on_demand``, ``spot``, ``spot_with_fallback``, ``ec2``, ``cluster_default``, or a capacity
+        provider strategy as RunTask takes it, e.g. ``[{"capacityProvider": "FARGATE_SPOT", "weight": 3}, ...]``.
+    :param fallback: with ``spot_with_fallback``: when a try goes on on demand.
     :param retries: of a shard, for application failures; infrastructure's are relaunched without touching them.
     :param retry_delay: between them.
+    :param non_retryable_exit_codes: of the container; the shard fails at once.
+    :param skip_exit_codes: of the container; the shard is skipped, and keeps what it had published.
     :param shard_timeout: a shard's ECS task is stopped when it is older.
+    :param start_timeout: a shard's ECS task that has not started so long after its launch is replaced.
     :param max_relaunches: how many infrastructure failures a try of a shard survives.
+    :param capacity_timeout: how long a try of a shard waits for capacity; not counted as failures.
+    :param max_memory_mib: up to how much memory a shard that ran out of it is launched again, size by size; None: four
+        times its task definition's, 0: never.
     :param parallelism: how many shards of one variant run at once per triggerer; None: no bound.
+    :param max_vcpus: how many vCPUs they have at once per triggerer; None: the account's Fargate quota, less what
+        runs already.
     :param steady_timeout: how long services may take to be steady, and to be down again.
-    :param poll_seconds: how often running shards are asked for; one call serves 100.
+    :param poll_seconds: how often running shards are asked for at most; one call serves 100.
+    :param task_events_queue_url: of an SQS queue that gets ECS's task state changes: shards are polled for rarely
+        then, see docs/task-events.md.
     :param log_lines: last lines of each container's log that are copied to the task log.
     :param max_active_runs: runs at once.
     :param params: more DAG params; ``shards`` and ``variants`` are taken.
@@ -132,15 +149,23 @@ class FeaturePipeline:
     subnets: str | Sequence[str] = "${SUBNETS}"
     security_groups: str | Sequence[str] = "${SECURITY_GROUPS}"
     assign_public_ip: bool = False
-    capacity: Literal["on_demand", "spot"] = "on_demand"
+    capacity: str | Strategy = ON_DEMAND
+    fallback: Fallback = DEFAULT_FALLBACK
     retries: int = 2
     retry_delay: timedelta = timedelta(seconds=30)
+    non_retryable_exit_codes: Sequence[int] = ()
+    skip_exit_codes: Sequence[int] = ()
     shard_timeout: timedelta = timedelta(hours=1)
+    start_timeout: timedelta = timedelta(minutes=10)
     max_relaunches: int = 5
+    capacity_timeout: timedelta = timedelta(hours=1)
+    max_memory_mib: int | None = None
     parallelism: int | None = None
+    max_vcpus: float | None = None
     steady_timeout: timedelta = timedelta(minutes=15)
     poll_seconds: float = 3.0
     log_lines: int = 20
+    task_events_queue_url: str = ""
     max_active_runs: int = 4
     catchup: bool = False
     tags: Sequence[str] = ()
@@ -161,7 +186,7 @@ class FeaturePipeline:
         :raises ConfigurationError: for the first value that is wrong.
         """
         values = load_environment() if self.environment is None else self.environment
-        texts = ("cluster", "input_uri", "output_uri", "subnets", "security_groups")
+        texts = ("cluster", "input_uri", "output_uri", "subnets", "security_groups", "task_events_queue_url")
         filled = {name: substitute(getattr(self, name), values, where=name) for name in texts}
         variants = tuple(
             replace(
@@ -183,13 +208,22 @@ class FeaturePipeline:
         """:raises ConfigurationError: for the first value that is wrong."""
         self._check_shards()
         _check_names([variant.name for variant in self.variants], "variants")
-        if self.capacity not in CAPACITIES:
-            raise ConfigurationError(f"capacity: {self.capacity!r} is not known; give one of {', '.join(CAPACITIES)}.")
+        check_capacity(self.capacity)
+        self._check_exit_codes()
+        self._check_times()
         for name, least in (("retries", 0), ("max_relaunches", 0), ("log_lines", 0), ("max_active_runs", 1)):
             if getattr(self, name) < least:
                 raise ConfigurationError(f"{name}: {getattr(self, name)} is too small; give {least} or more.")
         if self.parallelism is not None and self.parallelism < 1:
             raise ConfigurationError(f"parallelism: {self.parallelism} is too small; give 1 or more, or None.")
+        if self.max_vcpus is not None and self.max_vcpus <= 0:
+            raise ConfigurationError(f"max_vcpus: {self.max_vcpus} is too small; give more than 0, or None.")
+        most = FARGATE_SIZES[max(FARGATE_SIZES)][-1]
+        if self.max_memory_mib is not None and not 0 <= self.max_memory_mib <= most:
+            raise ConfigurationError(
+                f"max_memory_mib: {self.max_memory_mib} is no size of a Fargate task; give 0 to {most}, or None "
+                f"({FARGATE_SIZES_PAGE})."
+            )
         if self.poll_seconds <= 0:
             raise ConfigurationError(f"poll_seconds: {self.poll_seconds} is not a pause; give more than 0.")
         for uri in ("input_uri", "output_uri"):
@@ -200,6 +234,24 @@ class FeaturePipeline:
             raise ConfigurationError(f"params: {', '.join(sorted(taken))} belong to the pipeline; rename yours.")
         self.network()
 
+    def _check_exit_codes(self) -> None:
+        for name in ("non_retryable_exit_codes", "skip_exit_codes"):
+            wrong = [code for code in getattr(self, name) if not 1 <= code <= MOST_EXIT_CODE]
+            if wrong:
+                raise ConfigurationError(f"{name}: {wrong[0]} is no failing exit code; give 1 to {MOST_EXIT_CODE}.")
+        both = sorted(set(self.non_retryable_exit_codes) & set(self.skip_exit_codes))
+        if both:
+            raise ConfigurationError(
+                f"skip_exit_codes: {both[0]} stands in non_retryable_exit_codes, too; leave it in one of them."
+            )
+
+    def _check_times(self) -> None:
+        for name in ("shard_timeout", "start_timeout", "capacity_timeout", "steady_timeout"):
+            if getattr(self, name) <= timedelta(0):
+                raise ConfigurationError(f"{name}: {getattr(self, name)} is not a time to wait; give more than 0.")
+        if self.retry_delay < timedelta(0):
+            raise ConfigurationError(f"retry_delay: {self.retry_delay} is not a pause; give 0 or more.")
+
     def _check_shards(self) -> None:
         if is_listing(self.shards):
             check_listing(str(self.shards))
@@ -209,6 +261,12 @@ class FeaturePipeline:
     def named_shards(self) -> tuple[str, ...]:
         """The shards' names; empty when they are found at run time."""
         return () if callable(self.shards) or is_listing(self.shards) else tuple(self.shards)
+
+    def waves(self) -> int:
+        """How often ``parallelism`` makes a shard wait for others: 1 without it."""
+        if self.parallelism is None:
+            return 1
+        return math.ceil((len(self.named_shards()) or MOST_FOUND_SHARDS) / self.parallelism)
 
     def network(self) -> Network:
         return Network(_names(self.subnets), _names(self.security_groups), self.assign_public_ip)

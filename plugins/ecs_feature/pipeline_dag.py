@@ -9,10 +9,12 @@ scale_down runs however the shards end. Its failure fails the run. The receipt r
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule, task
 
+from ecs_feature.capacity import SPOT, SPOT_WITH_FALLBACK
 from ecs_feature.launch import Launch
 from ecs_feature.operators.find_shards import FindShardsOperator
 from ecs_feature.operators.plan import FeaturePlanOperator
@@ -21,11 +23,15 @@ from ecs_feature.operators.receipt import FeatureReceiptOperator, VariantTasks
 from ecs_feature.operators.service_scale import EcsServiceScaleOperator
 from ecs_feature.operators.shard import EcsShardOperator, start_args
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
-from ecs_feature.pipeline import CAPACITIES, FeaturePipeline, Variant
+from ecs_feature.pipeline import FeaturePipeline, Variant
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
 from ecs_feature.shard_run import ShardPolicy
 
 INFRASTRUCTURE_RETRIES = 3
+MOST_GROWTHS = 3
+"""How often a shard may be launched again with more memory, for the backstop."""
+QUEUE_TIME = timedelta(days=1)
+"""How long a shard may wait for the launch rate and the account's vCPUs, for the backstop."""
 
 
 def build_dag(pipeline: FeaturePipeline) -> DAG:
@@ -188,7 +194,8 @@ def _services(pipeline: FeaturePipeline, variant: Variant) -> tuple[Any, Any, An
         "holder": f"{{{{ dag.dag_id }}}}/{{{{ run_id }}}}/{variant.name}",
         "policies": {service.name: service.policy() for service in variant.services},
         # Longer than all tries of a shard can take: what nobody gives back ends by itself.
-        "lease": 2 * pipeline.steady_timeout + (pipeline.shard_timeout + pipeline.retry_delay) * (pipeline.retries + 1),
+        "lease": 2 * pipeline.steady_timeout
+        + (pipeline.shard_timeout + pipeline.retry_delay) * (pipeline.retries + 1) * pipeline.waves(),
     }
     up = EcsServiceScaleOperator(task_id="scale_up", direction="up", **lease, **common)
     steady = EcsServiceSteadySensor(task_id="services_steady", services=list(counts), **common)
@@ -234,7 +241,7 @@ def _shard_arguments(pipeline: FeaturePipeline, variant: Variant) -> dict[str, A
             task_definition=f"{{{{ ti.xcom_pull(task_ids='{variant.name}.register', map_indexes=-1) }}}}",
             container=pipeline.container,
             network=pipeline.network(),
-            capacity_provider=CAPACITIES[pipeline.capacity],
+            capacity=SPOT if pipeline.capacity == SPOT_WITH_FALLBACK else pipeline.capacity,
             environment={
                 **variant.environment,
                 "SHARD": "{shard}",
@@ -255,22 +262,38 @@ def _shard_arguments(pipeline: FeaturePipeline, variant: Variant) -> dict[str, A
             },
         ),
         "record": {"variant": variant.name, "result_uri": f"{file}.json"},
-        "policy": ShardPolicy(
-            timeout_seconds=pipeline.shard_timeout.total_seconds(),
-            max_relaunches=pipeline.max_relaunches,
-            poll_seconds=pipeline.poll_seconds,
-            log_lines=pipeline.log_lines,
-            max_parallel=pipeline.parallelism,
-            parallel_group=f"{pipeline.dag_id}/{variant.name}",
-        ),
+        "policy": _policy(pipeline, variant),
+        "events_queue_url": pipeline.task_events_queue_url,
         **_aws(pipeline),
     }
 
 
+def _policy(pipeline: FeaturePipeline, variant: Variant) -> ShardPolicy:
+    falls_back = pipeline.capacity == SPOT_WITH_FALLBACK
+    return ShardPolicy(
+        timeout_seconds=pipeline.shard_timeout.total_seconds(),
+        start_seconds=pipeline.start_timeout.total_seconds(),
+        max_relaunches=pipeline.max_relaunches,
+        capacity_seconds=pipeline.capacity_timeout.total_seconds(),
+        max_memory_mib=pipeline.max_memory_mib,
+        fallback_interruptions=pipeline.fallback.interruptions if falls_back else 0,
+        fallback_seconds=pipeline.fallback.wait.total_seconds() if falls_back else None,
+        poll_seconds=pipeline.poll_seconds,
+        log_lines=pipeline.log_lines,
+        max_parallel=pipeline.parallelism,
+        max_vcpus=pipeline.max_vcpus,
+        parallel_group=f"{pipeline.dag_id}/{variant.name}",
+        not_retryable_codes=tuple(pipeline.non_retryable_exit_codes),
+        skip_codes=tuple(pipeline.skip_exit_codes),
+    )
+
+
 def _shard_retries(pipeline: FeaturePipeline) -> dict[str, Any]:
+    launches = (pipeline.start_timeout + pipeline.shard_timeout) * (pipeline.max_relaunches + 1 + MOST_GROWTHS)
     return {
-        # The backstop, should the triggerer not keep the deadline: every launch may take that long.
-        "execution_timeout": (pipeline.shard_timeout + pipeline.steady_timeout) * (pipeline.max_relaunches + 1),
+        # The backstop, should the triggerer not keep the deadlines: every launch may take that long, and it counts
+        # from the start of the try, so the wait for a place and for AWS's launch rate is part of it.
+        "execution_timeout": (launches + pipeline.capacity_timeout) * pipeline.waves() + QUEUE_TIME,
         "retries": pipeline.retries,
         "retry_delay": pipeline.retry_delay,
     }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ecs_feature.cost import ON_DEMAND, Price, Usage
+from ecs_feature.cost import Usage, price_of
 
 _FAILED = ("failed", "upstream_failed")
+_NAMED = 10
+"""How many shards a note names."""
 
 
 def variant_receipt(
@@ -18,17 +21,19 @@ def variant_receipt(
     steady: Mapping[str, Any] | None,
     down: Mapping[str, Any] | None,
     published: Mapping[str, Any] | None,
-    price: Price = ON_DEMAND,
 ) -> dict[str, Any]:
     """One variant's part of the receipt.
 
     :param states: shard -> the state of its Airflow task.
-    :param records: the shards' XComs; of a failed shard only its last try's.
+    :param records: the shards' XComs, with the launches of all tries.
     :param up: XCom of the scale-up; ``steady``: of the steady wait; ``down``: of the scale-down.
     :param published: XCom of the publish.
     """
-    used = sum((_usage(launch) for record in records for launch in record.get("launches", ())), Usage())
-    used = sum((_usage(held) for held in (down or {}).get("held", ())), used)
+    launches = [
+        {"shard": record.get("shard", ""), **launch} for record in records for launch in record.get("launches", ())
+    ]
+    used = sum((_usage(row) for row in (*launches, *(down or {}).get("held", ()))), Usage())
+    cost = sum(price_of(row.get("capacity", "")).of(_usage(row)) for row in (*launches, *(down or {}).get("held", ())))
     published = published or {}
     return {
         "shards": {
@@ -37,6 +42,8 @@ def variant_receipt(
             "failed": sum(state in _FAILED for state in states.values()),
             "skipped": sum(state == "skipped" for state in states.values()),
         },
+        "launches": [_launch(launch) for launch in launches],
+        "memory": _memory(launches),
         "services": _services(up, steady, down),
         "rows": published.get("rows", 0),
         "files": published.get("files", 0),
@@ -44,7 +51,41 @@ def variant_receipt(
         "manifest_uri": published.get("manifest_uri"),
         "vcpu_seconds": round(used.vcpu_seconds, 3),
         "gb_seconds": round(used.gb_seconds, 3),
-        "cost_usd": round(price.of(used), 6),
+        "cost_usd": round(cost, 6),
+    }
+
+
+def _launch(launch: Mapping[str, Any]) -> dict[str, Any]:
+    """One launch in a line of its own; ``reason`` only where there is one."""
+    row = {
+        "shard": launch["shard"],
+        "attempt": launch.get("attempt", 1),
+        "task_id": str(launch.get("task_arn", "")).rsplit("/", 1)[-1],
+        "outcome": launch["outcome"],
+        "capacity": launch.get("capacity", ""),
+        "memory_mib": launch.get("memory_mib", 0),
+        "started_at": launch.get("started_at"),
+        "stopped_at": launch.get("stopped_at"),
+    }
+    return {**row, "reason": launch["reason"]} if launch.get("reason") else row
+
+
+def _memory(launches: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What to write into the task definition, from the shards that ran out of memory; None when none did."""
+    starved = [launch for launch in launches if launch["outcome"] == "out_of_memory"]
+    if not starved:
+        return None
+    shards = sorted({launch["shard"] for launch in starved})
+    enough = [
+        launch["memory_mib"] for launch in launches if launch["outcome"] == "succeeded" and launch["shard"] in shards
+    ]
+    failed = {launch["shard"] for launch in starved} - {
+        launch["shard"] for launch in launches if launch["outcome"] == "succeeded"
+    }
+    return {
+        "shards": shards,
+        "too_little_mib": max(launch["memory_mib"] for launch in starved),
+        "suggested_mib": max(enough) if enough and not failed else None,
     }
 
 
@@ -112,4 +153,22 @@ def render(receipt: Mapping[str, Any]) -> str:
         f"{receipt['dag_id']} {receipt['logical_date']}: {receipt['state']} in {receipt['seconds']:.0f} s "
         f"({receipt['run_id']})"
     )
-    return "\n".join([title, *lines])
+    return "\n".join([title, *lines, *_notes(receipt)])
+
+
+def _notes(receipt: Mapping[str, Any]) -> list[str]:
+    """What did not go smoothly, by variant: launches that ended badly, and memory that was too little."""
+    notes = []
+    for name, variant in receipt["variants"].items():
+        bad = [launch for launch in variant["launches"] if launch["outcome"] not in ("succeeded", "skipped")]
+        for outcome, count in sorted(Counter(launch["outcome"] for launch in bad).items()):
+            shards = sorted({launch["shard"] for launch in bad if launch["outcome"] == outcome})
+            named = ", ".join(shards[:_NAMED]) + (f" and {len(shards) - _NAMED} more" if len(shards) > _NAMED else "")
+            notes.append(f"{name}: {count} of {len(variant['launches'])} launches ended as {outcome} ({named})")
+        memory = variant["memory"]
+        if memory and memory["suggested_mib"]:
+            notes.append(
+                f"{name}: {len(memory['shards'])} shards ran out of memory at {memory['too_little_mib']} MiB; "
+                f"write {memory['suggested_mib']} MiB into the task definition"
+            )
+    return notes

@@ -13,13 +13,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EcsContainer:
-    """A container of a task. ``exit_code`` is None when it never ran, or ECS does not know."""
+    """A container of a task. ``exit_code`` is None when it never ran, or ECS does not know.
+
+    ``memory_mib`` is its own hard limit, 0 without one.
+    """
 
     name: str
     last_status: str
     exit_code: int | None = None
     reason: str = ""
     health: str = "UNKNOWN"
+    memory_mib: int = 0
 
     @classmethod
     def from_aws(cls, raw: Mapping[str, Any]) -> EcsContainer:
@@ -29,6 +33,7 @@ class EcsContainer:
             exit_code=raw.get("exitCode"),
             reason=raw.get("reason", ""),
             health=raw.get("healthStatus", "UNKNOWN"),
+            memory_mib=int(raw.get("memory") or 0),
         )
 
 
@@ -84,6 +89,16 @@ class EcsTask:
     @property
     def stopped(self) -> bool:
         return self.last_status == "STOPPED"
+
+    @property
+    def starting(self) -> bool:
+        """Whether it has not run yet, and still may: PROVISIONING, PENDING or ACTIVATING."""
+        return self.started_at is None and self.last_status in ("PROVISIONING", "PENDING", "ACTIVATING")
+
+    @property
+    def capacity(self) -> str:
+        """``FARGATE``, ``FARGATE_SPOT``, ``EC2`` or the name of a capacity provider."""
+        return self.capacity_provider or self.launch_type
 
     @property
     def scaled_in(self) -> bool:

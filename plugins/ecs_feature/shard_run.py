@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final
 
 from ecs_feature import cost, outcomes
-from ecs_feature.exceptions import LaunchError
+from ecs_feature.exceptions import AwsError, EcsFeatureError, LaunchError
 from ecs_feature.fleet import Fleet
-from ecs_feature.launch import TIMEOUT_TAG, Launch, client_token
-from ecs_feature.outcomes import Outcome, Payer
+from ecs_feature.launch import TIMEOUT_TAG, Launch, client_token, started_by
+from ecs_feature.outcomes import ExitCodes, Outcome
+from ecs_feature.relaunches import Ended, NextLaunch, RelaunchPolicy, next_launch
 from ecs_feature.resources import EcsTask
 from ecs_feature.watcher import MISSING_SECONDS
+
+# AmazonECS/latest/APIReference/ECS_Idempotency.html: a client token lives at least an hour, ten minutes are ours.
+TOKEN_AGE: Final = timedelta(minutes=50)
+# How long a task that never started may take to stop before the next one is launched: it cannot run any more.
+STOP_SECONDS: Final = 120.0
 
 
 @dataclass(frozen=True)
@@ -25,32 +31,70 @@ class ShardPolicy:
     """How a shard is watched and how much is forgiven.
 
     :param timeout_seconds: a task older than this is stopped; None: never.
-    :param max_relaunches: how many endings that infrastructure is to blame for are answered with a new launch.
-    :param poll_seconds: how often the watcher asks for this shard; one call serves 100 shards.
+    :param start_seconds: a task that has not started so long after its creation is stopped and replaced; None: never.
+    :param poll_seconds: how often the watcher asks for this shard at most; one call serves 100 shards.
     :param log_lines: how many last lines of the container's log are copied to the task log; 0: none.
     :param max_parallel: how many tasks of ``parallel_group`` run at once per triggerer; None: no bound.
+    :param max_vcpus: how many vCPUs they have at once; None: the account's quota.
+    :param not_retryable_codes: exit codes after which the shard fails at once; ``skip_codes``: it is skipped.
+
+    The others are those of :class:`ecs_feature.relaunches.RelaunchPolicy`.
     """
 
     timeout_seconds: float | None = None
+    start_seconds: float | None = 600.0
     max_relaunches: int = 5
+    capacity_seconds: float = 3600.0
+    max_memory_mib: int | None = None
+    fallback_interruptions: int = 0
+    fallback_seconds: float | None = None
     poll_seconds: float = 3.0
     log_lines: int = 20
     max_parallel: int | None = None
+    max_vcpus: float | None = None
     parallel_group: str = ""
+    not_retryable_codes: tuple[int, ...] = ()
+    skip_codes: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """JSON-safe, what differs from the default: it is stored once a shard."""
+        return {
+            item.name: list(value) if isinstance(value, tuple) else value
+            for item in dataclasses.fields(self)
+            if (value := getattr(self, item.name)) != item.default
+        }
+
+    @property
+    def relaunches(self) -> RelaunchPolicy:
+        return RelaunchPolicy(
+            self.max_relaunches,
+            self.capacity_seconds,
+            self.max_memory_mib,
+            self.fallback_interruptions,
+            self.fallback_seconds,
+        )
+
+    @property
+    def codes(self) -> ExitCodes:
+        return ExitCodes(frozenset(self.not_retryable_codes), frozenset(self.skip_codes))
 
 
 @dataclass(frozen=True)
 class LaunchRecord:
-    """One launch and how it ended; times are ISO 8601 in UTC."""
+    """One launch and how it ended; times are ISO 8601 in UTC.
+
+    :param task_arn: empty when RunTask started nothing.
+    :param attempt: Airflow's try number.
+    :param capacity: ``FARGATE``, ``FARGATE_SPOT`` ...
+    """
 
     task_arn: str
     outcome: str
     reason: str
+    attempt: int = 1
     cpu: int = 0
     memory_mib: int = 0
+    capacity: str = ""
     created_at: str | None = None
     started_at: str | None = None
     stopped_at: str | None = None
@@ -58,16 +102,19 @@ class LaunchRecord:
     gb_seconds: float = 0.0
 
     @classmethod
-    def of(cls, task: EcsTask | None, outcome: Outcome) -> LaunchRecord:
+    def of(cls, ended: Ended, attempt: int) -> LaunchRecord:
+        task, outcome = ended.task, ended.outcome
         if task is None:
-            return cls("", str(outcome.kind), outcome.reason)
+            return cls("", str(outcome.kind), outcome.reason, attempt)
         used = cost.of_task(task)
         return cls(
             task_arn=task.arn,
             outcome=str(outcome.kind),
             reason=outcome.reason,
+            attempt=attempt,
             cpu=task.cpu,
             memory_mib=task.memory_mib,
+            capacity=task.capacity,
             created_at=_iso(task.created_at),
             started_at=_iso(task.started_at),
             stopped_at=_iso(task.stopped_at),
@@ -76,13 +123,23 @@ class LaunchRecord:
         )
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(eq=False)
 class ShardRun:
     """One try of one shard.
 
-    :param token_id: the Airflow task instance's UUID; with the relaunch's number it makes the client token.
+    :param token_id: the Airflow task instance's UUID; with the launch's number it makes the client token.
     :param log: where the lines go that a user reads in the task log.
     :param on_launch: told of every task that was launched.
+    :param share: whose share of the launch rate it takes, ``dag_id/run_id``.
+    :param result_uri: of the file that the shard leaves last; decides when ECS no longer shows the task.
+    :param since: when the run started: no client token of this try is older.
+    :param attempt: Airflow's try number.
+    :param sent: whether RunTask was called for the current launch.
+    :param known: how many launches an earlier triggerer made before the one that was found again.
     """
 
     fleet: Fleet
@@ -92,57 +149,177 @@ class ShardRun:
     token_id: str
     log: Any
     on_launch: Callable[[EcsTask], Awaitable[None]] | None = None
+    share: str = ""
+    result_uri: str = ""
+    since: datetime | None = None
+    attempt: int = 1
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    launches: list[LaunchRecord] = field(default_factory=list)
+    now: Callable[[], datetime] = _now
+    history: list[Ended] = field(default_factory=list)
+    known: int = 0
+    sent: bool = False
     current: Launch | None = None
     task: EcsTask | None = None
 
+    @property
+    def launches(self) -> list[LaunchRecord]:
+        """The ended launches of this try, as the XCom has them."""
+        return [LaunchRecord.of(ended, self.attempt) for ended in self.history]
+
     async def run(self) -> Outcome:
-        """Run the shard to an end that is not infrastructure's fault, or until the relaunches are used up."""
-        async with self.fleet.slot(self.policy.parallel_group, self.policy.max_parallel):
-            for relaunch in range(self.policy.max_relaunches + 1):
-                outcome = await self._run_once(relaunch)
-                self.launches.append(LaunchRecord.of(self.task, outcome))
-                if outcome.payer is not Payer.INFRASTRUCTURE or relaunch == self.policy.max_relaunches:
-                    break
-                pause = backoff_seconds(relaunch)
-                self.log.warning(
-                    "%s Launching again in %.1f s (%d of %d); Airflow's retries are not touched.",
-                    outcome.sentence(self.shard),
-                    pause,
-                    relaunch + 1,
-                    self.policy.max_relaunches,
-                )
-                await self.sleep(pause)
+        """Run the shard to an end that is not infrastructure's fault, or until what is forgiven is used up.
+
+        A call that AWS refuses for good is an outcome, too.
+        """
+        policy = self.policy
+        async with self.fleet.slot(
+            policy.parallel_group,
+            policy.max_parallel,
+            vcpus=await self._vcpus(),
+            most_vcpus=policy.max_vcpus,
+            capacity=self.launch.bucket,
+        ):
+            plan = NextLaunch(0.0, self.launch.capacity, self.launch.size)
+            outcome = await self._guarded(self._recovered) or await self._launched(plan)
+            while (following := self._following(outcome, plan)) is not None:
+                plan = following
+                await self._pause(outcome, plan)
+                outcome = await self._launched(plan)
         return outcome
 
-    async def _run_once(self, relaunch: int) -> Outcome:
-        self.task = None
-        self.current = dataclasses.replace(
-            self.launch, client_token=client_token(self.token_id, relaunch), tags=self._tags()
-        )
+    async def _launched(self, plan: NextLaunch) -> Outcome:
+        outcome = await self._guarded(partial(self._run_once, plan))
+        assert outcome is not None
+        return outcome
+
+    def _following(self, outcome: Outcome, plan: NextLaunch) -> NextLaunch | None:
+        """Keep how the launch ended; return what follows on it."""
+        self.history.append(Ended(outcome, self.task, plan.capacity, self.now()))
+        following = next_launch(self.history, self.policy.relaunches)
+        return following and dataclasses.replace(following, size=following.size or plan.size)
+
+    async def _guarded(self, act: Callable[[], Awaitable[Outcome | None]]) -> Outcome | None:
         try:
-            self.task = await self.fleet.launch(self.current)
+            return await act()
         except LaunchError as error:
             return outcomes.of_launch_failure(error.reason)
-        self.log.info("Shard %s runs as ECS task %s (launch %d).", self.shard, self.task.arn, relaunch + 1)
-        if self.on_launch is not None:
-            await self.on_launch(self.task)
-        return await self._wait(self.task)
+        except AwsError as error:
+            await self._give_up()
+            return outcomes.of_refusal(str(error))
 
-    async def _wait(self, task: EcsTask) -> Outcome:
+    async def _give_up(self) -> None:
+        """Stop a task that can no longer be watched, as far as AWS lets us."""
+        if self.task is None or self.task.stopped:
+            return
+        try:
+            await self.fleet.stop(self.launch.cluster, self.task.arn, outcomes.STOP_REASON_KILLED)
+        except EcsFeatureError as error:
+            self.log.error("ECS task %s of shard %s may still run: %s", self.task.arn, self.shard, error)
+
+    async def _pause(self, outcome: Outcome, plan: NextLaunch) -> None:
+        """Say why the last launch ended and what is different now; then wait, less what has passed since."""
+        seconds = plan.pause_seconds
+        if self.task is not None and self.task.stopped_at is not None:
+            seconds -= (self.now() - self.task.stopped_at).total_seconds()
+        self.log.warning(
+            "%s Launching again in %.1f s%s; Airflow's retries are not touched.",
+            outcome.sentence(self.shard),
+            max(0.0, seconds),
+            f", {plan.change}" if plan.change else "",
+        )
+        await self.sleep(max(0.0, seconds))
+
+    async def _recovered(self) -> Outcome | None:
+        """What became of the launches of this try that a triggerer made over an hour ago; None: there is nothing.
+
+        ECS knows a client token no longer then, so that asking again would launch again.
+        """
+        if self.since is None or self.now() - self.since < TOKEN_AGE:
+            return None
+        cluster = self.launch.cluster
+        tasks = await self.fleet.tasks_started_by(cluster, started_by(self.launch.started_by))
+        if tasks:
+            newest = next((task for task in tasks if not task.stopped), tasks[0])
+            self.known = len(tasks) - 1
+            self.log.info("Shard %s has ECS task %s from an earlier triggerer.", self.shard, newest.arn)
+            return await self._watch(newest)
+        if await self._has_result():
+            self.log.info("Shard %s: ECS no longer shows its task, and its result file is there.", self.shard)
+            return outcomes.of_result()
+        return None
+
+    async def _run_once(self, plan: NextLaunch) -> Outcome:
+        self.task, self.sent = None, False
+        number = self.known + sum(ended.task is not None for ended in self.history)
+        self.current = dataclasses.replace(
+            self.launch,
+            capacity=plan.capacity,
+            size=plan.size or self.launch.size,
+            client_token=client_token(self.token_id, number),
+            tags=self._tags(),
+        )
+        task = await self.fleet.launch(self.current, share=self.share, on_sent=self._note_sent)
+        self.log.info(
+            "Shard %s runs as ECS task %s (launch %d%s).",
+            self.shard,
+            task.arn,
+            number + 1,
+            f", {plan.change}" if plan.change else "",
+        )
+        return await self._watch(task)
+
+    def _note_sent(self) -> None:
+        self.sent = True
+
+    async def _watch(self, task: EcsTask) -> Outcome:
+        self.task = task
+        if self.on_launch is not None:
+            await self.on_launch(task)
+        ended = await self._stopped(task)
+        if ended is None:
+            if await self._has_result():
+                self.log.info("Shard %s: ECS no longer shows its task, and its result file is there.", self.shard)
+                return outcomes.of_result()
+            return outcomes.of_missing(MISSING_SECONDS)
+        self.task = ended
+        outcome = outcomes.of_task(ended, main_container=self.launch.container, codes=self.policy.codes)
+        await self._copy_log(ended, outcome)
+        return outcome
+
+    async def _stopped(self, task: EcsTask) -> EcsTask | None:
+        """Wait for the task's end, and see to it when it does not start or end in time."""
         cluster, poll = self.launch.cluster, self.policy.poll_seconds
         try:
             async with asyncio.timeout(self._seconds_left(task)):
-                ended = await self.fleet.ended(cluster, task, poll_seconds=poll)
+                ended = await self.fleet.ended(
+                    cluster, task, poll_seconds=poll, start_seconds=self.policy.start_seconds
+                )
         except TimeoutError:
             await self.fleet.stop(cluster, task.arn, outcomes.STOP_REASON_TIMEOUT)
-            ended = await self.fleet.ended(cluster, task, poll_seconds=poll)
-        if ended is None:
-            return outcomes.of_missing(MISSING_SECONDS)
-        self.task = ended
-        await self._copy_log(ended)
-        return outcomes.of_task(ended, main_container=self.launch.container)
+            return await self.fleet.ended(cluster, task, poll_seconds=poll)
+        if ended is None or ended.stopped:
+            return ended
+        await self.fleet.stop(cluster, task.arn, outcomes.STOP_REASON_STUCK)
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                return await self.fleet.ended(cluster, task, poll_seconds=poll)
+        except TimeoutError:
+            return dataclasses.replace(
+                ended, stop_code="UserInitiated", stopped_reason=outcomes.STOP_REASON_STUCK, stopped_at=self.now()
+            )
+
+    async def _has_result(self) -> bool:
+        return bool(self.result_uri) and await self.fleet.object_exists(self.result_uri)
+
+    async def _vcpus(self) -> float:
+        """What the shard takes of the account's vCPU quota; 0 when its task definition cannot be read."""
+        if self.launch.size.cpu:
+            return self.launch.size.cpu / 1024
+        try:
+            definition = await self.fleet.task_definition(self.launch.task_definition)
+        except EcsFeatureError:
+            return 0.0
+        return int(definition.get("cpu") or 0) / 1024
 
     def _tags(self) -> dict[str, str]:
         """The launch's tags, and the deadline by which the janitor stops a task that nobody watches any more."""
@@ -154,25 +331,28 @@ class ShardRun:
         """Until the deadline, which counts from the ECS task's creation and so survives a triggerer's restart."""
         if self.policy.timeout_seconds is None:
             return None
-        age = (datetime.now(UTC) - task.created_at).total_seconds() if task.created_at else 0.0
+        age = (self.now() - task.created_at).total_seconds() if task.created_at else 0.0
         return max(0.0, self.policy.timeout_seconds - age)
 
-    async def _copy_log(self, task: EcsTask) -> None:
-        if self.policy.log_lines < 1:
+    async def _copy_log(self, task: EcsTask, outcome: Outcome) -> None:
+        if self.policy.log_lines < 1 or task.started_at is None:
             return
-        lines = await self.fleet.log_tail(task, self.launch.container, self.policy.log_lines)
+        container = outcome.container or self.launch.container
+        lines = await self.fleet.log_tail(task, container, self.policy.log_lines, failed=not outcome.succeeded)
         for line in lines:
-            self.log.info("[%s] %s", self.launch.container, line)
+            self.log.info("[%s] %s", container, line)
         if not lines:
-            self.log.info("The container %s of shard %s left no log lines.", self.launch.container, self.shard)
+            self.log.info("The container %s of shard %s left no log lines.", container, self.shard)
 
     async def kill(self) -> None:
         """Stop what this run has launched. After an unanswered RunTask, the token finds out what it started."""
-        if self.current is None:
+        if self.task is None and self.sent:
+            assert self.current is not None
+            self.task = await self.fleet.launch(self.current, share=self.share)
+        if self.task is None or self.task.stopped:
             return
-        task = self.task or await self.fleet.launch(self.current)
-        await self.fleet.stop(self.launch.cluster, task.arn, outcomes.STOP_REASON_KILLED)
-        self.log.info("Stopped ECS task %s of shard %s.", task.arn, self.shard)
+        await self.fleet.stop(self.launch.cluster, self.task.arn, outcomes.STOP_REASON_KILLED)
+        self.log.info("Stopped ECS task %s of shard %s.", self.task.arn, self.shard)
 
     def record(self, outcome: Outcome, extra: Mapping[str, Any]) -> dict[str, Any]:
         """What the shard's XCom holds; JSON-safe."""
@@ -183,12 +363,6 @@ class ShardRun:
             **extra,
             "launches": [dataclasses.asdict(launch) for launch in self.launches],
         }
-
-
-def backoff_seconds(relaunch: int, rng: random.Random | None = None) -> float:
-    """Pause before relaunch number ``relaunch`` + 1: 1, 2, 4 ... at most 60 s, with full jitter above a half."""
-    most = min(60.0, 2.0**relaunch)
-    return most / 2 + (rng or random).random() * most / 2
 
 
 def _iso(moment: datetime | None) -> str | None:

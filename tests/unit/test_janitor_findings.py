@@ -109,15 +109,18 @@ async def test_a_shard_carries_its_timeout_and_a_repeated_launch_is_the_same_req
     asked: list[dict[str, Any]] = []
 
     class Fleet:
-        slot = staticmethod(lambda group, most: contextlib.nullcontext())
+        slot = staticmethod(lambda group, most, **vcpus: contextlib.nullcontext())
 
-        async def launch(self, launch: Launch) -> EcsTask:
+        async def task_definition(self, name: str) -> dict[str, Any]:
+            return {}
+
+        async def launch(self, launch: Launch, **turn: Any) -> EcsTask:
             asked.append(launch.to_aws())
             raise LaunchError("Capacity is unavailable at this time.")
 
     for timeout in (90.5, 90.5, None):
         launch = Launch("features", "f:1", "features", Network(("subnet-0a",)), tags={"ecs-feature:shard": "UA"})
-        policy = ShardPolicy(timeout_seconds=timeout, max_relaunches=0)
+        policy = ShardPolicy(timeout_seconds=timeout, capacity_seconds=0)
         await ShardRun(cast(Any, Fleet()), "UA", launch, policy, "id", logging.getLogger()).run()
     mark = {"key": "ecs-feature:shard", "value": "UA"}
     assert asked[0]["tags"] == [mark, {"key": "ecs-feature:timeout-seconds", "value": "91"}]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ecs_feature import limits
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.launch import Launch, Network, client_token, started_by
+from ecs_feature.memory import Size
 
 NETWORK = Network(subnets=("subnet-0a",), security_groups=("sg-0a",))
 
@@ -64,7 +67,11 @@ def launch(**changes: object) -> Launch:
 
 def test_a_launch_asks_for_one_task_with_its_environment_and_tags() -> None:
     request = launch(
-        environment={"SHARD": "UA"}, tags={"run": "a b(c)"}, started_by="my.dag", client_token="t", command=("x",)
+        environment={"SHARD": "UA"},
+        tags={"run": "a b(c)"},
+        started_by="my.dag/0199-uuid",
+        client_token="t",
+        command=("x",),
     ).to_aws()
     assert request == {
         "cluster": "features",
@@ -85,17 +92,21 @@ def test_a_launch_asks_for_one_task_with_its_environment_and_tags() -> None:
         },
         "enableECSManagedTags": True,
         "propagateTags": "TASK_DEFINITION",
-        "startedBy": "ecs-feature/my-dag",
+        "startedBy": "ecs-feature/my-dag/0199-uuid",
         "tags": [{"key": "run", "value": "a b_c_"}],
         "clientToken": "t",
     }
 
 
 def test_a_spot_launch_asks_by_capacity_provider_and_not_by_launch_type() -> None:
-    request = launch(capacity_provider="FARGATE_SPOT", cpu=512, memory_mib=2048).to_aws()
+    request = launch(capacity="spot", size=Size(512, 2048, {"features": 1024, "logger": 512})).to_aws()
     assert request["capacityProviderStrategy"] == [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
     assert "launchType" not in request
-    assert (request["overrides"]["cpu"], request["overrides"]["memory"]) == ("512", "2048")
+    assert request["overrides"] == {
+        "cpu": "512",
+        "memory": "2048",
+        "containerOverrides": [{"name": "features", "memory": 1024}, {"name": "logger", "memory": 512}],
+    }
 
 
 def test_overrides_of_8192_characters_pass_and_one_more_is_refused() -> None:
@@ -116,5 +127,15 @@ def test_the_client_token_is_the_same_for_the_same_try_and_another_for_each_rela
     assert len(client_token("0199-uuid", 0)) == limits.CLIENT_TOKEN_CHARACTERS
 
 
-def test_started_by_holds_only_what_ecs_allows() -> None:
-    assert limits.STARTED_BY.fullmatch(started_by("a.dag with spaces/" + "x" * 200))
+def test_started_by_holds_only_what_ecs_allows_and_the_whole_id_of_the_try() -> None:
+    uuid = "01990000-0000-7000-8000-000000000000"
+    made = started_by(f"a.dag with spaces/{'x' * 200}/{uuid}")
+    assert limits.STARTED_BY.fullmatch(made)
+    assert len(made) == 128
+    assert made.endswith(f"x/{uuid}")
+
+
+@pytest.mark.parametrize("capacity", ["spot", ({"capacityProvider": "FARGATE", "weight": 1},)])
+def test_a_capacity_survives_the_way_through_a_triggers_arguments(capacity: object) -> None:
+    original = launch(capacity=capacity)
+    assert Launch.from_dict(json.loads(json.dumps(original.to_dict()))) == original

@@ -114,10 +114,17 @@ def test_a_result_that_is_not_whole_is_not_published(s3: Any, result: str | None
 
 
 def test_the_receipt_adds_up_shards_services_and_cost() -> None:
-    launches = [{"vcpu_seconds": 1800.0, "gb_seconds": 3600.0}] * 2
+    done = {"outcome": "succeeded", "vcpu_seconds": 1800.0, "gb_seconds": 3600.0, "memory_mib": 1024}
+    interrupted = {
+        **done,
+        "outcome": "spot_interruption",
+        "reason": "Your Spot Task was interrupted.",
+        "task_arn": "arn:aws:ecs:us-east-1:1:task/features/0a",
+        "capacity": "FARGATE_SPOT",
+    }
     receipt = variant_receipt(
         states={"AA": "success", "UA": "failed", "DL": "skipped", "OO": "upstream_failed"},
-        records=[{"launches": launches}],
+        records=[{"shard": "AA", "launches": [interrupted, {**done, "attempt": 2, "capacity": "FARGATE"}]}],
         up={"services": [{"name": "encoder", "before": 0, "desired": 2}]},
         steady={"services": [{"name": "encoder", "running": 2, "peak": 2}]},
         down={"services": [{"name": "encoder", "running": 0, "peak": 1}], "held": []},
@@ -125,6 +132,30 @@ def test_the_receipt_adds_up_shards_services_and_cost() -> None:
     )
     assert receipt == {
         "shards": {"total": 4, "succeeded": 1, "failed": 2, "skipped": 1},
+        "launches": [
+            {
+                "shard": "AA",
+                "attempt": 1,
+                "task_id": "0a",
+                "outcome": "spot_interruption",
+                "capacity": "FARGATE_SPOT",
+                "memory_mib": 1024,
+                "started_at": None,
+                "stopped_at": None,
+                "reason": "Your Spot Task was interrupted.",
+            },
+            {
+                "shard": "AA",
+                "attempt": 2,
+                "task_id": "",
+                "outcome": "succeeded",
+                "capacity": "FARGATE",
+                "memory_mib": 1024,
+                "started_at": None,
+                "stopped_at": None,
+            },
+        ],
+        "memory": None,
         "services": [{"name": "encoder", "before": 0, "peak": 2, "after": 0, "others": 0}],
         "rows": 842,
         "files": 16,
@@ -132,8 +163,33 @@ def test_the_receipt_adds_up_shards_services_and_cost() -> None:
         "manifest_uri": "s3://b/m",
         "vcpu_seconds": 3600.0,
         "gb_seconds": 7200.0,
-        "cost_usd": round(0.04048 + 2 * 0.004445, 6),
+        "cost_usd": round((0.04048 + 2 * 0.004445) * (0.3 + 1) / 2, 6),
     }
+
+
+def grown(shard: str, *sizes: int, succeeded: bool = True) -> dict[str, Any]:
+    outcomes = ["out_of_memory"] * (len(sizes) - succeeded) + ["succeeded"] * succeeded
+    launches = [{"outcome": outcome, "memory_mib": mib} for outcome, mib in zip(outcomes, sizes, strict=True)]
+    return {"shard": shard, "launches": launches}
+
+
+@pytest.mark.parametrize(
+    ("records", "suggested", "note"),
+    [
+        ([grown("AA", 512, 1024), grown("UA", 512, 1024, 2048), grown("DL", 512)], 2048, True),
+        ([grown("AA", 512, 1024), grown("UA", 512, 1024, succeeded=False)], None, False),
+    ],
+    ids=["enough was found", "one never had enough"],
+)
+def test_the_receipt_suggests_the_memory_that_was_enough(
+    records: list[dict[str, Any]], suggested: int | None, note: bool
+) -> None:
+    variant = variant_receipt(states={}, records=records, up=None, steady=None, down=None, published=None)
+    assert variant["memory"] == {"shards": ["AA", "UA"], "too_little_mib": 1024, "suggested_mib": suggested}
+    receipt = {"dag_id": "f", "run_id": "r", "logical_date": None, "state": "success", "seconds": 1.0}
+    text = render({**receipt, "variants": {"control": variant}})
+    assert ("2 shards ran out of memory at 1024 MiB; write 2048 MiB into the task definition" in text) is note
+    assert "control: 3 of 6 launches ended as out_of_memory (AA, UA)" in text or not note
 
 
 @pytest.mark.parametrize(

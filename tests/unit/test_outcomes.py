@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,6 +123,12 @@ ROWS = {
     ),
     "stopped in the console": (task("UserInitiated", "Task stopped by user", ran(143)), Kind.STOPPED_BY_USER),
     "stopped by shard_timeout": (task("UserInitiated", outcomes.STOP_REASON_TIMEOUT, ran(143)), Kind.TIMED_OUT),
+    "stopped by the janitor": (task("UserInitiated", outcomes.STOP_REASON_JANITOR, ran(143)), Kind.TIMED_OUT),
+    "did not start in time": (task("UserInitiated", outcomes.STOP_REASON_STUCK, started=False), Kind.STUCK),
+    "stopped by ECS": (
+        task("ServiceSchedulerInitiated", "Scaling activity initiated by x", ran(143)),
+        Kind.STOPPED_BY_ECS,
+    ),
 }
 
 
@@ -127,20 +137,129 @@ def test_every_ending_has_its_name(stopped: EcsTask, kind: Kind) -> None:
     assert outcomes.of_task(stopped).kind is kind
 
 
+RECORDED = {
+    example["id"]: example for example in json.loads((Path(__file__).parent / "stopped_tasks.json").read_text())
+}
+"""Endings of the real world: ``source``, the ``task`` or the ``launch_failure`` in AWS's words, ``expected``; what the
+source does not show and the documented meaning gives is named in ``completed``."""
+
+
+def recorded_task(example: dict[str, Any]) -> EcsTask:
+    raw = {
+        name: datetime.fromisoformat(value) if name.endswith("At") else value for name, value in example["task"].items()
+    }
+    return EcsTask.from_aws(raw)
+
+
+@pytest.mark.parametrize("example", RECORDED.values(), ids=RECORDED.keys())
+def test_every_recorded_ending_of_the_real_world_has_its_name(example: dict[str, Any]) -> None:
+    if example["launch_failure"] is not None:
+        outcome = outcomes.of_launch_failure(example["launch_failure"])
+    elif example["expected"] == Kind.STUCK:
+        assert recorded_task(example).starting
+        return
+    else:
+        outcome = outcomes.of_task(recorded_task(example), main_container=example.get("main_container", ""))
+    assert outcome.kind == example["expected"], outcome
+
+
+def test_every_kind_that_aws_words_has_a_recorded_example() -> None:
+    ours = {Kind.SKIPPED, Kind.NOT_RETRYABLE, Kind.REFUSED, Kind.TIMED_OUT}
+    assert {example["expected"] for example in RECORDED.values()} >= set(Kind) - ours
+
+
 def test_every_kind_has_a_payer_and_words() -> None:
     assert set(PAYERS) == set(Kind)
-    assert set(outcomes._WHAT) == set(Kind)
+    assert set(outcomes.WORDS) == set(Kind)
 
 
-def test_only_exit_0_is_success() -> None:
-    assert [kind for kind, payer in PAYERS.items() if payer is Payer.NOBODY] == [Kind.SUCCEEDED]
+def test_only_exit_0_is_success_and_only_a_skip_is_nobodys_beside_it() -> None:
+    assert [kind for kind in Kind if outcomes.Outcome(kind).succeeded] == [Kind.SUCCEEDED]
+    assert [kind for kind, payer in PAYERS.items() if payer is Payer.NOBODY] == [Kind.SUCCEEDED, Kind.SKIPPED]
 
 
-def test_the_named_container_decides_and_all_exit_codes_are_kept() -> None:
-    ended = task("EssentialContainerExited", ESSENTIAL, ran(1, name="sidecar"), ran(0, name="features"))
+@pytest.mark.parametrize(
+    ("main", "other", "kind", "container", "exit_code"),
+    [
+        (0, 1, Kind.SUCCEEDED, "features", 0),
+        (0, None, Kind.SUCCEEDED, "features", 0),
+        (1, 2, Kind.APPLICATION_FAILURE, "features", 1),
+        (143, 2, Kind.APPLICATION_FAILURE, "logger", 2),
+        (137, 2, Kind.APPLICATION_FAILURE, "logger", 2),
+        (None, 2, Kind.APPLICATION_FAILURE, "logger", 2),
+        (143, 0, Kind.APPLICATION_FAILURE, "logger", 0),
+        (143, 143, Kind.APPLICATION_FAILURE, "features", 143),
+        (137, None, Kind.APPLICATION_FAILURE, "features", 137),
+        (None, 0, Kind.LOST, "features", None),
+        (None, 137, Kind.LOST, "features", None),
+    ],
+)
+def test_the_container_that_ended_the_task_decides(
+    main: int | None, other: int | None, kind: Kind, container: str, exit_code: int | None
+) -> None:
+    ended = task("EssentialContainerExited", ESSENTIAL, ran(other, name="logger"), ran(main))
     outcome = outcomes.of_task(ended, main_container="features")
-    assert outcome.succeeded
-    assert outcome.exit_codes == (("sidecar", 1), ("features", 0))
+    assert (outcome.kind, outcome.container, outcome.exit_code) == (kind, container, exit_code)
+    assert outcome.exit_codes == (("logger", other), ("features", main))
+
+
+def test_a_sidecar_that_took_the_main_container_along_is_named() -> None:
+    ended = task("EssentialContainerExited", ESSENTIAL, ran(143), ran(2, name="logger"))
+    assert outcomes.of_task(ended).sentence("UA") == (
+        "Shard UA: container logger exited with code 2; it is essential and took features along: mend it, or its "
+        "essential flag."
+    )
+
+
+def test_without_a_name_the_first_container_is_the_main_one_and_an_unknown_name_means_the_first_too() -> None:
+    ended = task("EssentialContainerExited", ESSENTIAL, ran(3, name="a"), ran(0, name="b"))
+    assert outcomes.of_task(ended).exit_code == outcomes.of_task(ended, main_container="c").exit_code == 3
+
+
+def test_a_sidecar_out_of_memory_does_not_spoil_a_success() -> None:
+    ended = task("EssentialContainerExited", ESSENTIAL, ran(0), ran(137, "OutOfMemoryError: killed", "logger"))
+    assert outcomes.of_task(ended).succeeded
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "kind", "sentence"),
+    [
+        (
+            3,
+            Kind.SKIPPED,
+            "Shard UA: container features exited with code 3, which skips it.",
+        ),
+        (
+            4,
+            Kind.NOT_RETRYABLE,
+            "Shard UA: container features exited with code 4, which no retry can help; correct what its log says, "
+            "then clear it.",
+        ),
+        (
+            5,
+            Kind.APPLICATION_FAILURE,
+            "Shard UA: container features exited with code 5; the task log has its last lines.",
+        ),
+        (
+            139,
+            Kind.APPLICATION_FAILURE,
+            "Shard UA: container features exited with code 139; it crashed (SIGSEGV).",
+        ),
+    ],
+)
+def test_exit_codes_mean_what_the_pipeline_says(exit_code: int, kind: Kind, sentence: str) -> None:
+    codes = outcomes.ExitCodes(not_retryable=frozenset({4}), skip=frozenset({3}))
+    outcome = outcomes.of_task(task("EssentialContainerExited", ESSENTIAL, ran(exit_code)), codes=codes)
+    assert outcome.kind is kind
+    assert outcome.sentence("UA") == sentence
+
+
+@pytest.mark.parametrize("code", [0, 137, 143])
+def test_a_code_of_the_list_counts_only_for_the_main_container(code: int) -> None:
+    codes = outcomes.ExitCodes(skip=frozenset({2}), not_retryable=frozenset({2}))
+    ended = task("EssentialContainerExited", ESSENTIAL, ran(code), ran(2, name="logger"))
+    kind = Kind.SUCCEEDED if code == 0 else Kind.APPLICATION_FAILURE
+    assert outcomes.of_task(ended, codes=codes).kind is kind
 
 
 def test_the_sentence_names_the_shard_the_cause_and_what_to_do() -> None:
@@ -149,8 +268,41 @@ def test_the_sentence_names_the_shard_the_cause_and_what_to_do() -> None:
     )
     assert outcomes.of_task(ended).sentence("UA") == (
         "Shard UA: container features ran out of memory (OutOfMemoryError: Container killed due to memory usage); "
-        "give it more than 1024 MiB of memory in the task definition."
+        "give it more than 1024 MiB of memory in the task definition, or raise max_memory_mib."
     )
+
+
+def test_reasons_of_several_lines_are_one_line_without_repetition() -> None:
+    ended = task("TaskFailedToStart", "CannotPullContainerError:\n  try again", started=False)
+    again = replace(ended, containers=(ran(None, "CannotPullContainerError:\n  try again"),))
+    assert outcomes.of_task(ended).reason == outcomes.of_task(again).reason == "CannotPullContainerError: try again"
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_sentence_names_the_shard_and_ends_once(kind: Kind) -> None:
+    said = outcomes.Outcome(kind, "A reason.", 3, "features", (), "do this").sentence("UA")
+    assert said.startswith("Shard UA: ")
+    assert said.endswith(" (A reason); do this.")
+    assert outcomes.Outcome(kind).sentence("UA").endswith(tuple("abcdefghijklmnopqrstuvwxyz" + "."))
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("RunTask failed: You have exceeded the limit of concurrent tasks (X).", Kind.CAPACITY_UNAVAILABLE),
+        ("RunTask was denied (AccessDenied: no); allow it in Airflow's role.", Kind.REFUSED),
+    ],
+)
+def test_a_refusal_keeps_its_sentence_and_capacity_is_told_apart(message: str, kind: Kind) -> None:
+    outcome = outcomes.of_refusal(message)
+    assert (outcome.kind, outcome.reason) == (kind, message)
+
+
+def test_a_task_that_is_gone_is_lost_unless_its_result_is_there() -> None:
+    assert outcomes.of_missing(300).sentence("UA") == (
+        "Shard UA: its task vanished without an exit code (ECS has not shown the task for 300 s)."
+    )
+    assert outcomes.of_result().succeeded
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from ecs_feature import outcomes
-from ecs_feature.exceptions import LaunchError
+from ecs_feature.exceptions import AwsError, LaunchError
 from ecs_feature.launch import Launch, Network, client_token
+from ecs_feature.memory import Size
 from ecs_feature.outcomes import Kind
 from ecs_feature.resources import EcsContainer, EcsTask
-from ecs_feature.shard_run import ShardPolicy, ShardRun, backoff_seconds
+from ecs_feature.shard_run import ShardPolicy, ShardRun
 
-LAUNCH = Launch("features", "f:1", "features", Network(("subnet-0a",)))
+LAUNCH = Launch("features", "f:1", "features", Network(("subnet-0a",)), started_by="d/uuid")
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 RUNNING = EcsTask("", "", "f:1", "RUNNING", "RUNNING", cpu=512, memory_mib=1024, created_at=datetime.now(UTC))
 
@@ -35,44 +36,83 @@ def stopped(exit_code: int | None, stop_code: str = "EssentialContainerExited", 
     )
 
 
+class RefusedLaunch(AwsError):
+    """Raised by the launch, not by the wait."""
+
+
 class Fleet:
     """Plays one ending per launch; an exception is raised by the launch itself."""
 
     def __init__(self, *endings: EcsTask | Exception | None) -> None:
         self.endings = list(endings)
-        self.tokens: list[str] = []
+        self.launched: list[Launch] = []
         self.stopped: list[str] = []
+        self.slots: list[dict[str, Any]] = []
+        self.found: list[EcsTask] = []
+        self.looked_for: list[str] = []
+        self.objects: set[str] = set()
+
+    @property
+    def tokens(self) -> list[str]:
+        return [launch.client_token for launch in self.launched]
 
     @asynccontextmanager
-    async def slot(self, group: str, most: int | None) -> Any:
+    async def slot(self, group: str, most: int | None, **vcpus: Any) -> Any:
+        self.slots.append(vcpus)
         yield
 
-    async def launch(self, launch: Launch) -> EcsTask:
-        self.tokens.append(launch.client_token)
-        if isinstance(self.endings[0], LaunchError):
-            raise self.endings.pop(0)
-        return replace(RUNNING, arn=f"arn:aws:ecs:us-east-1:1:task/features/{len(self.tokens)}")
+    async def task_definition(self, name: str) -> dict[str, Any]:
+        return {"cpu": "512"}
 
-    async def ended(self, cluster: str, task: EcsTask, *, poll_seconds: float) -> EcsTask | None:
+    async def launch(self, launch: Launch, *, share: str, on_sent: Any = None) -> EcsTask:
+        self.launched.append(launch)
+        if on_sent is not None:
+            on_sent()
+        if isinstance(self.endings[0], LaunchError | RefusedLaunch):
+            raise self.endings.pop(0)
+        return replace(RUNNING, arn=f"arn:aws:ecs:us-east-1:1:task/features/{len(self.launched)}")
+
+    async def ended(
+        self, cluster: str, task: EcsTask, *, poll_seconds: float, start_seconds: float | None = None
+    ) -> EcsTask | None:
         ending = self.endings.pop(0)
-        if isinstance(ending, TimeoutError):
+        if isinstance(ending, Exception):
             raise ending
         return replace(ending, arn=task.arn) if isinstance(ending, EcsTask) else None
+
+    async def tasks_started_by(self, cluster: str, started_by: str) -> list[EcsTask]:
+        self.looked_for.append(started_by)
+        return self.found
+
+    async def object_exists(self, uri: str) -> bool:
+        return uri in self.objects
 
     async def stop(self, cluster: str, task_arn: str, reason: str) -> None:
         self.stopped.append(f"{task_arn} {reason}")
 
-    async def log_tail(self, task: EcsTask, container: str, lines: int) -> list[str]:
+    async def log_tail(self, task: EcsTask, container: str, lines: int, *, failed: bool) -> list[str]:
         return ["last words"]
 
 
-def shard_run(fleet: Fleet, **policy: Any) -> ShardRun:
+def shard_run(
+    fleet: Fleet, *, launch: Launch = LAUNCH, since: datetime | None = None, result_uri: str = "", **policy: Any
+) -> ShardRun:
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    run = ShardRun(fleet, "UA", LAUNCH, ShardPolicy(**policy), "uuid", logging.getLogger("test"), sleep=sleep)  # type: ignore[arg-type]
+    run = ShardRun(
+        fleet,  # type: ignore[arg-type]
+        "UA",
+        launch,
+        ShardPolicy(**policy),
+        "uuid",
+        logging.getLogger("test"),
+        sleep=sleep,
+        since=since,
+        result_uri=result_uri,
+    )
     run.pauses = pauses  # type: ignore[attr-defined]
     return run
 
@@ -100,10 +140,10 @@ async def test_an_application_failure_is_not_launched_again() -> None:
     [
         stopped(143, "SpotInterruption"),
         stopped(None, "TaskFailedToStart", "Timeout waiting for network interface provisioning to complete."),
-        LaunchError("Capacity is unavailable at this time."),
+        stopped(None, "EssentialContainerExited", "Host EC2 (instance i-0a) terminated."),
         None,
     ],
-    ids=["spot", "start failure", "no capacity", "vanished"],
+    ids=["spot", "start failure", "host", "vanished"],
 )
 async def test_infrastructure_pays_with_a_new_launch_under_a_new_token(ending: Any) -> None:
     fleet = Fleet(ending, stopped(0))
@@ -113,12 +153,138 @@ async def test_infrastructure_pays_with_a_new_launch_under_a_new_token(ending: A
     assert len(run.launches) == 2
 
 
+async def test_a_launch_that_started_nothing_keeps_its_token_so_that_it_never_makes_two_tasks() -> None:
+    no_capacity = LaunchError("Capacity is unavailable at this time.")
+    fleet = Fleet(no_capacity, no_capacity, stopped(143, "SpotInterruption"), no_capacity, stopped(0))
+    run = shard_run(fleet)
+    assert (await run.run()).kind is Kind.SUCCEEDED
+    first, second = client_token("uuid", 0), client_token("uuid", 1)
+    assert fleet.tokens == [first, first, first, second, second]
+
+
+async def test_capacity_is_waited_for_beyond_the_relaunches_until_its_time_is_over() -> None:
+    fleet = Fleet(*[LaunchError("Capacity is unavailable at this time.")] * 3, stopped(0))
+    run = shard_run(fleet, max_relaunches=0)
+    assert (await run.run()).kind is Kind.SUCCEEDED
+    fleet = Fleet(LaunchError("Capacity is unavailable at this time."))
+    assert (await shard_run(fleet, capacity_seconds=0).run()).kind is Kind.CAPACITY_UNAVAILABLE
+
+
 async def test_relaunches_end_and_the_last_outcome_stands() -> None:
-    fleet = Fleet(*[LaunchError("Capacity is unavailable at this time.")] * 3)
+    fleet = Fleet(*[stopped(143, "SpotInterruption")] * 3)
     run = shard_run(fleet, max_relaunches=2)
-    assert (await run.run()).kind is Kind.CAPACITY_UNAVAILABLE
-    assert [record.outcome for record in run.launches] == ["capacity_unavailable"] * 3
+    assert (await run.run()).kind is Kind.SPOT_INTERRUPTION
+    assert [record.outcome for record in run.launches] == ["spot_interruption"] * 3
     assert len(run.pauses) == 2  # type: ignore[attr-defined]
+
+
+async def test_after_the_interruptions_that_are_borne_the_shard_runs_on_demand() -> None:
+    fleet = Fleet(*[stopped(143, "SpotInterruption")] * 2, stopped(0))
+    await shard_run(fleet, launch=replace(LAUNCH, capacity="spot"), fallback_interruptions=2).run()
+    assert [launch.capacity for launch in fleet.launched] == ["spot", "spot", "on_demand"]
+
+
+async def test_out_of_memory_is_launched_again_in_the_next_size_and_a_later_relaunch_keeps_it() -> None:
+    starved = replace(
+        stopped(137), containers=(EcsContainer("features", "STOPPED", 137, "OutOfMemoryError: Container killed"),)
+    )
+    fleet = Fleet(starved, stopped(143, "SpotInterruption"), stopped(0))
+    run = shard_run(fleet)
+    assert (await run.run()).kind is Kind.SUCCEEDED
+    assert [launch.size for launch in fleet.launched] == [Size(), Size(512, 2048), Size(512, 2048)]
+    assert [record.outcome for record in run.launches] == ["out_of_memory", "spot_interruption", "succeeded"]
+
+
+async def test_a_task_that_does_not_start_is_stopped_and_replaced() -> None:
+    stuck = stopped(None, "UserInitiated", outcomes.STOP_REASON_STUCK)
+    fleet = Fleet(replace(RUNNING, last_status="PENDING"), stuck, stopped(0))
+    run = shard_run(fleet)
+    assert (await run.run()).kind is Kind.SUCCEEDED
+    assert fleet.stopped == [f"arn:aws:ecs:us-east-1:1:task/features/1 {outcomes.STOP_REASON_STUCK}"]
+    assert [record.outcome for record in run.launches] == ["stuck", "succeeded"]
+
+
+async def test_a_task_that_does_not_even_stop_is_replaced_all_the_same() -> None:
+    fleet = Fleet(replace(RUNNING, last_status="PROVISIONING"), TimeoutError(), stopped(0))
+    run = shard_run(fleet)
+    assert (await run.run()).kind is Kind.SUCCEEDED
+    assert [record.outcome for record in run.launches] == ["stuck", "succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind"),
+    [
+        ({"skip_codes": (3,)}, Kind.SKIPPED),
+        ({"not_retryable_codes": (3,)}, Kind.NOT_RETRYABLE),
+        ({"not_retryable_codes": (4,), "skip_codes": (5,)}, Kind.APPLICATION_FAILURE),
+    ],
+)
+async def test_exit_codes_mean_what_the_policy_says(policy: dict[str, Any], kind: Kind) -> None:
+    assert (await shard_run(Fleet(stopped(3)), **policy).run()).kind is kind
+
+
+async def test_a_launch_that_aws_refuses_is_an_outcome_with_its_record() -> None:
+    run = shard_run(Fleet(RefusedLaunch("RunTask was denied (AccessDenied: no); allow it in Airflow's role.")))
+    outcome = await run.run()
+    assert outcome.kind is Kind.REFUSED
+    assert [record.outcome for record in run.launches] == ["refused"]
+
+
+async def test_a_task_that_can_no_longer_be_watched_is_stopped() -> None:
+    fleet = Fleet(AwsError("DescribeTasks was denied (AccessDenied: no); allow it in Airflow's role."))
+    assert (await shard_run(fleet).run()).kind is Kind.REFUSED
+    assert fleet.stopped == [f"arn:aws:ecs:us-east-1:1:task/features/1 {outcomes.STOP_REASON_KILLED}"]
+
+
+RESULT = "s3://bucket/shard=UA/uuid.json"
+
+
+async def test_the_result_file_decides_when_ecs_no_longer_shows_the_task() -> None:
+    fleet = Fleet(None)
+    fleet.objects.add(RESULT)
+    assert (await shard_run(fleet, result_uri=RESULT).run()).kind is Kind.SUCCEEDED
+    assert len(fleet.launched) == 1
+
+
+OLD = datetime.now(UTC) - timedelta(hours=2)
+
+
+async def test_over_an_hour_later_the_task_that_still_runs_is_found_again_and_none_is_launched() -> None:
+    fleet = Fleet(stopped(0))
+    fleet.found = [replace(stopped(143, "SpotInterruption"), arn="arn:old"), replace(RUNNING, arn="arn:live")]
+    run = shard_run(fleet, since=OLD)
+    assert (await run.run()).kind is Kind.SUCCEEDED
+    assert fleet.launched == []
+    assert fleet.looked_for == ["ecs-feature/d/uuid"]
+    assert run.task is not None
+    assert run.task.arn == "arn:live"
+
+
+async def test_over_an_hour_later_a_new_launch_counts_the_ones_that_ecs_still_shows() -> None:
+    fleet = Fleet(stopped(143, "SpotInterruption"), stopped(0))
+    fleet.found = [replace(stopped(143, "SpotInterruption"), arn=f"arn:{n}") for n in range(2)]
+    assert (await shard_run(fleet, since=OLD).run()).kind is Kind.SUCCEEDED
+    assert fleet.tokens == [client_token("uuid", 2)]
+
+
+@pytest.mark.parametrize(("has_result", "launches"), [(True, 0), (False, 1)])
+async def test_over_an_hour_later_without_a_task_the_result_file_decides(has_result: bool, launches: int) -> None:
+    fleet = Fleet(stopped(0))
+    fleet.objects = {RESULT} if has_result else set()
+    assert (await shard_run(fleet, since=OLD, result_uri=RESULT).run()).kind is Kind.SUCCEEDED
+    assert len(fleet.launched) == launches
+
+
+async def test_within_the_hour_the_token_finds_the_task_and_nothing_is_looked_for() -> None:
+    fleet = Fleet(stopped(0))
+    await shard_run(fleet, since=datetime.now(UTC) - timedelta(minutes=49)).run()
+    assert fleet.looked_for == []
+
+
+async def test_a_shard_takes_its_vcpus_of_the_quota() -> None:
+    fleet = Fleet(stopped(0))
+    await shard_run(fleet, max_vcpus=8.0).run()
+    assert fleet.slots == [{"vcpus": 0.5, "most_vcpus": 8.0, "capacity": "FARGATE"}]
 
 
 async def test_a_permanent_fault_is_not_launched_again() -> None:
@@ -135,11 +301,19 @@ async def test_a_shard_past_its_timeout_is_stopped_and_says_so() -> None:
 
 
 async def test_a_kill_stops_the_task_of_this_try() -> None:
+    fleet = Fleet()
+    run = shard_run(fleet)
+    run.task = replace(RUNNING, arn="arn:aws:ecs:us-east-1:1:task/features/1")
+    await run.kill()
+    assert fleet.stopped == [f"arn:aws:ecs:us-east-1:1:task/features/1 {outcomes.STOP_REASON_KILLED}"]
+
+
+async def test_a_kill_after_the_end_stops_nothing() -> None:
     fleet = Fleet(stopped(0))
     run = shard_run(fleet)
     await run.run()
     await run.kill()
-    assert fleet.stopped == [f"arn:aws:ecs:us-east-1:1:task/features/1 {outcomes.STOP_REASON_KILLED}"]
+    assert fleet.stopped == []
 
 
 async def test_a_kill_before_any_launch_stops_nothing() -> None:
@@ -148,15 +322,18 @@ async def test_a_kill_before_any_launch_stops_nothing() -> None:
     assert fleet.tokens == fleet.stopped == []
 
 
-async def test_a_kill_between_run_task_and_its_answer_finds_the_task_by_its_token() -> None:
-    fleet = Fleet(stopped(0))
+async def test_a_kill_while_the_launch_waits_for_its_turn_launches_nothing() -> None:
+    fleet = Fleet()
     run = shard_run(fleet)
     run.current = replace(LAUNCH, client_token=client_token("uuid", 0))
     await run.kill()
+    assert fleet.tokens == fleet.stopped == []
+
+
+async def test_a_kill_between_run_task_and_its_answer_finds_the_task_by_its_token() -> None:
+    fleet = Fleet(stopped(0))
+    run = shard_run(fleet)
+    run.current, run.sent = replace(LAUNCH, client_token=client_token("uuid", 0)), True
+    await run.kill()
     assert fleet.tokens == [client_token("uuid", 0)]
     assert fleet.stopped == [f"arn:aws:ecs:us-east-1:1:task/features/1 {outcomes.STOP_REASON_KILLED}"]
-
-
-@pytest.mark.parametrize(("relaunch", "least", "most"), [(0, 0.5, 1), (3, 4, 8), (20, 30, 60)])
-def test_pauses_grow_to_a_minute_with_jitter(relaunch: int, least: float, most: float) -> None:
-    assert all(least <= backoff_seconds(relaunch) <= most for _ in range(100))

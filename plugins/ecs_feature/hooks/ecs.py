@@ -16,6 +16,9 @@ CLIENT_CONFIG = Config(
     max_pool_connections=50,
 )
 
+# For calls that a queue of ours repeats: while AWS throttles, every further try of the SDK's would make it worse.
+DIRECT_CONFIG = Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=30, max_pool_connections=100)
+
 
 class EcsFeatureHook(AwsGenericHook):  # type: ignore[misc]
     """Clients for ECS and the services around it, from one ``aws`` connection.
@@ -27,6 +30,7 @@ class EcsFeatureHook(AwsGenericHook):  # type: ignore[misc]
     :param aws_conn_id: the Airflow connection; None uses boto3's own credential chain.
     :param region_name: the region; default: the connection's.
     :param verify: whether, or with which CA bundle, TLS certificates are verified.
+    :param direct: each call is made once and not repeated by the SDK, whatever the connection says.
     """
 
     def __init__(
@@ -35,8 +39,11 @@ class EcsFeatureHook(AwsGenericHook):  # type: ignore[misc]
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
+        *,
+        direct: bool = False,
     ) -> None:
         super().__init__(aws_conn_id, client_type=client_type, region_name=region_name, verify=verify)
+        self.direct = direct
 
     def client(self) -> Any:
         """A boto3 client."""
@@ -47,4 +54,6 @@ class EcsFeatureHook(AwsGenericHook):  # type: ignore[misc]
         return self.get_client_type(region_name=self.region_name, config=self._client_config(), deferrable=True)
 
     def _client_config(self) -> Config:
-        return CLIENT_CONFIG.merge(self.config)
+        if not self.direct:
+            return CLIENT_CONFIG.merge(self.config)
+        return CLIENT_CONFIG.merge(DIRECT_CONFIG).merge(self.config).merge(Config(retries=DIRECT_CONFIG.retries))

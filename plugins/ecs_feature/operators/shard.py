@@ -48,13 +48,15 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
     :param selected: template of a JSON list of the shards that a run is restricted to; others are skipped.
     :param record: templates that go into the XCom, e.g. ``{"result_uri": ...}``.
     :param aws_conn_id: the Airflow connection; with ``region_name`` and ``verify`` as in the amazon provider.
+    :param events_queue_url: of an SQS queue that gets ECS's task state changes, instead of much polling; see
+        docs/task-events.md.
     :param start_from_trigger: False starts on a worker, which defers to the same trigger.
     :param start_trigger_args: for mapped tasks, which are never constructed before their trigger starts:
         :func:`start_args`, through ``partial``.
     :raises ConfigurationError: when the overrides are too long for RunTask.
     """
 
-    template_fields: Sequence[str] = ("shard", "launch", "token_id", "selected", "record")
+    template_fields: Sequence[str] = ("shard", "launch", "token_id", "selected", "record", "since")
     operator_extra_links = (EcsTaskLink(), EcsTaskLogLink())
     ui_color = "#ff9900"
     start_from_trigger = True
@@ -70,13 +72,15 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
+        events_queue_url: str = "",
         start_from_trigger: bool = True,
         start_trigger_args: StartTriggerArgs | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         check_overrides(launch.overrides())
-        arguments = _trigger_kwargs(shard, launch, policy, selected, record, (aws_conn_id, region_name, verify))
+        aws = (aws_conn_id, region_name, verify, events_queue_url)
+        arguments = _trigger_kwargs(shard, launch, policy, selected, record, aws)
         self.shard = shard
         self.launch = arguments["launch"]
         self.policy = arguments["policy"]
@@ -84,6 +88,7 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         self.token_id = arguments["token_id"]
         self.selected = selected
         self.record = arguments["record"]
+        self.since = arguments["since"]
         self.start_from_trigger = start_from_trigger
         self.start_trigger_args = start_trigger_args or _start_trigger_args(arguments)
 
@@ -91,20 +96,21 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         """Defer to the trigger; only where Airflow does not start from it (``dag.test()``, a user's choice)."""
         if not is_selected(self.shard, self.selected):
             raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
-        names = ("shard", "launch", "policy", "aws", "token_id", "selected", "record")
+        names = ("shard", "launch", "policy", "aws", "token_id", "selected", "record", "since")
         arguments = {name: getattr(self, name) for name in names}
         self.defer(trigger=ShardTrigger(**arguments, end_in_triggerer=False), method_name="execute_complete")
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Return the record of a shard that succeeded, raise for one that did not."""
         state = event["state"]
-        if state == "skipped":
-            raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
-        record: dict[str, Any] = event["record"]
+        record: dict[str, Any] = event.get("record", {})
         self._push_links(context, record)
         if state == "success":
             return record
-        context["ti"].xcom_push(key="return_value", value=record)
+        if record:
+            context["ti"].xcom_push(key="return_value", value=record)
+        if state == "skipped":
+            raise AirflowSkipException(f"Shard {self.shard} has nothing to do in this run.")
         failure = ShardFailedError(event["message"], event["kind"])
         if event["payer"] == Payer.PERMANENT:
             raise AirflowFailException(str(failure)) from failure
@@ -126,12 +132,14 @@ def start_args(
     aws_conn_id: str | None = "aws_default",
     region_name: str | None = None,
     verify: bool | str | None = None,
+    events_queue_url: str = "",
 ) -> StartTriggerArgs:
     """``start_trigger_args`` for ``EcsShardOperator.partial``; the arguments are the operator's.
 
     :param shard: a template, since what the task is expanded over is not known to the trigger.
     """
-    return _start_trigger_args(_trigger_kwargs(shard, launch, policy, "[]", record, (aws_conn_id, region_name, verify)))
+    aws = (aws_conn_id, region_name, verify, events_queue_url)
+    return _start_trigger_args(_trigger_kwargs(shard, launch, policy, "[]", record, aws))
 
 
 def _start_trigger_args(arguments: dict[str, Any]) -> StartTriggerArgs:
@@ -144,14 +152,15 @@ def _trigger_kwargs(
     policy: ShardPolicy,
     selected: str,
     record: Mapping[str, str] | None,
-    aws: tuple[str | None, str | None, bool | str | None],
+    aws: tuple[str | None, str | None, bool | str | None, str],
 ) -> dict[str, Any]:
     return {
         "shard": shard,
         "launch": launch.to_dict(),
         "policy": policy.to_dict(),
-        "aws": dict(zip(("aws_conn_id", "region_name", "verify"), aws, strict=True)),
+        "aws": dict(zip(("aws_conn_id", "region_name", "verify", "events_queue_url"), aws, strict=True)),
         "token_id": "{{ ti.id }}",
         "selected": selected,
         "record": dict(record or {}),
+        "since": "{{ dag_run.start_date.isoformat() if dag_run.start_date else '' }}",
     }

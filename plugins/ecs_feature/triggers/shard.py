@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from ecs_feature.exceptions import EcsFeatureError
-from ecs_feature.fleet import FleetKey, joined
+from ecs_feature.fleet import Fleet, FleetKey, joined
 from ecs_feature.launch import Launch, fill_shard
 from ecs_feature.links.ecs import links_of_task
+from ecs_feature.outcomes import Kind
 from ecs_feature.resources import EcsTask
 from ecs_feature.shard_run import ShardPolicy, ShardRun
-from ecs_feature.triggers.xcoms import push
+from ecs_feature.triggers.xcoms import pull_own, push
 
 KILL_SECONDS = 20.0
 
@@ -27,7 +29,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
 
     * ``TaskSuccessEvent`` (``end_in_triggerer``, the record is pushed) or
       ``TriggerEvent({"state": "success", "record": {...}})``: a worker returns the record,
-    * ``TaskSkippedEvent`` (``end_in_triggerer``) or ``TriggerEvent({"state": "skipped"})``: not selected,
+    * ``TaskSkippedEvent`` (``end_in_triggerer``) or ``TriggerEvent({"state": "skipped", "record": {...}})``: not
+      selected (no record), or its exit code says that there is nothing to do,
     * ``TriggerEvent({"state": "failed", "message": str, "kind": str, "payer": str, "record": {...}})``: a
       worker raises, so that Airflow's retries, retry policies and callbacks apply.
 
@@ -37,7 +40,9 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     :param aws: the fields of :class:`ecs_feature.fleet.FleetKey`.
     :param token_id: the task instance's UUID, from which the client token is made.
     :param selected: JSON list of the shards that the run is restricted to; empty or null: all.
-    :param record: what goes into the XCom beside the launches, e.g. ``result_uri``.
+    :param record: what goes into the XCom beside the launches, e.g. ``result_uri``, which also decides whether the
+        shard succeeded when ECS no longer shows its task.
+    :param since: ISO 8601: when the run started, so that a launch of over an hour ago is looked for first.
     :param end_in_triggerer: whether Airflow may end the task without a worker.
     """
 
@@ -51,6 +56,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         token_id: str,
         selected: str = "[]",
         record: dict[str, Any] | None = None,
+        since: str = "",
         end_in_triggerer: bool = True,
     ) -> None:
         super().__init__()
@@ -61,6 +67,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         self.token_id = token_id
         self.selected = selected
         self.record = record or {}
+        self.since = since
         self.end_in_triggerer = end_in_triggerer
         self._run: ShardRun | None = None
 
@@ -73,6 +80,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             "token_id": self.token_id,
             "selected": self.selected,
             "record": self.record,
+            "since": self.since,
             "end_in_triggerer": self.end_in_triggerer,
         }
 
@@ -86,36 +94,62 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     async def _run_shard(self) -> TriggerEvent:
         try:
             async with joined(FleetKey(**self.aws)) as fleet:
-                self._run = run = ShardRun(
-                    fleet=fleet,
-                    shard=self.shard,
-                    launch=Launch.from_dict(fill_shard(self.launch, self.shard)),
-                    policy=ShardPolicy(**self.policy),
-                    token_id=self.token_id,
-                    log=self.log,
-                    on_launch=self._show_links,
-                )
+                self._run = run = self._shard_run(fleet)
                 outcome = await run.run()
         except EcsFeatureError as error:
             message = f"Shard {self.shard}: {error}"
             return TriggerEvent(
                 {"state": "failed", "message": message, "kind": "refused", "payer": "permanent", "record": {}}
             )
-        record = run.record(outcome, fill_shard(self.record, self.shard))
-        if not outcome.succeeded:
-            return TriggerEvent(
-                {
-                    "state": "failed",
-                    "message": outcome.sentence(self.shard),
-                    "kind": str(outcome.kind),
-                    "payer": str(outcome.payer),
-                    "record": record,
-                }
-            )
-        self.log.info("Shard %s succeeded after %d launch(es).", self.shard, len(run.launches))
+        record = run.record(outcome, self._extra())
+        record["launches"] = await self._earlier_launches() + record["launches"]
+        if outcome.kind is Kind.SKIPPED:
+            self.log.info("%s", outcome.sentence(self.shard))
+            return await self._end(TaskSkippedEvent(), "skipped", record)
+        if outcome.succeeded:
+            self.log.info("Shard %s succeeded after %d launch(es).", self.shard, len(run.history))
+            return await self._end(TaskSuccessEvent(), "success", record)
+        return TriggerEvent(
+            {
+                "state": "failed",
+                "message": outcome.sentence(self.shard),
+                "kind": str(outcome.kind),
+                "payer": str(outcome.payer),
+                "record": record,
+            }
+        )
+
+    def _shard_run(self, fleet: Fleet) -> ShardRun:
+        ti = self.task_instance
+        return ShardRun(
+            fleet=fleet,
+            shard=self.shard,
+            launch=Launch.from_dict(fill_shard(self.launch, self.shard)),
+            policy=ShardPolicy(**self.policy),
+            token_id=self.token_id,
+            log=self.log,
+            on_launch=self._show_links,
+            share=f"{ti.dag_id}/{ti.run_id}" if ti is not None else "",
+            result_uri=str(self._extra().get("result_uri", "")),
+            since=_moment(self.since),
+            attempt=ti.try_number if ti is not None else 1,
+        )
+
+    def _extra(self) -> dict[str, Any]:
+        return dict(fill_shard(self.record, self.shard))
+
+    async def _earlier_launches(self) -> list[dict[str, Any]]:
+        """The launches of the shard's earlier tries, which its XCom still has."""
+        if self.task_instance is None or self.task_instance.try_number < 2:
+            return []
+        record = await pull_own(self.task_instance, "return_value", self.log)
+        return list(record.get("launches", ())) if isinstance(record, dict) else []
+
+    async def _end(self, event: TriggerEvent, state: str, record: dict[str, Any]) -> TriggerEvent:
+        """End the Airflow task here, or have a worker do it where the record cannot be stored from here."""
         if self.end_in_triggerer and await push(self.task_instance, "return_value", record, self.log):
-            return TaskSuccessEvent()
-        return TriggerEvent({"state": "success", "record": record})
+            return event
+        return TriggerEvent({"state": state, "record": record})
 
     async def _show_links(self, task: EcsTask) -> None:
         """Leave the console links as soon as there is a task to look at."""
@@ -135,3 +169,12 @@ def is_selected(shard: str, selected: str) -> bool:
     """Whether a run restricted to ``selected`` (a JSON list; empty or null means all) has this shard."""
     names = json.loads(selected or "null")
     return not names or shard in names
+
+
+def _moment(text: str) -> datetime | None:
+    """ISO 8601, as a template renders a date and time; None for what is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -23,3 +23,16 @@ async def push(ti: Any, key: str, value: Any, log: Any) -> bool:
         log.warning("The XCom %s could not be stored from the triggerer: %r", key, error)
         return False
     return True
+
+
+async def pull_own(ti: Any, key: str, log: Any) -> Any:
+    """What an earlier try of the trigger's task has left under ``key``; None when there is nothing to be had."""
+    if ti is None:
+        return None
+    try:
+        return await XCom.aget_one(
+            key=key, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
+        )
+    except Exception as error:
+        log.warning("The XCom %s of an earlier try could not be read: %r", key, error)
+        return None

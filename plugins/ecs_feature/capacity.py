@@ -1,0 +1,105 @@
+"""What a launch asks to run on: Fargate, Fargate Spot, EC2, or what the cluster prefers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from ecs_feature.exceptions import ConfigurationError
+
+ON_DEMAND: Final = "on_demand"
+SPOT: Final = "spot"
+EC2: Final = "ec2"
+CLUSTER_DEFAULT: Final = "cluster_default"
+SPOT_WITH_FALLBACK: Final = "spot_with_fallback"
+
+_REQUESTS: Final[dict[str, dict[str, Any]]] = {
+    ON_DEMAND: {"launchType": "FARGATE"},
+    SPOT: {"capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]},
+    EC2: {"launchType": "EC2"},
+    CLUSTER_DEFAULT: {},
+}
+_BUCKETS: Final = {ON_DEMAND: "FARGATE", SPOT: "FARGATE_SPOT"}
+# AmazonECS/latest/APIReference/API_RunTask.html (capacityProviderStrategy), API_CapacityProviderStrategyItem.html
+STRATEGY_ITEMS: Final = 20
+_MOST_WEIGHT: Final = 1000
+_MOST_BASE: Final = 100_000
+
+Strategy = Sequence[Mapping[str, Any]]
+"""Items of a capacity provider strategy as RunTask takes them: ``capacityProvider``, ``weight``, ``base``."""
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """When a shard gives Spot up for the rest of its try.
+
+    :param interruptions: after so many interruptions.
+    :param wait: after so long without Spot capacity.
+    """
+
+    interruptions: int = 2
+    wait: timedelta = timedelta(minutes=10)
+
+    def __post_init__(self) -> None:
+        if self.interruptions < 1:
+            raise ConfigurationError(f"fallback.interruptions: {self.interruptions} is too small; give 1 or more.")
+        if self.wait < timedelta(0):
+            raise ConfigurationError(f"fallback.wait: {self.wait} is not a time to wait; give 0 or more.")
+
+
+def request_of(capacity: str | Strategy) -> dict[str, Any]:
+    """The members of RunTask that ask for it: ``launchType``, ``capacityProviderStrategy``, or neither."""
+    if isinstance(capacity, str):
+        return dict(_REQUESTS[capacity])
+    return {"capacityProviderStrategy": [dict(item) for item in capacity]}
+
+
+def bucket_of(capacity: str | Strategy) -> str:
+    """Which launch quota it uses: ``FARGATE``, ``FARGATE_SPOT``, or none of the two (empty).
+
+    A strategy counts as the provider with the greatest weight, the cluster's default as Fargate on demand.
+    """
+    if isinstance(capacity, str):
+        return _BUCKETS.get(capacity, "" if capacity == EC2 else "FARGATE")
+    heaviest = max(capacity, key=lambda item: int(item.get("weight", 0)) + int(item.get("base", 0)))
+    name = str(heaviest["capacityProvider"])
+    return name if name in _BUCKETS.values() else ""
+
+
+def check_capacity(capacity: str | Strategy) -> None:
+    """:raises ConfigurationError: when RunTask would not take it."""
+    if isinstance(capacity, str):
+        known = (*_REQUESTS, SPOT_WITH_FALLBACK)
+        if capacity not in known:
+            raise ConfigurationError(
+                f"capacity: {capacity!r} is not known; give one of {', '.join(known)}, or a capacity provider strategy."
+            )
+        return
+    if not 1 <= len(capacity) <= STRATEGY_ITEMS:
+        raise ConfigurationError(
+            f"capacity: a strategy of {len(capacity)} items; RunTask takes 1 to {STRATEGY_ITEMS} "
+            "(AmazonECS/latest/APIReference/API_RunTask.html)."
+        )
+    for item in capacity:
+        _check_item(item)
+    if not any(item.get("weight", 0) or item.get("base", 0) for item in capacity):
+        raise ConfigurationError("capacity: no item of the strategy has a weight; give at least one 1 or more.")
+
+
+def _check_item(item: Mapping[str, Any]) -> None:
+    if not item.get("capacityProvider"):
+        raise ConfigurationError(f"capacity: {dict(item)!r} names no capacityProvider; give one, e.g. FARGATE_SPOT.")
+    unknown = set(item) - {"capacityProvider", "weight", "base"}
+    if unknown:
+        raise ConfigurationError(
+            f"capacity: {', '.join(sorted(unknown))} is not part of a strategy's item; "
+            "give capacityProvider, weight, base."
+        )
+    for name, most in (("weight", _MOST_WEIGHT), ("base", _MOST_BASE)):
+        if not 0 <= int(item.get(name, 0)) <= most:
+            raise ConfigurationError(
+                f"capacity: {name} {item[name]} of {item['capacityProvider']} is out of range; give 0 to {most} "
+                "(AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.html)."
+            )

@@ -1,0 +1,136 @@
+"""Places for tasks that run at once: so many tasks or vCPUs of a group, so many vCPUs of the account."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+# A hair's breadth for sums of quarters and halves.
+_HAIR = 1e-9
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What one task wants.
+
+    :param group: whom it shares the caps with.
+    :param most: tasks of the group at once; None: no bound.
+    :param vcpus: what the task takes; 0: unknown, takes nothing of any vCPU cap.
+    :param most_vcpus: vCPUs of the group at once; None: no bound of its own, the account's holds.
+    :param capacity: whose account quota it counts against.
+    """
+
+    group: str
+    most: int | None = None
+    vcpus: float = 0.0
+    most_vcpus: float | None = None
+    capacity: str = "FARGATE"
+
+
+@dataclass
+class Used:
+    tasks: int = 0
+    vcpus: float = 0.0
+
+    def fits(self, wish: Wish) -> bool:
+        """Whether the wish's own caps allow one more. A task bigger than the cap goes alone, or it would never."""
+        if wish.most and self.tasks >= wish.most:
+            return False
+        return wish.most_vcpus is None or not self.tasks or self.vcpus + wish.vcpus <= wish.most_vcpus + _HAIR
+
+
+@dataclass(eq=False)
+class Slots:
+    """Who holds a place, and who waits for one: first in first out within a group, the groups in turns.
+
+    :param quota: capacity -> how many vCPUs the account lets this fleet use now; None: as many as it likes.
+    """
+
+    quota: Callable[[str], float | None] = lambda capacity: None
+    _groups: dict[str, Used] = field(default_factory=lambda: defaultdict(Used))
+    _accounts: dict[str, Used] = field(default_factory=lambda: defaultdict(Used))
+    _waiting: dict[str, deque[tuple[Wish, asyncio.Future[None]]]] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def held(self, wish: Wish) -> AsyncIterator[None]:
+        """Hold a place for as long as the block lasts."""
+        await self._take(wish)
+        try:
+            yield
+        finally:
+            self._give_back(wish)
+
+    def waiting_for_quota(self, capacity: str) -> bool:
+        """Whether the account's quota alone keeps somebody from a place."""
+        heads = (queue[0][0] for queue in self._waiting.values())
+        return any(
+            wish.capacity == capacity and self._groups[wish.group].fits(wish) and not self._account_fits(wish)
+            for wish in heads
+        )
+
+    def used(self, capacity: str) -> float:
+        """vCPUs of the capacity that are held."""
+        return self._accounts[capacity].vcpus
+
+    def admit(self) -> None:
+        """Give places to those who wait, a round of all groups at a time, until nobody fits."""
+        admitted = True
+        while admitted:
+            admitted = False
+            for group in list(self._waiting):
+                admitted |= self._admit_one(group)
+
+    def _admit_one(self, group: str) -> bool:
+        while group in self._waiting and self._waiting[group][0][1].done():
+            self._leave(group)  # cancelled
+        if group not in self._waiting:
+            return False
+        wish, future = self._waiting[group][0]
+        if not self._fits(wish):
+            return False
+        self._hold(wish, 1)
+        future.set_result(None)
+        self._leave(group)
+        return True
+
+    def _leave(self, group: str) -> None:
+        """The head of the group goes; the group is the last in turn then."""
+        queue = self._waiting.pop(group)
+        queue.popleft()
+        if queue:
+            self._waiting[group] = queue
+
+    async def _take(self, wish: Wish) -> None:
+        if wish.group not in self._waiting and self._fits(wish):
+            self._hold(wish, 1)
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(wish.group, deque()).append((wish, future))
+        try:
+            await future
+        except BaseException:
+            if future.cancelled():
+                self.admit()  # it may have hidden who waits behind it
+            else:
+                self._give_back(wish)
+            raise
+
+    def _give_back(self, wish: Wish) -> None:
+        self._hold(wish, -1)
+        self.admit()
+
+    def _hold(self, wish: Wish, sign: int) -> None:
+        for used in (self._groups[wish.group], self._accounts[wish.capacity]):
+            used.tasks += sign
+            used.vcpus += sign * wish.vcpus
+
+    def _fits(self, wish: Wish) -> bool:
+        return self._groups[wish.group].fits(wish) and self._account_fits(wish)
+
+    def _account_fits(self, wish: Wish) -> bool:
+        most = self.quota(wish.capacity) if wish.vcpus and wish.most_vcpus is None else None
+        used = self._accounts[wish.capacity]
+        return most is None or not used.vcpus or used.vcpus + wish.vcpus <= most + _HAIR

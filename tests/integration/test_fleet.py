@@ -1,0 +1,215 @@
+"""The fleet on a local Fargate with Fargate's quotas: calls, not mocks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecs_feature.exceptions import AwsError
+from ecs_feature.fleet import Fleet, FleetKey, joined
+from ecs_feature.launch import Launch, Network, client_token
+from fargate_local import LocalFargate, Settings
+
+CLUSTER = "features"
+GROUP = "/ecs/features"
+KEY = FleetKey(aws_conn_id=None)
+
+
+@pytest.fixture
+def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalFargate]:
+    """A local Fargate of its own, whose tasks are clocks, with this process's environment pointing to it."""
+    settings = Settings(images=tmp_path, state_dir=tmp_path / "state", pace=0.001, runtime="simulated")
+    with LocalFargate(settings) as local:
+        for name, value in local.environ.items():
+            monkeypatch.setenv(name, value)
+        local.client("logs").create_log_group(logGroupName=GROUP)
+        ecs = local.client("ecs")
+        ecs.create_cluster(clusterName=CLUSTER)
+        options = {"awslogs-group": GROUP, "awslogs-region": "us-east-1", "awslogs-stream-prefix": "job"}
+        ecs.register_task_definition(
+            family="job",
+            requiresCompatibilities=["FARGATE"],
+            networkMode="awsvpc",
+            cpu="256",
+            memory="512",
+            executionRoleArn="arn:aws:iam::123456789012:role/execution",
+            containerDefinitions=[
+                {"name": "job", "image": "image:1", "logConfiguration": {"logDriver": "awslogs", "options": options}}
+            ],
+        )
+        yield local
+
+
+def launch(number: int, *, run: str = "run", seconds: float = 1, **environment: str) -> Launch:
+    return Launch(
+        CLUSTER,
+        "job",
+        "job",
+        Network(("subnet-1",)),
+        environment={"SIMULATED_SECONDS": str(seconds), **environment},
+        started_by=f"flights/{run}",
+        client_token=client_token(run, number),
+    )
+
+
+async def shard(fleet: Fleet, number: int, *, run: str = "run", poll_seconds: float = 1, **given: Any) -> Any:
+    """One launch, to its end."""
+    task = await fleet.launch(launch(number, run=run, **given), share=run)
+    return await fleet.ended(CLUSTER, task, poll_seconds=poll_seconds)
+
+
+def calls(aws: LocalFargate) -> Counter[str]:
+    return Counter(call.operation for call in aws.calls())
+
+
+async def test_200_shards_cost_200_run_tasks_and_few_describes(aws: LocalFargate) -> None:
+    longest = 0.0
+
+    async def watch_the_loop() -> None:
+        nonlocal longest
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.monotonic() - before)
+
+    watching = asyncio.create_task(watch_the_loop())
+    began = time.monotonic()
+    async with joined(KEY) as fleet:
+        ended = await asyncio.gather(*(shard(fleet, number) for number in range(200)))
+        took = time.monotonic() - began
+        tails = await asyncio.gather(*(fleet.log_tail(task, "job", 20) for task in ended))
+    watching.cancel()
+    assert Counter(task.containers[0].exit_code for task in ended) == {0: 200}
+    assert len({task.arn for task in ended}) == 200
+    made = calls(aws)
+    assert made["RunTask"] == 200
+    assert made["DescribeTasks"] <= 1.5 * took / 1
+    assert made["DescribeTaskDefinition"] == 1
+    assert all(tails)
+    assert made["GetLogEvents"] == 0
+    assert made["FilterLogEvents"] <= 6
+    assert longest < 1.0
+
+
+async def test_two_fleets_under_one_quota_launch_everything_once(aws: LocalFargate) -> None:
+    fleets = [Fleet(KEY), Fleet(KEY)]
+    try:
+        for fleet in fleets:
+            await fleet.opened()
+        ended = await asyncio.gather(
+            *(shard(fleet, n, run=f"run{which}") for which, fleet in enumerate(fleets) for n in range(60))
+        )
+    finally:
+        for fleet in fleets:
+            await fleet.close()
+    assert Counter(task.containers[0].exit_code for task in ended) == {0: 120}
+    assert len({task.arn for task in ended}) == 120
+
+
+async def test_a_throttled_and_faulty_minute_is_waited_for(aws: LocalFargate) -> None:
+    aws.add_fault({"match": {"operation": "RunTask"}, "error": "ThrottlingException", "times": 5})
+    aws.add_fault({"match": {"operation": "RunTask"}, "drop_answer": True, "times": 2})
+    aws.add_fault({"match": {"operation": "DescribeTasks"}, "error": "ThrottlingException", "times": 3})
+    async with joined(KEY) as fleet:
+        ended = await asyncio.gather(*(shard(fleet, number) for number in range(10)))
+        assert fleet._queue.rate("FARGATE") < 20
+    assert Counter(task.containers[0].exit_code for task in ended) == {0: 10}
+    arns = aws.client("ecs").list_tasks(cluster=CLUSTER, desiredStatus="STOPPED")["taskArns"]
+    assert len(arns) == 10
+
+
+async def test_a_task_that_does_not_start_comes_back_and_is_stopped(aws: LocalFargate) -> None:
+    aws.add_fault({"match": {"family": "job"}, "stuck": "PENDING"})
+    async with joined(KEY) as fleet:
+        task = await fleet.launch(launch(1))
+        late = await fleet.ended(CLUSTER, task, poll_seconds=0.2, start_seconds=2)
+        assert late is not None
+        assert late.last_status == "PENDING"
+        await fleet.stop(CLUSTER, task.arn, "late")
+        stopped = await fleet.ended(CLUSTER, task, poll_seconds=0.2)
+    assert stopped is not None
+    assert stopped.stopped
+
+
+async def test_the_tasks_of_one_try_are_found_running_and_stopped(aws: LocalFargate) -> None:
+    async with joined(KEY) as fleet:
+        first = await fleet.launch(launch(1, run="a"))
+        await fleet.ended(CLUSTER, first, poll_seconds=0.2)
+        second = await fleet.launch(launch(2, run="a", seconds=60))
+        await fleet.launch(launch(3, run="b", seconds=60))
+        found = await fleet.tasks_started_by(CLUSTER, "ecs-feature/flights/a")
+    assert [task.arn for task in found] == [second.arn, first.arn]
+    assert [task.stopped for task in found] == [False, True]
+
+
+async def test_an_object_is_there_or_not(aws: LocalFargate) -> None:
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="results")
+    s3.put_object(Bucket="results", Key="day/AA.json", Body=b"{}")
+    async with joined(KEY) as fleet:
+        assert await fleet.object_exists("s3://results/day/AA.json")
+        assert not await fleet.object_exists("s3://results/day/UA.json")
+        assert not await fleet.object_exists("s3://nowhere/day/UA.json")
+
+
+async def test_a_failed_shards_log_is_read_by_itself_and_others_together(aws: LocalFargate) -> None:
+    async with joined(KEY) as fleet:
+        ended = await asyncio.gather(*(shard(fleet, n, SIMULATED_EXIT_CODE="1") for n in range(3)))
+        exact = await fleet.log_tail(ended[0], "job", 1, failed=True)
+        together = await asyncio.gather(*(fleet.log_tail(task, "job", 20) for task in ended[1:]))
+        unknown = await fleet.log_tail(ended[0], "no such container", 20)
+    assert len(exact) == 1
+    assert all(lines[-1] == exact[0] for lines in together)
+    assert unknown == []
+    made = calls(aws)
+    assert (made["GetLogEvents"], made["FilterLogEvents"]) == (1, 1)
+
+
+async def test_a_task_without_a_readable_log_group_has_no_lines(aws: LocalFargate) -> None:
+    async with joined(KEY) as fleet:
+        task = await shard(fleet, 1)
+        aws.client("logs").delete_log_group(logGroupName=GROUP)
+        assert await fleet.log_tail(task, "job", 5) == []
+        assert await fleet.log_tail(task, "job", 5, failed=True) == []
+
+
+async def test_a_cap_in_vcpus_holds(aws: LocalFargate) -> None:
+    running, most = 0, 0
+
+    async def one(fleet: Fleet, number: int) -> None:
+        nonlocal running, most
+        async with fleet.slot("g", None, vcpus=0.25, most_vcpus=1.0):
+            running += 1
+            most = max(most, running)
+            await shard(fleet, number, poll_seconds=0.2)
+            running -= 1
+
+    async with joined(KEY) as fleet:
+        await asyncio.gather(*(one(fleet, number) for number in range(9)))
+    assert most == 4
+
+
+async def test_the_last_that_leaves_closes_the_fleet_and_nothing_is_left(aws: LocalFargate) -> None:
+    async with joined(KEY) as one, joined(KEY) as two:
+        assert one is two
+        waiting = asyncio.create_task(shard(one, 1, seconds=60))
+        while not calls(aws)["DescribeTasks"]:  # noqa: ASYNC110 (the server counts; it has no event to wait for)
+            await asyncio.sleep(0.05)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    async with joined(KEY) as three:
+        assert three is not one
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    assert left == []
+
+
+async def test_a_refused_launch_is_told_at_once(aws: LocalFargate) -> None:
+    async with joined(KEY) as fleet:
+        with pytest.raises(AwsError):
+            await fleet.launch(launch(1, run="x").__class__(CLUSTER, "nothing", "job", Network(("subnet-1",))))

@@ -1,0 +1,60 @@
+"""The next size of a task that ran out of memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ecs_feature.limits import FARGATE_SIZES, valid_fargate_size
+from ecs_feature.memory import Size, most_memory_mib, next_size
+from ecs_feature.resources import EcsContainer, EcsTask
+
+
+def starved(cpu: int, memory_mib: int, *containers: EcsContainer) -> EcsTask:
+    return EcsTask("arn", "", "", "STOPPED", "STOPPED", cpu=cpu, memory_mib=memory_mib, containers=containers)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory_mib", "following"),
+    [
+        (256, 512, (256, 1024)),
+        (256, 1024, (256, 2048)),
+        (256, 2048, (512, 3072)),
+        (512, 4096, (1024, 5120)),
+        (1024, 2048, (1024, 3072)),
+        (4096, 30720, (8192, 32768)),
+        (16384, 122880, None),
+    ],
+)
+def test_memory_grows_by_one_step_and_cpu_only_where_fargate_asks_for_it(
+    cpu: int, memory_mib: int, following: tuple[int, int] | None
+) -> None:
+    size = next_size(starved(cpu, memory_mib), 200_000)
+    assert (size and (size.cpu, size.memory_mib)) == following
+
+
+def test_every_step_is_a_size_that_fargate_has_and_the_last_one_is_the_biggest() -> None:
+    for first, sizes in FARGATE_SIZES.items():
+        cpu, memory_mib = first, sizes[0]
+        while (size := next_size(starved(cpu, memory_mib), 200_000)) is not None:
+            assert size.memory_mib > memory_mib
+            cpu, memory_mib = valid_fargate_size(size.cpu, size.memory_mib)
+        assert (cpu, memory_mib) == (16384, 122880)
+
+
+@pytest.mark.parametrize(("most", "grows"), [(1023, False), (1024, True)])
+def test_it_stops_at_the_most(most: int, grows: bool) -> None:
+    assert (next_size(starved(256, 512), most) is not None) is grows
+
+
+def test_a_container_with_a_limit_of_its_own_gets_what_the_task_gets_more() -> None:
+    task = starved(
+        512, 1024, EcsContainer("features", "STOPPED", 137, memory_mib=768), EcsContainer("logger", "STOPPED", 143)
+    )
+    assert next_size(task, 4096) == Size(512, 2048, {"features": 768 + 1024})
+
+
+@pytest.mark.parametrize(("asked", "most"), [(None, 4096), (0, 0), (3000, 3000)])
+def test_without_a_word_a_shard_may_get_four_times_its_own(asked: Any, most: int) -> None:
+    assert most_memory_mib(1024, asked) == most
