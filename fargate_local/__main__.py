@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from fargate_local.server import Server
-from fargate_local.settings import Settings
+from fargate_local.settings import RUNTIMES, Settings
 
 
 def parse(arguments: list[str]) -> Settings:
@@ -22,8 +22,10 @@ def parse(arguments: list[str]) -> Settings:
     parser.add_argument("--images", type=Path, help="folder with one folder per container image")
     parser.add_argument("--state-dir", type=Path, help="folder for EFS volumes and tasks' scratch space")
     parser.add_argument("--efs", action="append", default=[], metavar="FS_ID=DIR", help="folder of an EFS file system")
+    parser.add_argument("--runtime", choices=RUNTIMES, default="process", help="what runs containers (%(default)s)")
     parser.add_argument("--pace", type=float, default=0.01, help="1 waits like Fargate, 0 not at all (%(default)s)")
     parser.add_argument("--quotas", action=argparse.BooleanOptionalAction, default=True, help="ECS's rate quotas")
+    parser.add_argument("--fargate-vcpus", type=float, default=4000.0, help="vCPUs that may run at once (%(default)s)")
     parser.add_argument("--load-balancer-port", action="append", default=[], metavar="GROUP=PORT",
                         help="local port of a target group, by its name")  # fmt: skip
     parser.add_argument("--verbose", action="store_true", help="log to stderr")
@@ -37,6 +39,8 @@ def parse(arguments: list[str]) -> Settings:
             efs={name: Path(folder).resolve() for name, folder in _pairs("--efs", given.efs)},
             pace=given.pace,
             quotas=given.quotas,
+            runtime=given.runtime,
+            fargate_vcpus=given.fargate_vcpus,
             load_balancer_ports={n: int(p) for n, p in _pairs("--load-balancer-port", given.load_balancer_port)},
             verbose=given.verbose,
         )

@@ -9,8 +9,11 @@ from starlette.responses import JSONResponse, Response
 
 from fargate_local.balancer.groups import LoadBalancers
 from fargate_local.calls import CallLog
+from fargate_local.engine.specs import container_environment, main_definition
 from fargate_local.faults import FaultEngine
 from fargate_local.resources import Container, State, Task
+
+PATHS = ("calls", "counts", "faults", "health", "load_balancers", "metadata", "tasks")
 
 
 class Control:
@@ -31,11 +34,17 @@ class Control:
             return JSONResponse({"calls": [call.to_json() for call in self._calls.of(operation)]})
         if path == "load_balancers":
             return JSONResponse(self._balancers.urls)
+        if path == "counts":
+            return JSONResponse(self._calls.counts)
+        if path == "tasks":
+            return JSONResponse({"tasks": [_record(task) for task in self._state.made]})
         if path == "faults":
             return await self._answer_faults(request)
+        if path.startswith("faults/"):
+            return self._answer_fault(request, path.removeprefix("faults/"))
         if path.startswith("metadata/v4/"):
             return self._answer_metadata(path.removeprefix("metadata/v4/"))
-        return _refusal(404, f"/_fargate_local/ has health, calls, faults, load_balancers and metadata, not {path!r}")
+        return _refusal(404, f"/_fargate_local/ has {', '.join(PATHS)}, not {path!r}")
 
     async def _answer_faults(self, request: Request) -> Response:
         if request.method == "POST":
@@ -51,6 +60,12 @@ class Control:
             return Response(status_code=204)
         return JSONResponse({"faults": [rule.to_json() for rule in self._faults.rules]})
 
+    def _answer_fault(self, request: Request, rule_id: str) -> Response:
+        if request.method == "DELETE" and self._faults.remove(rule_id):
+            return Response(status_code=204)
+        rule = next((rule for rule in self._faults.rules if rule.id == rule_id), None)
+        return _refusal(404, f"there is no fault {rule_id!r}") if rule is None else JSONResponse(rule.to_json())
+
     def _answer_metadata(self, path: str) -> Response:
         """The task metadata endpoint, version 4 (AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate)."""
         task_id, _, rest = path.partition("/")
@@ -62,6 +77,33 @@ class Control:
         if what == "task":
             return JSONResponse(_task_metadata(task))
         return JSONResponse(_container_metadata(task, container)) if not what else _refusal(404, f"no {what!r} here")
+
+
+def _record(task: Task) -> dict[str, Any]:
+    """A task as tests want to see it; times are seconds since the epoch."""
+    main = task.main
+    return {
+        "arn": task.arn,
+        "cluster": task.cluster.name,
+        "family": task.definition.family,
+        "service": task.service,
+        "started_by": task.started_by,
+        "tags": task.tags,
+        "environment": container_environment(task, main_definition(task)),
+        "capacity": task.capacity,
+        "cpu": int(task.cpu),
+        "memory_mib": int(task.memory),
+        "created_at": task.created_at,
+        "started_at": task.started_at,
+        "stopping_at": task.stopping_at,
+        "stopped_at": task.stopped_at,
+        "last_status": task.last_status,
+        "desired_status": task.desired_status,
+        "stop_code": task.stop_code,
+        "stopped_reason": task.stopped_reason,
+        "exit_code": main.exit_code,
+        "exit_codes": {container.name: container.exit_code for container in task.containers},
+    }
 
 
 def _task_metadata(task: Task) -> dict[str, Any]:

@@ -1,30 +1,34 @@
-"""Faults on demand: rules that name what they match and what happens then. No I/O."""
+"""Faults on demand: the rules of one server, and which of them fires. No I/O."""
 
 from __future__ import annotations
 
-import contextlib
 import random
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MATCHED = frozenset({"operation", "environment", "family", "service", "cluster", "capacity"})
-CALL_EFFECTS = frozenset({"error", "failure", "drop_answer", "delay_seconds"})
-TASK_EFFECTS = frozenset({"exit_code", "start_failure", "stop_code", "stuck"})
-SETTINGS = frozenset({"match", "times", "probability", "seed", "message", "status", "after_seconds"})
+from fargate_local.fault_rules import CALL_EFFECTS, FATE_EFFECTS, parse
+
+FATES = frozenset(CALL_EFFECTS | FATE_EFFECTS)
 
 
 @dataclass
 class FaultRule:
     """One rule: it fires `times` times (None: without end), each time with `probability`.
 
-    A rule whose match names an `operation` concerns calls, any other concerns tasks.
+    A rule whose match names an `operation` or a `service_api` concerns calls, any other concerns tasks.
 
-    :param match: `operation` ("*" is every call), `cluster`, `family`, `environment` (a part of the environment of a
-        container, in a RunTask call of its overrides); for tasks also `service`, `capacity` (FARGATE or FARGATE_SPOT).
+    :param match: `operation` ("*" is every call of ECS, or of `service_api`), `service_api` (the name that calls are
+        signed for, such as s3, logs, sqs; "*" is every service), `cluster`, `family`, `capacity` (FARGATE or
+        FARGATE_SPOT), `environment` (a part of the environment of a container, in a RunTask call of its overrides);
+        for tasks also `service`.
     :param effect: of a call: `error` (with `message` and `status`), `failure` (RunTask answers with that reason among
-        its failures), `drop_answer` (done, but the caller never hears), `delay_seconds`; of a task: `exit_code`,
-        `start_failure`, `stop_code` (after `after_seconds` of running), `stuck` (the state that it stays in).
+        its failures), `drop_answer` (done, but the caller never hears), `delay_seconds`, `hang` (no answer until the
+        caller gives up or the rule ends); of a task: `exit_code`, `stop_code` (with `message`),
+        `out_of_memory_below_mib` (those after `after_seconds` of running), `start_failure`, `stuck` (the state that
+        it stays in), `invisible_seconds` (it is MISSING so long), `forget` (it is, `after_seconds` after its end).
+    :param for_seconds: how long the rule is active; None: until it is removed.
     """
 
     id: str
@@ -33,59 +37,43 @@ class FaultRule:
     times: int | None = None
     probability: float = 1.0
     seed: int = 0
+    for_seconds: float | None = None
+    added_at: float = 0.0
     fired: int = 0
+    removed: bool = False
     chance: random.Random = field(default_factory=random.Random)
 
     @classmethod
-    def from_json(cls, id: str, rule: Mapping[str, Any]) -> FaultRule:
+    def from_json(cls, id: str, rule: Mapping[str, Any], now: float = 0.0) -> FaultRule:
         """A rule from what a user posts.
 
         :raises ValueError: one sentence about the first thing that is wrong.
         """
-        match, effect, settings = _split(rule)
+        match, effect, settings = parse(rule)
         seed = int(settings.get("seed", 0))
-        probability = settings.get("probability", 1.0)
-        if not isinstance(probability, int | float) or not 0 <= probability <= 1:
-            raise ValueError(f"probability is {probability!r}: it must be between 0 and 1")
-        times = settings.get("times")
-        if times is not None and (not isinstance(times, int) or times < 1):
-            raise ValueError(f"times is {times!r}: it must be a whole number from 1, or left out for no end")
         return cls(
-            id=id, match=match, effect=effect, times=times, probability=float(probability), seed=seed,
-            chance=random.Random(seed),
+            id=id, match=match, effect=effect, times=settings.get("times"), seed=seed, chance=random.Random(seed),
+            probability=float(settings.get("probability", 1.0)), for_seconds=settings.get("for_seconds"), added_at=now,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "id": self.id, "match": dict(self.match), **self.effect,
-            "times": self.times, "probability": self.probability, "seed": self.seed, "fired": self.fired,
+            "id": self.id, "match": dict(self.match), **self.effect, "times": self.times, "seed": self.seed,
+            "probability": self.probability, "for_seconds": self.for_seconds, "fired": self.fired,
         }  # fmt: skip
 
-
-def _split(rule: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    match = rule.get("match", {})
-    if not isinstance(match, Mapping):
-        raise ValueError(f"match is {match!r}: it must be an object")
-    if unknown := set(match) - MATCHED:
-        raise ValueError(f"match has {', '.join(sorted(unknown))}: it may have {', '.join(sorted(MATCHED))}")
-    possible = CALL_EFFECTS if "operation" in match else TASK_EFFECTS
-    if unknown := set(rule) - possible - SETTINGS:
-        raise ValueError(
-            f"the rule has {', '.join(sorted(unknown))}: with this match it may have "
-            f"{', '.join(sorted(possible | SETTINGS))}"
-        )
-    effects = {name: rule[name] for name in possible if name in rule}
-    if len(effects) != 1:
-        raise ValueError(f"the rule has {len(effects)} effects: give one of {', '.join(sorted(possible))}")
-    if "failure" in effects and match.get("operation") != "RunTask":
-        raise ValueError("failure is an effect of RunTask only: give match the operation RunTask")
-    details = {name: rule[name] for name in ("message", "status", "after_seconds") if name in rule}
-    return dict(match), effects | details, dict(rule)
+    def is_active(self, now: float) -> bool:
+        """Whether it was not removed, and its time is not over."""
+        return not self.removed and (self.for_seconds is None or now < self.added_at + self.for_seconds)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a rule is held against: a call (with its operation) or a task (without)."""
+    """What a rule is held against: a call (with its operation) or a task (without).
+
+    :param service_api: of a call: the name of the service that it was signed for.
+    :param memory_mib: of a task: the memory of the whole task.
+    """
 
     operation: str | None = None
     cluster: str | None = None
@@ -93,33 +81,48 @@ class Subject:
     service: str | None = None
     capacity: str | None = None
     environments: tuple[Mapping[str, str], ...] = ()
+    service_api: str = "ecs"
+    memory_mib: int | None = None
 
 
-def call_subject(operation: str, request: Mapping[str, Any]) -> Subject:
+def call_subject(
+    operation: str, request: Mapping[str, Any], capacity: str | None = None, service_api: str = "ecs"
+) -> Subject:
     """What is known of a call from its request, which may be malformed."""
     cluster, definition = request.get("cluster"), request.get("taskDefinition")
-    environments = []
-    with contextlib.suppress(AttributeError, TypeError, KeyError):
-        for override in request.get("overrides", {}).get("containerOverrides", []):
-            environments.append({item["name"]: item.get("value", "") for item in override.get("environment", [])})
     return Subject(
         operation=operation,
         cluster=cluster.rpartition("/")[2] if isinstance(cluster, str) else None,
         family=definition.rpartition("/")[2].partition(":")[0] if isinstance(definition, str) else None,
-        environments=tuple(environments),
+        capacity=capacity,
+        environments=_environments(request),
+        service_api=service_api,
     )
+
+
+def _environments(request: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:
+    try:
+        overrides = request.get("overrides", {}).get("containerOverrides", [])
+        return tuple({item["name"]: item.get("value", "") for item in o.get("environment", [])} for o in overrides)
+    except (AttributeError, TypeError, KeyError):
+        return ()
 
 
 def matches(match: Mapping[str, Any], subject: Subject) -> bool:
     """Whether everything that the match names is so; of several containers' environments one is enough."""
-    wanted_environment = match.get("environment")
-    if wanted_environment is not None and not any(
-        all(environment.get(name) == value for name, value in wanted_environment.items())
-        for environment in subject.environments
-    ):
+    is_call = subject.operation is not None
+    if is_call != ("operation" in match or "service_api" in match):
         return False
-    wanted = match.get("operation")
-    if wanted != subject.operation and not (wanted == "*" and subject.operation is not None):
+    wanted = match.get("operation", "*")
+    if is_call and wanted not in ("*", subject.operation):
+        return False
+    service_api = match.get("service_api", "ecs" if wanted == "*" else "*")
+    if is_call and service_api not in ("*", subject.service_api):
+        return False
+    environment = match.get("environment")
+    if environment is not None and not any(
+        all(own.get(name) == value for name, value in environment.items()) for own in subject.environments
+    ):
         return False
     return all(
         getattr(subject, name) == match[name] for name in ("cluster", "family", "service", "capacity") if name in match
@@ -127,9 +130,13 @@ def matches(match: Mapping[str, Any], subject: Subject) -> bool:
 
 
 class FaultEngine:
-    """The rules of one server, in the order in which they came; the first that fires counts."""
+    """The rules of one server, in the order in which they came; the first that fires counts.
 
-    def __init__(self) -> None:
+    :param clock: of `for_seconds`, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._rules: list[FaultRule] = []
         self._made = 0
 
@@ -142,20 +149,44 @@ class FaultEngine:
 
         :raises ValueError: the rule is wrong; one sentence says how.
         """
-        made = FaultRule.from_json(f"fault-{self._made + 1}", rule)
+        made = FaultRule.from_json(f"fault-{self._made + 1}", rule, self._clock())
         self._made += 1
         self._rules.append(made)
         return made
 
     def clear(self) -> None:
-        self._rules.clear()
+        for rule in self.rules:
+            self.remove(rule.id)
 
-    def effect_on(self, subject: Subject) -> Mapping[str, Any] | None:
-        """The effect of the first rule that matches and fires, or None; a rule that fires is used up by one."""
-        for rule in self._rules:
-            if rule.times is not None and rule.fired >= rule.times:
+    def remove(self, rule_id: str) -> bool:
+        """Remove a rule; False when there is none with that id."""
+        found = next((rule for rule in self._rules if rule.id == rule_id), None)
+        if found is not None:
+            found.removed = True
+            self._rules.remove(found)
+        return found is not None
+
+    def is_active(self, rule: FaultRule) -> bool:
+        """Whether the rule still is one."""
+        return rule.is_active(self._clock())
+
+    def firing(self, subject: Subject, effects: frozenset[str] = FATES) -> FaultRule | None:
+        """The first rule with one of those effects that matches and fires, or None; that uses it up by one."""
+        for rule in self.rules:
+            if (
+                effects.isdisjoint(rule.effect)
+                or (rule.times is not None and rule.fired >= rule.times)
+                or not rule.is_active(self._clock())
+                or not matches(rule.match, subject)
+                or (subject.memory_mib or 0) >= rule.effect.get("out_of_memory_below_mib", float("inf"))
+            ):
                 continue
-            if matches(rule.match, subject) and (rule.probability >= 1 or rule.chance.random() < rule.probability):
+            if rule.probability >= 1 or rule.chance.random() < rule.probability:
                 rule.fired += 1
-                return rule.effect
+                return rule
         return None
+
+    def effect_on(self, subject: Subject, effects: frozenset[str] = FATES) -> Mapping[str, Any] | None:
+        """The effect of the rule that fires, or None."""
+        rule = self.firing(subject, effects)
+        return None if rule is None else rule.effect

@@ -15,20 +15,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from fargate_local import credentials
+from fargate_local import credentials, service_quotas
 from fargate_local.api.context import Context
 from fargate_local.api.dispatch import handler_of
-from fargate_local.calls import Call, CallLog
+from fargate_local.api.tasks import asked_capacity
+from fargate_local.call_names import CallName, name_of
+from fargate_local.calls import Call, CallLog, json_object
 from fargate_local.control import Control
 from fargate_local.errors import ApiError
-from fargate_local.faults import FaultEngine, call_subject
+from fargate_local.faults import FaultEngine, FaultRule, Subject, call_subject
 from fargate_local.model import TARGET_PREFIX, EcsModel
 from fargate_local.moto_backend import MotoBackend
+from fargate_local.resources import Shown
 from fargate_local.settings import ACCESS_KEY_ID
 
 log = logging.getLogger("fargate_local")
 
 MOTO_THREADS = 16
+HANG_SECONDS = 600.0
+HANG_POLL_SECONDS = 0.1
 CONTROL_PREFIX = "/_fargate_local/"
 
 
@@ -62,36 +67,68 @@ class Front:
             if target.startswith(TARGET_PREFIX + "."):
                 response = await self._ecs_call(request, target.removeprefix(TARGET_PREFIX + "."), body)
             else:
-                response = await self._moto_call(request, target, body)
+                response = await self._other_call(request, target, body)
         if response is not None:
             await response(scope, receive, send)
         else:
             await _break_off(receive)
 
     async def _ecs_call(self, request: Request, operation: str, body: bytes) -> Response | None:
-        at, parameters = self._ecs.now(), _json_object(body)
-        effect: Mapping[str, Any] = {}
+        at, parameters = self._ecs.now(), json_object(body)
+        dropped = False
         try:
             key, _ = credentials.access_key_of(request.headers, request.url.query)
             if not await self._accepts(key):
                 raise credentials.json_refusal(key)
             self._ecs.quotas.take_call(operation)
-            effect = self._faults.effect_on(call_subject(operation, parameters or {})) or {}
-            await asyncio.sleep(float(effect.get("delay_seconds", 0)))
-            if "error" in effect:
-                raise _injected(effect)
+            effect = await self._suffer(call_subject(operation, parameters or {}, self._capacity(parameters)), request)
+            dropped = "drop_answer" in effect
             answer = await self._run(operation, parameters, effect.get("failure"))
             status, error = 200, None
         except ApiError as failed:
             answer, status, error = failed.body(), failed.status, failed.code
+        except _GaveUp:
+            answer, status, error, dropped = {}, 0, None, True
         except Exception:
             log.exception("%s", operation)
             answer = ApiError("ServerException", "fargate_local failed; --verbose shows why", 500).body()
             status, error = 500, "ServerException"
-        dropped = bool(effect.get("drop_answer"))
-        self._calls.add(Call(operation, at, parameters or {}, 0 if dropped else status, error))
+        self._calls.add(Call(operation, at, body, 0 if dropped else status, error))
         log.info("%s -> %s %s", operation, status, error or "")
         return None if dropped else _json_response(answer, status)
+
+    def _capacity(self, parameters: dict[str, Any] | None) -> str | None:
+        return asked_capacity(self._ecs, parameters or {}) if self._faults.rules else None
+
+    async def _suffer(self, subject: Subject, request: Request) -> Mapping[str, Any]:
+        """What the rules want of a call: wait for a delay or a hang, and return the effect.
+
+        :raises ApiError: the error that was asked for.
+        :raises _GaveUp: the call hung until its caller left, or for `HANG_SECONDS`.
+        """
+        rule = self._faults.firing(subject)
+        if rule is None:
+            return {}
+        effect = rule.effect
+        await asyncio.sleep(float(effect.get("delay_seconds", 0)))
+        if "hang" in effect and await self._hangs(rule, request):
+            raise _GaveUp
+        if "error" in effect:
+            raise injected(effect, subject.service_api)
+        return effect
+
+    async def _hangs(self, rule: FaultRule, request: Request) -> bool:
+        """Wait until the caller has left or `HANG_SECONDS` are over: True; False as soon as the rule has ended."""
+        loop = asyncio.get_running_loop()
+        end, left = loop.time() + HANG_SECONDS, asyncio.ensure_future(request.receive())
+        try:
+            while loop.time() < end and not left.done():
+                if not self._faults.is_active(rule):
+                    return False
+                await asyncio.wait({left}, timeout=HANG_POLL_SECONDS)
+            return True
+        finally:
+            left.cancel()
 
     async def _run(
         self, operation: str, parameters: dict[str, Any] | None, failure: str | None = None
@@ -111,7 +148,7 @@ class Front:
         result: dict[str, Any] = answer
         return result
 
-    async def _moto_call(self, request: Request, target: str, body: bytes) -> Response:
+    async def _other_call(self, request: Request, target: str, body: bytes) -> Response | None:
         key, service = credentials.access_key_of(request.headers, request.url.query)
         if key is not None and not await self._accepts(key):
             if target:
@@ -119,21 +156,43 @@ class Front:
                 return _json_response(refused.body(), refused.status)
             status, text = credentials.xml_refusal(service)
             return Response(text, status, media_type="application/xml")
+        at = self._ecs.now()
+        query = request.scope["query_string"].decode("latin-1")
+        name = name_of(request.method, request.url.path, query, request.headers, body, service)
+        dropped, error = False, None
+        try:
+            subject = call_subject(name.operation, {}, service_api=name.service_api)
+            effect = await self._suffer(subject, request) if self._faults.rules else {}
+            dropped = "drop_answer" in effect
+            response = self._quota_call(target, body) or await self._moto_call(request, query, target, body)
+        except ApiError as failed:
+            response, error = _error_response(name, failed, request.method), failed.code
+        except _GaveUp:
+            response, dropped = Response(status_code=500), True
+        if target:
+            self._calls.add(Call(name.operation, at, body, 0 if dropped else response.status_code, error))
+        else:
+            self._calls.count(name.operation or request.method)
+        return None if dropped else response
+
+    def _quota_call(self, target: str, body: bytes) -> Response | None:
+        """The answer to GetServiceQuota for Fargate; None for every other call."""
+        parameters = json_object(body) if target == service_quotas.TARGET else None
+        if not parameters or parameters.get("ServiceCode") != service_quotas.SERVICE_CODE:
+            return None
+        return _json_response(service_quotas.get_service_quota(self._ecs.settings, parameters), 200)
+
+    async def _moto_call(self, request: Request, query: str, target: str, body: bytes) -> Response:
         raw_path = request.scope.get("raw_path") or request.url.path.encode()
         url = f"http://{request.headers.get('host', '127.0.0.1')}{raw_path.decode('latin-1').split('?')[0]}"
-        query = request.scope["query_string"].decode("latin-1")
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
         loop = asyncio.get_running_loop()
         url = f"{url}?{query}" if query else url
-        at = self._ecs.now()
         try:
             moto = await loop.run_in_executor(self._threads, self._moto.call, request.method, url, headers, body)
         except Exception as error:
             log.exception("%s %s %s", request.method, url, target)
             return _moto_failure(error, bool(target))
-        if target:
-            operation = target.rpartition(".")[2]
-            self._calls.add(Call(operation, at, _json_object(body) or {}, moto.status, None))
         response = Response(moto.body, moto.status)
         # HEAD answers carry the length of what GET would send; moto gives it, Starlette must not replace it.
         own = {name.lower() for name, _ in moto.headers}
@@ -150,11 +209,35 @@ class Front:
         return access_key is not None and await asyncio.to_thread(self._moto.knows_access_key, access_key)
 
 
-def _injected(effect: Mapping[str, Any]) -> ApiError:
+class _GaveUp(Exception):
+    """A call that hung is not answered."""
+
+
+_SERVER_SIDE = {
+    "ServerException": 500,
+    "InternalFailure": 500,
+    "InternalError": 500,
+    "InternalServiceError": 500,
+    "ServiceUnavailable": 503,
+    "ServiceUnavailableException": 503,
+    "SlowDown": 503,
+}
+_MESSAGES = {"ThrottlingException": "Rate exceeded", "SlowDown": "Please reduce your request rate."}
+
+
+def injected(effect: Mapping[str, Any], service_api: str) -> ApiError:
+    """The error that a rule asks for, with the status that its code has on AWS."""
     code = str(effect["error"])
-    server_side = code in {"ServerException", "InternalFailure", "ServiceUnavailable", "ServiceUnavailableException"}
-    message = "Rate exceeded" if code == "ThrottlingException" else "fargate_local: a fault was asked for"
-    return ApiError(code, str(effect.get("message", message)), int(effect.get("status", 500 if server_side else 400)))
+    status = 500 if service_api == "ecs" and code in _SERVER_SIDE else _SERVER_SIDE.get(code, 400)
+    message = str(effect.get("message") or _MESSAGES.get(code, "fargate_local: a fault was asked for"))
+    return ApiError(code, message, int(effect.get("status", status)))
+
+
+def _error_response(name: CallName, error: ApiError, method: str) -> Response:
+    if name.protocol == "json":
+        return _json_response(error.body(), error.status)
+    text, media_type = name.error_body(error)
+    return Response(b"" if method == "HEAD" else text, error.status, media_type=media_type)
 
 
 async def _break_off(receive: Receive) -> None:
@@ -172,14 +255,13 @@ def _moto_failure(error: Exception, json_protocol: bool) -> Response:
     return Response(credentials.xml_error("", failed.code, failed.message), failed.status, media_type="application/xml")
 
 
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(body or b"{}")
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
 def _json_response(answer: Mapping[str, Any], status: int) -> Response:
     headers = {"x-amzn-requestid": str(uuid.uuid4())}
-    return Response(json.dumps(answer), status, headers, media_type="application/x-amz-json-1.1")
+    members = ", ".join(f'"{name}": {_as_json(value)}' for name, value in answer.items())
+    return Response(f"{{{members}}}", status, headers, media_type="application/x-amz-json-1.1")
+
+
+def _as_json(value: Any) -> str:
+    if isinstance(value, list) and value and all(isinstance(item, Shown) for item in value):
+        return f"[{', '.join(item.text for item in value)}]"
+    return json.dumps(value)

@@ -69,6 +69,13 @@ LAUNCH_BURST: Final = 100
 LAUNCH_REFILL_PER_SECOND: Final = 20.0
 RUN_TASK_CALLS_PER_SECOND: Final = 20
 
+# general/latest/gr/ecs-service (AWS Fargate service quotas): capacity -> quota code and name
+VCPU_QUOTAS: Final[dict[str, tuple[str, str]]] = {
+    "FARGATE": ("L-3032A538", "Fargate On-Demand vCPU resource count"),
+    "FARGATE_SPOT": ("L-36FBB829", "Fargate Spot vCPU resource count"),
+}
+VCPU_LIMIT_REASON: Final = "You've reached the limit on the number of vCPUs you can run concurrently"
+
 # AmazonECS/latest/developerguide/request-throttling: bucket -> (burst, refill per second, operations).
 # The "cluster-*" and the modify buckets not named in our FACTS are those of the same page.
 API_BUCKETS: Final[dict[str, tuple[int, float, frozenset[str]]]] = {

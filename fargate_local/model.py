@@ -10,6 +10,7 @@ from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape
 from botocore.validate import ParamValidator
 
 from fargate_local.errors import ApiError, invalid
+from fargate_local.resources import Shown
 
 TARGET_PREFIX = "AmazonEC2ContainerServiceV20141113"
 
@@ -78,12 +79,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 
 def _check_output(value: Any, shape: Shape, path: str) -> None:
     if isinstance(shape, StructureShape):
-        if not isinstance(value, dict):
-            raise ApiError("ServerException", f"{path} of the answer is {type(value).__name__}, not a structure", 500)
-        for name, member in value.items():
-            if name not in shape.members:
-                raise ApiError("ServerException", f"{path}.{name} is not in botocore's shape {shape.name}", 500)
-            _check_output(member, shape.members[name], f"{path}.{name}")
+        _check_structure(value, shape, path)
     elif isinstance(shape, ListShape):
         for index, member in enumerate(value):
             _check_output(member, shape.member, f"{path}[{index}]")
@@ -92,3 +88,16 @@ def _check_output(value: Any, shape: Shape, path: str) -> None:
             _check_output(member, shape.value, f"{path}.{key}")
     elif not isinstance(value, _PYTHON_TYPES.get(shape.type_name, (object,))):
         raise ApiError("ServerException", f"{path} of the answer is {value!r}, not a {shape.type_name}", 500)
+
+
+def _check_structure(value: Any, shape: StructureShape, path: str) -> None:
+    if not isinstance(value, dict):
+        raise ApiError("ServerException", f"{path} of the answer is {type(value).__name__}, not a structure", 500)
+    if isinstance(value, Shown) and value.checked:
+        return
+    for name, member in value.items():
+        if name not in shape.members:
+            raise ApiError("ServerException", f"{path}.{name} is not in botocore's shape {shape.name}", 500)
+        _check_output(member, shape.members[name], f"{path}.{name}")
+    if isinstance(value, Shown):
+        value.checked = True

@@ -7,11 +7,13 @@ import io
 import os
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from fargate_local.moto_direct import MotoDirect
 from fargate_local.settings import ACCESS_KEY_ID
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ class MotoBackend:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._s3_writes = threading.Lock()
+        self._s3_lock, self._logs_lock = threading.Lock(), threading.Lock()
+        self.direct = MotoDirect(self._s3_lock, self._logs_lock)
         self._app: Any = None
         self._clients: dict[tuple[str, str], Any] = {}
         self._session: Any = None
@@ -59,9 +62,7 @@ class MotoBackend:
             started[:] = [int(status.split(" ", 1)[0]), headers]
             return lambda data: None
 
-        # moto checks If-Match and If-None-Match and then writes: one write at a time makes that one step, as S3 does.
-        one_at_a_time = self._s3_writes if method != "GET" and _is_s3(environ) else contextlib.nullcontext()
-        with one_at_a_time:
+        with self._lock_for(environ):
             chunks = self._application()(environ, start_response)
             try:
                 content = b"".join(chunks)
@@ -91,6 +92,20 @@ class MotoBackend:
                 if access_key_id in getattr(backend, "access_keys", {}):
                     return True
         return False
+
+    def _lock_for(self, environ: dict[str, Any]) -> AbstractContextManager[object]:
+        """What a request has to hold.
+
+        moto checks If-Match and If-None-Match and then writes: one write at a time makes that one step, as S3 does.
+        And it walks through all keys of a bucket, or all streams of a log group, while others may add some: lists
+        of keys wait for writes, and calls of CloudWatch Logs for one another.
+        """
+        if environ.get("HTTP_X_AMZ_TARGET", "").startswith("Logs_"):
+            return self._logs_lock
+        listed = "/" not in environ["PATH_INFO"].strip("/")
+        if (environ["REQUEST_METHOD"] not in {"GET", "HEAD"} or listed) and _is_s3(environ):
+            return self._s3_lock
+        return contextlib.nullcontext()
 
     def _application(self) -> Any:
         with self._lock:

@@ -33,7 +33,7 @@ class TokenBucket:
 class Quotas:
     """The quotas of one account in one region: request rates by operation, and Fargate launches."""
 
-    def __init__(self, clock: Callable[[], float], *, enabled: bool = True) -> None:
+    def __init__(self, clock: Callable[[], float], *, enabled: bool = True, vcpus: float = 4000.0) -> None:
         self._enabled = enabled
         self._by_operation: dict[str, TokenBucket] = {}
         for burst, refill, operations in limits.API_BUCKETS.values():
@@ -45,6 +45,9 @@ class Quotas:
             capacity: TokenBucket(limits.LAUNCH_BURST, limits.LAUNCH_REFILL_PER_SECOND, clock)
             for capacity in ("FARGATE", "FARGATE_SPOT")
         }
+        self.vcpus = vcpus
+        self._vcpus_left = dict.fromkeys(("FARGATE", "FARGATE_SPOT"), vcpus)
+        self._vcpus_of: dict[str, tuple[str, float]] = {}
 
     def take_call(self, operation: str) -> None:
         """Count one call of an operation.
@@ -71,6 +74,22 @@ class Quotas:
         """Count one launch by a service; False when it has to wait (services are not throttled, they are slower)."""
         launches = self._launches.get(capacity)
         return not self._enabled or launches is None or launches.take()
+
+    def take_vcpus(self, capacity: str, task_id: str, vcpus: float) -> bool:
+        """Count a task's vCPUs until `give_back`; False, and nothing counted, when they are above the quota."""
+        if not self._enabled or capacity not in self._vcpus_left:
+            return True
+        if self._vcpus_left[capacity] + 1e-9 < vcpus:
+            return False
+        self._vcpus_left[capacity] -= vcpus
+        self._vcpus_of[task_id] = (capacity, vcpus)
+        return True
+
+    def give_back(self, task_id: str) -> None:
+        """The task has stopped: its vCPUs are free."""
+        capacity, vcpus = self._vcpus_of.pop(task_id, ("", 0.0))
+        if capacity:
+            self._vcpus_left[capacity] += vcpus
 
 
 def throttled() -> ApiError:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 JsonObject = dict[str, Any]
+Starter = TypeVar("Starter", bound=str | None)
 Tags = dict[str, str]
 
 BEFORE_RUNNING = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
@@ -22,6 +25,20 @@ def tags_to_aws(tags: Tags) -> list[JsonObject]:
 def without_none(members: JsonObject) -> JsonObject:
     """The members that are set: AWS leaves the others out."""
     return {name: value for name, value in members.items() if value is not None}
+
+
+class Shown(dict[str, Any]):
+    """An answer's part that is shown again and again.
+
+    :ivar checked: whether it was held to botocore's model.
+    """
+
+    checked = False
+
+    @cached_property
+    def text(self) -> str:
+        """It as JSON."""
+        return json.dumps(self)
 
 
 @dataclass
@@ -119,7 +136,18 @@ class Task:
     stopped_at: float | None = None
     stop_code: str | None = None
     stopped_reason: str | None = None
+    forgotten_at: float | None = None
     stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
+    _shown: dict[bool, tuple[object, Shown]] = field(default_factory=dict, repr=False)
+
+    @property
+    def main(self) -> Container:
+        """The first essential container."""
+        return next((container for container in self.containers if container.essential), self.containers[0])
+
+    def is_visible(self, now: float) -> bool:
+        """Whether DescribeTasks and ListTasks show the task at that time."""
+        return self.visible_at <= now and (self.forgotten_at is None or now < self.forgotten_at)
 
     @property
     def capacity(self) -> str:
@@ -153,7 +181,16 @@ class Task:
         self.stop_requested.set()
         return True
 
-    def to_aws(self, *, with_tags: bool = False) -> JsonObject:
+    def to_aws(self, *, with_tags: bool = False) -> Shown:
+        """The task as DescribeTasks shows it; to be read only, as it is kept until the task changes."""
+        # Whatever changes in a task or its containers also changes its version; tags do not.
+        key = (self.version, tuple(self.tags.items()) if with_tags else None)
+        kept = self._shown.get(with_tags)
+        if kept is None or kept[0] != key:
+            kept = self._shown[with_tags] = (key, Shown(self._as_aws(with_tags)))
+        return kept[1]
+
+    def _as_aws(self, with_tags: bool) -> JsonObject:
         return without_none(
             {
                 "taskArn": self.arn,
@@ -255,7 +292,11 @@ class Service:
 
 @dataclass
 class Cluster:
-    """One cluster, with its tasks and services by id and name."""
+    """One cluster, with its tasks and services by id and name.
+
+    :param started_by: its tasks by `startedBy`, which is a service's deployment for a service's tasks.
+    :param in_group: its tasks by group.
+    """
 
     name: str
     arn: str
@@ -267,22 +308,45 @@ class Cluster:
     tags: Tags = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
+    started_by: dict[str | None, dict[str, Task]] = field(default_factory=dict)
+    in_group: dict[str, dict[str, Task]] = field(default_factory=dict)
+
+    def add(self, task: Task) -> None:
+        """Take in a new task."""
+        self.tasks[task.id] = task
+        self.started_by.setdefault(task.started_by, {})[task.id] = task
+        self.in_group.setdefault(task.group, {})[task.id] = task
+
+    def remove(self, task: Task) -> None:
+        """Forget a task."""
+        del self.tasks[task.id]
+        _take_out(self.started_by, task.started_by, task.id)
+        _take_out(self.in_group, task.group, task.id)
 
     def tasks_of(self, service: Service) -> list[Task]:
         """The service's tasks that have not stopped, oldest first."""
-        return [t for t in self.tasks.values() if t.group == service.group and t.last_status != "STOPPED"]
+        return [t for t in self.in_group.get(service.group, {}).values() if t.last_status != "STOPPED"]
+
+
+def _take_out(index: dict[Starter, dict[str, Task]], key: Starter, task_id: str) -> None:
+    del index[key][task_id]
+    if not index[key]:
+        del index[key]
 
 
 @dataclass
 class State:
-    """Everything that one server knows; only its event loop touches it."""
+    """Everything that one server knows; only its event loop touches it.
+
+    :param made: every task ever launched, oldest first; also those that ECS has forgotten.
+    """
 
     clusters: dict[str, Cluster] = field(default_factory=dict)
     definitions: dict[str, list[TaskDefinition]] = field(default_factory=dict)
+    made: list[Task] = field(default_factory=list)
 
     def forget_stopped_tasks(self, before: float) -> None:
         """Drop the tasks that stopped before that time."""
         for cluster in self.clusters.values():
-            old = [t.id for t in cluster.tasks.values() if t.stopped_at is not None and t.stopped_at < before]
-            for task_id in old:
-                del cluster.tasks[task_id]
+            for task in [t for t in cluster.tasks.values() if t.stopped_at is not None and t.stopped_at < before]:
+                cluster.remove(task)

@@ -21,13 +21,16 @@ from fargate_local.engine.launch import Launcher
 from fargate_local.engine.lifecycle import Lifecycle
 from fargate_local.engine.preparation import Preparation
 from fargate_local.engine.scheduler import Scheduler
+from fargate_local.engine.task_events import TaskEvents
 from fargate_local.faults import FaultEngine
 from fargate_local.front import Front
 from fargate_local.model import EcsModel
 from fargate_local.moto_backend import MotoBackend
 from fargate_local.quotas import Quotas
 from fargate_local.resources import Service, State, Task
+from fargate_local.runtimes.base import Runtime
 from fargate_local.runtimes.process import ProcessRuntime
+from fargate_local.runtimes.simulated import SimulatedRuntime
 from fargate_local.settings import ACCESS_KEY_ID, Settings
 
 log = logging.getLogger("fargate_local")
@@ -40,7 +43,9 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._socket = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+        # With its protocol named, asyncio sets TCP_NODELAY on the connections: without, each answer waits 40 ms.
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind((settings.host, settings.port))
         host, port = self._socket.getsockname()[:2]
@@ -73,12 +78,15 @@ class Server:
 
     async def _serve(self, ready: asyncio.Event, state_dir: Path) -> None:
         settings, state = self._settings, State()
-        quotas = Quotas(settings.monotonic, enabled=settings.quotas)
-        images = None if settings.images is None else settings.images.resolve()
-        runtime = ProcessRuntime(images, state_dir / "tasks", settings.memory_interval_seconds)
-        logs = AwsLogs(self.moto, settings.clock)
+        quotas = Quotas(settings.monotonic, enabled=settings.quotas, vcpus=settings.fargate_vcpus)
+        runtime = self._runtime(state_dir)
+        logs = AwsLogs(self.moto.direct, settings.clock)
+        events = TaskEvents(settings, self.moto.direct)
 
         def task_changed(task: Task) -> None:
+            if task.last_status == "STOPPED":
+                quotas.give_back(task.id)
+            events.task_changed(task)
             scheduler.task_changed(task)
 
         def service_changed(service: Service) -> None:
@@ -86,7 +94,7 @@ class Server:
 
         preparation = Preparation(settings, runtime, self.moto, logs, state_dir, self.endpoint_url)
         lifecycle = Lifecycle(settings, settings.clock, runtime, preparation, self.faults, task_changed)
-        launcher = Launcher(settings, settings.clock, lifecycle)
+        launcher = Launcher(settings, state, quotas, settings.clock, lifecycle)
         balancers = LoadBalancers(settings, self.moto, runtime, service_changed)
         scheduler = Scheduler(state, launcher, balancers, quotas, settings.clock)
         ecs = Context(settings, state, quotas, ClientTokens(settings.clock), launcher, scheduler, settings.clock)
@@ -114,10 +122,18 @@ class Server:
             await balancers.close()
             await runtime.close()
             await logs.close()
+            await events.close()
             http.should_exit = http.force_exit = True
             await asyncio.gather(serving, return_exceptions=True)
             front.close()
             self._socket.close()
+
+    def _runtime(self, state_dir: Path) -> Runtime:
+        settings = self._settings
+        if settings.runtime == "simulated":
+            return SimulatedRuntime(self.moto.direct)
+        images = None if settings.images is None else settings.images.resolve()
+        return ProcessRuntime(images, state_dir / "tasks", settings.memory_interval_seconds)
 
 
 class _Http(uvicorn.Server):

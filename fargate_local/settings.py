@@ -11,6 +11,9 @@ ACCESS_KEY_ID = "local"
 """The only access key id that the server accepts, besides those that its own STS and IAM hand out."""
 
 
+RUNTIMES = ("process", "simulated")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Settings of one server; every value has a default that suits tests on one machine.
@@ -20,9 +23,11 @@ class Settings:
     :param images: folder whose sub-folders stand for container images (last path component, `-` as `_`).
     :param state_dir: folder for EFS volumes and tasks' scratch space; None makes a temporary one.
     :param efs: host folder of each EFS file system id; others live in `state_dir/efs/<id>`.
+    :param runtime: what runs containers: `process` (a child process each) or `simulated` (a timer each).
     :param pace: factor on the realistic delays between task states (see `limits.STATE_SECONDS`): 1.0 is like
         Fargate (a task runs after about 35 s), 0 does not wait at all.
     :param quotas: whether ECS's API and launch quotas apply.
+    :param fargate_vcpus: how many vCPUs may run at once on FARGATE, and as many on FARGATE_SPOT; counts with `quotas`.
     :param account_id: the account in every ARN.
     :param region: the region in every ARN.
     :param visible_after_seconds: a new task is MISSING in DescribeTasks for this long, as ECS is eventually consistent.
@@ -41,8 +46,10 @@ class Settings:
     images: Path | None = None
     state_dir: Path | None = None
     efs: Mapping[str, Path] = field(default_factory=dict)
+    runtime: str = "process"
     pace: float = 0.01
     quotas: bool = True
+    fargate_vcpus: float = 4000.0
     account_id: str = "123456789012"
     region: str = "us-east-1"
     visible_after_seconds: float = 0.0
@@ -55,6 +62,10 @@ class Settings:
     monotonic: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
+        if self.runtime not in RUNTIMES:
+            raise ValueError(f"runtime is {self.runtime!r}: it must be one of {', '.join(RUNTIMES)}")
+        if self.fargate_vcpus <= 0:
+            raise ValueError(f"fargate_vcpus is {self.fargate_vcpus}: it must be more than 0; AWS's default is 4000")
         if self.pace < 0:
             raise ValueError(f"pace is {self.pace}: it must be 0 or more; 0.01 is the default, 1.0 is like Fargate")
         if not 0 <= self.port <= 65535:

@@ -56,7 +56,7 @@ class Context:
     def task(self, cluster: Cluster, reference: str) -> Task | None:
         """The task of that id or ARN, or None when it is not (or not yet) visible in the cluster."""
         task = cluster.tasks.get(_last(reference))
-        if task is None or _foreign(reference, task.arn) or task.visible_at > self.now():
+        if task is None or _foreign(reference, task.arn) or not task.is_visible(self.now()):
             return None
         return task
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from fargate_local.resources import Cluster, JsonObject, Task
 
 @dataclass(frozen=True)
 class _Used:
-    fingerprint: str
+    fingerprint: bytes
     tasks: list[Task]
     at: float
 
@@ -68,5 +69,6 @@ class ClientTokens:
             self._used[(cluster.name, token)] = _Used(_fingerprint(request), tasks, self._now())
 
 
-def _fingerprint(request: JsonObject) -> str:
-    return json.dumps({k: v for k, v in request.items() if k != "clientToken"}, sort_keys=True)
+def _fingerprint(request: JsonObject) -> bytes:
+    text = json.dumps({k: v for k, v in request.items() if k != "clientToken"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).digest()

@@ -9,7 +9,7 @@ from fargate_local.api.clusters import check_strategy
 from fargate_local.api.context import Context, page
 from fargate_local.api.fargate_rules import check_network, check_overrides
 from fargate_local.api.tags import checked_tags
-from fargate_local.errors import client, invalid
+from fargate_local.errors import ApiError, client, invalid
 from fargate_local.resources import Cluster, JsonObject, Tags, Task, TaskDefinition, without_none
 
 
@@ -29,8 +29,9 @@ def run_task(ecs: Context, request: JsonObject) -> JsonObject:
     ecs.quotas.take_run_task(providers[0] or launch_type or "", count)
     tags = task_tags(cluster, definition, request)
     group = request.get("group", f"family:{definition.family}")
-    tasks = [
-        ecs.launcher.launch(
+    tasks, failures = [], []
+    for provider in providers:
+        task = ecs.launcher.launch(
             cluster,
             definition,
             group=group,
@@ -43,10 +44,13 @@ def run_task(ecs: Context, request: JsonObject) -> JsonObject:
             execute_command=request.get("enableExecuteCommand", False),
             tags=dict(tags),
         )
-        for provider in providers
-    ]
-    ecs.tokens.remember(cluster, request, tasks)
-    return {"tasks": [task.to_aws(with_tags=True) for task in tasks], "failures": []}
+        if task is None:
+            failures.append({"reason": limits.VCPU_LIMIT_REASON})
+        else:
+            tasks.append(task)
+    if tasks:
+        ecs.tokens.remember(cluster, request, tasks)
+    return {"tasks": [task.to_aws(with_tags=True) for task in tasks], "failures": failures}
 
 
 def _check_run(request: JsonObject) -> None:
@@ -84,6 +88,20 @@ def capacity_of(
     if "FARGATE" not in definition.document.get("requiresCompatibilities", []):
         raise invalid("Task definition does not support launch_type FARGATE.")
     return ("FARGATE" if not strategy else None), strategy
+
+
+def asked_capacity(ecs: Context, request: JsonObject) -> str | None:
+    """The capacity that the first task of a RunTask or CreateService call will get; None where it does not say.
+
+    The request may be malformed.
+    """
+    try:
+        strategy = request.get("capacityProviderStrategy") or []
+        if not strategy and request.get("launchType"):
+            return str(request["launchType"])
+        return ecs.launcher.providers_for(strategy or ecs.cluster(request.get("cluster")).default_strategy, 1)[0]
+    except (ApiError, AttributeError, TypeError, KeyError, ValueError):
+        return None
 
 
 def task_tags(
@@ -126,21 +144,20 @@ def list_tasks(ecs: Context, request: JsonObject) -> JsonObject:
     if "serviceName" in request:
         ecs.service(cluster, request["serviceName"])
     now = ecs.now()
-    arns = [task.arn for task in cluster.tasks.values() if task.visible_at <= now and _is_listed(task, request)]
+    started = request.get("startedBy")
+    tasks = cluster.tasks if started is None else cluster.started_by.get(started, {})
+    arns = [task.arn for task in tasks.values() if _is_listed(task, request) and task.is_visible(now)]
     listed, token = page(arns, request.get("nextToken"), size)
     return without_none({"taskArns": listed, "nextToken": token})
 
 
 def _is_listed(task: Task, request: JsonObject) -> bool:
     """ListTasks filters by desired status: a task that was asked to stop is listed with STOPPED."""
-    wanted = {
-        "family": task.definition.family,
-        "startedBy": task.started_by,
-        "launchType": task.launch_type or "FARGATE",
-    }
     return (
         task.desired_status == request.get("desiredStatus", "RUNNING")
-        and all(request[name] == value for name, value in wanted.items() if name in request)
+        and ("startedBy" not in request or task.started_by == request["startedBy"])
+        and ("family" not in request or task.definition.family == request["family"])
+        and ("launchType" not in request or (task.launch_type or "FARGATE") == request["launchType"])
         and ("serviceName" not in request or task.service == request["serviceName"].rpartition("/")[2])
         and "containerInstance" not in request
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from fargate_local import limits
-from fargate_local.errors import StartFailure
+from fargate_local.errors import ApiError, StartFailure
 from fargate_local.resources import JsonObject
 
 FLUSH_SECONDS = 0.2
@@ -19,6 +19,14 @@ class Clients(Protocol):
     """Where boto3 clients of the emulated services come from; only called in worker threads."""
 
     def client(self, service: str, region: str) -> Any: ...
+
+
+class Logs(Protocol):
+    """CloudWatch Logs; only called in worker threads. Its methods raise ApiError."""
+
+    def create_log_stream(self, region: str, group: str, stream: str, *, create_group: bool) -> None: ...
+
+    def put_log_events(self, region: str, group: str, stream: str, events: list[JsonObject]) -> None: ...
 
 
 @dataclass
@@ -49,8 +57,8 @@ def batches(events: list[JsonObject]) -> list[list[JsonObject]]:
 class AwsLogs:
     """All the log streams of one server; one loop sends for all of them."""
 
-    def __init__(self, clients: Clients, now: Callable[[], float]) -> None:
-        self._clients = clients
+    def __init__(self, logs: Logs, now: Callable[[], float]) -> None:
+        self._logs = logs
         self._now = now
         self._dirty: dict[int, LogStream] = {}
         self._loop: asyncio.Task[None] | None = None
@@ -80,10 +88,7 @@ class AwsLogs:
     async def flush(self, stream: LogStream) -> None:
         """Send all that the stream still holds; returns when CloudWatch Logs has it."""
         async with stream.sending:
-            self._dirty.pop(id(stream), None)
-            events, stream.events = stream.events, []
-            if events:
-                await asyncio.to_thread(self._put, stream, events)
+            await self._put_all([stream])
 
     async def close(self) -> None:
         if self._loop is not None:
@@ -92,29 +97,35 @@ class AwsLogs:
     async def _send_all(self) -> None:
         while self._dirty:
             await asyncio.sleep(FLUSH_SECONDS)
-            for stream in list(self._dirty.values()):
-                await self.flush(stream)
+            async with contextlib.AsyncExitStack() as sending:
+                streams = list(self._dirty.values())
+                for stream in streams:
+                    await sending.enter_async_context(stream.sending)
+                await self._put_all(streams)
+
+    async def _put_all(self, streams: list[LogStream]) -> None:
+        """Send what these streams hold, in one go off the event loop; their `sending` is held."""
+        waiting = []
+        for stream in streams:
+            self._dirty.pop(id(stream), None)
+            if stream.events:
+                waiting.append((stream, stream.events))
+                stream.events = []
+        if waiting:
+            await asyncio.to_thread(self._put, waiting)
 
     def _create(self, stream: LogStream, create_group: bool) -> None:
-        logs = self._clients.client("logs", stream.region)
         try:
-            if create_group:
-                with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
-                    logs.create_log_group(logGroupName=stream.group)
-            logs.create_log_stream(logGroupName=stream.group, logStreamName=stream.stream)
-        except logs.exceptions.ResourceAlreadyExistsException:
-            return
-        except logs.exceptions.ClientError as error:
-            detail = error.response["Error"]
+            self._logs.create_log_stream(stream.region, stream.group, stream.stream, create_group=create_group)
+        except ApiError as error:
             raise StartFailure(
                 "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "
-                f"failed to create Cloudwatch log stream: {detail['Code']}: {detail['Message']} : exit status 1"
+                f"failed to create Cloudwatch log stream: {error.code}: {error.message} : exit status 1"
             ) from None
 
-    def _put(self, stream: LogStream, events: list[JsonObject]) -> None:
-        logs = self._clients.client("logs", stream.region)
-        for batch in batches(events):
-            try:
-                logs.put_log_events(logGroupName=stream.group, logStreamName=stream.stream, logEvents=batch)
-            except logs.exceptions.ClientError:
-                return  # like the awslogs driver: a group deleted meanwhile loses the lines, not the task
+    def _put(self, waiting: list[tuple[LogStream, list[JsonObject]]]) -> None:
+        for stream, events in waiting:
+            for batch in batches(events):
+                # Like the awslogs driver: a group deleted meanwhile loses the lines, not the task.
+                with contextlib.suppress(ApiError):
+                    self._logs.put_log_events(stream.region, stream.group, stream.stream, batch)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 from fargate_local import limits
 from fargate_local.engine.lifecycle import Lifecycle
-from fargate_local.resources import Cluster, Container, JsonObject, Tags, Task, TaskDefinition
+from fargate_local.quotas import Quotas
+from fargate_local.resources import Cluster, Container, JsonObject, State, Tags, Task, TaskDefinition
 from fargate_local.settings import Settings
 
 
@@ -46,8 +47,12 @@ def loopback_addresses() -> Iterator[str]:
 class Launcher:
     """Makes tasks and hands them to the lifecycle."""
 
-    def __init__(self, settings: Settings, now: Callable[[], float], lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, settings: Settings, state: State, quotas: Quotas, now: Callable[[], float], lifecycle: Lifecycle
+    ) -> None:
         self._settings = settings
+        self._state = state
+        self._quotas = quotas
         self._now = now
         self._addresses = loopback_addresses()
         self.lifecycle = lifecycle
@@ -71,14 +76,17 @@ class Launcher:
         platform_version: str | None = None,
         execute_command: bool = False,
         tags: Tags | None = None,
-    ) -> Task:
-        """A new task in PROVISIONING, with its lifecycle begun."""
+    ) -> Task | None:
+        """A new task in PROVISIONING, with its lifecycle begun; None when the account's vCPUs do not suffice."""
         task_id = secrets.token_hex(16)
         overrides = overrides or {}
         prefix = f"arn:aws:ecs:{self._settings.region}:{self._settings.account_id}"
         document = definition.document
         sizes: JsonObject = {"cpu": "0", "memory": "0", "ephemeralStorage": {}} | document | overrides
         now = self._now()
+        cpu = limits.cpu_units(sizes["cpu"])
+        if not self._quotas.take_vcpus(capacity_provider or launch_type or "", task_id, cpu / 1024):
+            return None
         task = Task(
             id=task_id,
             arn=f"{prefix}:task/{cluster.name}/{task_id}",
@@ -88,7 +96,7 @@ class Launcher:
                 _container(prefix, cluster, task_id, container, overrides) for container in definition.containers
             ],
             group=group,
-            cpu=str(limits.cpu_units(sizes["cpu"])),
+            cpu=str(cpu),
             memory=str(limits.memory_mib(sizes["memory"])),
             created_at=now,
             subnet=network["subnets"][0] if network.get("subnets") else "",
@@ -104,7 +112,8 @@ class Launcher:
             visible_at=now + self._settings.visible_after_seconds,
             private_ip=next(self._addresses),
         )
-        cluster.tasks[task_id] = task
+        cluster.add(task)
+        self._state.made.append(task)
         self.lifecycle.begin(task)
         return task
 

@@ -55,6 +55,9 @@ class Lifecycle:
 
     def begin(self, task: Task) -> None:
         """Start the life of a task that was just created."""
+        late = self._faults.effect_on(_subject(task), frozenset({"invisible_seconds"}))
+        if late is not None:
+            task.visible_at = task.created_at + float(late["invisible_seconds"])
         run = asyncio.create_task(self._run(task), name=f"ecs-task-{task.id}")
         self._runs[task.id] = run
         run.add_done_callback(lambda _: self._runs.pop(task.id, None))
@@ -72,6 +75,7 @@ class Lifecycle:
 
     async def _run(self, task: Task) -> None:
         fault = self._faults.effect_on(_subject(task)) or {}
+        self._on_change(task)
         containers: dict[str, RunningContainer] = {}
         prepared: Prepared | None = None
         try:
@@ -107,7 +111,7 @@ class Lifecycle:
             await self._await_dependencies(task, definition, containers)
             spec = prepared.specs[container.name]
             if "exit_code" in fault:
-                spec = prepared.spec_that_exits(spec, int(str(fault["exit_code"])))
+                spec = prepared.spec_that_exits(spec, int(str(fault["exit_code"])), _after_seconds(fault))
             running = await self.runtime.start(spec, prepared.writers[container.name])
             containers[container.name] = running
             container.runtime_id = running.runtime_id
@@ -137,6 +141,8 @@ class Lifecycle:
         others: list[asyncio.Future[Any]] = [stop, *self._health_checks(task, running)]
         if "stop_code" in fault:
             others.append(asyncio.create_task(self._interrupt(task, fault)))
+        if "out_of_memory_below_mib" in fault:
+            others.append(asyncio.create_task(_run_out_of_memory(running[task.main.name], fault)))
         try:
             pending = set(waits)
             while pending:
@@ -174,7 +180,7 @@ class Lifecycle:
         ]
 
     async def _interrupt(self, task: Task, fault: Mapping[str, object]) -> None:
-        await asyncio.sleep(float(str(fault.get("after_seconds", 0))))
+        await asyncio.sleep(_after_seconds(fault))
         code = str(fault["stop_code"])
         reasons = {"SpotInterruption": "Your Spot Task was interrupted."}
         self.stop(task, code, str(fault.get("message") or reasons.get(code, code)))
@@ -193,6 +199,9 @@ class Lifecycle:
         self._enter(task, "DEPROVISIONING")
         await asyncio.sleep(limits.STATE_SECONDS["DEPROVISIONING"] * self._settings.pace)
         self.runtime.release(task.id)
+        forgotten = self._faults.effect_on(_subject(task), frozenset({"forget"}))
+        if forgotten is not None:
+            task.forgotten_at = self._now() + _after_seconds(forgotten)
         self._enter(task, "STOPPED", stopped_at=self._now())
 
     async def _stop_container(self, task: Task, container: Container, running: RunningContainer) -> None:
@@ -227,8 +236,18 @@ class Lifecycle:
         self._on_change(task)
 
 
+async def _run_out_of_memory(running: RunningContainer, fault: Mapping[str, object]) -> None:
+    await asyncio.sleep(_after_seconds(fault))
+    running.kill_for_memory()
+
+
+def _after_seconds(fault: Mapping[str, object]) -> float:
+    return float(str(fault.get("after_seconds", 0)))
+
+
 def _subject(task: Task) -> Subject:
     return Subject(
+        memory_mib=int(task.memory),
         cluster=task.cluster.name,
         family=task.definition.family,
         service=task.service,

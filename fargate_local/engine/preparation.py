@@ -32,12 +32,13 @@ class Prepared:
             await self.logs.flush(stream)
 
     @staticmethod
-    def spec_that_exits(spec: ContainerSpec, code: int) -> ContainerSpec:
-        """The same container, but it ends at once with that exit code."""
-        return replace(
-            spec,
-            command=("/bin/sh", "-c", f"echo 'fargate_local: a fault ends this container with {code}'; exit {code}"),
-        )
+    def spec_that_exits(spec: ContainerSpec, code: int, after_seconds: float) -> ContainerSpec:
+        """The same container, but all that it does is to end with that exit code."""
+        line = f"sleep {after_seconds:g}; echo 'fargate_local: a fault ends this container with {code}'; exit {code}"
+        simulated = {"SIMULATED_SECONDS": f"{after_seconds:g}", "SIMULATED_EXIT_CODE": str(code)}
+        if code == 0:
+            simulated |= {"OUTPUT_URI": "", "RESULT_URI": ""}
+        return replace(spec, command=("/bin/sh", "-c", line), environment={**spec.environment, **simulated})
 
 
 class Preparation:

@@ -8,6 +8,7 @@ import secrets
 import uuid
 from collections.abc import Callable
 
+from fargate_local import limits
 from fargate_local.balancer.groups import LoadBalancers
 from fargate_local.engine.launch import Launcher
 from fargate_local.engine.plan import TaskView, plan
@@ -141,20 +142,23 @@ class Scheduler:
             if not self._quotas.take_service_launch(provider or spec.get("launchType") or ""):
                 self._later(service, RETRY_SECONDS / 4)
                 break
-            started.append(
-                self._launcher.launch(
-                    service.cluster,
-                    deployment.definition,
-                    group=service.group,
-                    network=spec.get("networkConfiguration", {}).get("awsvpcConfiguration", {}),
-                    started_by=deployment.id,
-                    launch_type=None if provider else spec.get("launchType"),
-                    capacity_provider=provider,
-                    platform_version=spec.get("platformVersion"),
-                    execute_command=spec.get("enableExecuteCommand", False),
-                    tags=_task_tags(service, deployment.definition),
-                )
+            task = self._launcher.launch(
+                service.cluster,
+                deployment.definition,
+                group=service.group,
+                network=spec.get("networkConfiguration", {}).get("awsvpcConfiguration", {}),
+                started_by=deployment.id,
+                launch_type=None if provider else spec.get("launchType"),
+                capacity_provider=provider,
+                platform_version=spec.get("platformVersion"),
+                execute_command=spec.get("enableExecuteCommand", False),
+                tags=_task_tags(service, deployment.definition),
             )
+            if task is None:
+                event(service, now, f"was unable to place a task. Reason: {limits.VCPU_LIMIT_REASON}.")
+                self._later(service, RETRY_SECONDS)
+                break
+            started.append(task)
         if started:
             ids = " ".join(f"(task {task.id})" for task in started)
             event(service, now, f"has started {len(started)} tasks: {ids}.")

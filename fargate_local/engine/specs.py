@@ -18,6 +18,11 @@ def container_environment(task: Task, definition: JsonObject) -> dict[str, str]:
     }
 
 
+def main_definition(task: Task) -> JsonObject:
+    """The definition of the task's main container."""
+    return next(d for d in task.definition.containers if d["name"] == task.main.name)
+
+
 def container_override(task: Task, name: str) -> JsonObject:
     """The task's override for that container, {} when there is none."""
     overrides: list[JsonObject] = task.overrides.get("containerOverrides", [])

@@ -59,12 +59,19 @@ class RunningContainer(Protocol):
     async def stop(self, timeout_seconds: float) -> None:
         """SIGTERM, then SIGKILL after the timeout; returns when it has ended."""
 
+    def kill_for_memory(self) -> None:
+        """End it as one that used too much memory."""
+
     async def probe(self, command: list[str], timeout_seconds: float) -> bool:
         """Run a health check command (`CMD`, ... or `CMD-SHELL`, line) in it; whether it ended with 0 in time."""
 
 
 class Runtime(Protocol):
     """Starts containers."""
+
+    @property
+    def has_network(self) -> bool:
+        """Whether its containers can be reached; where they cannot, load balancers take them for healthy."""
 
     async def open(self) -> None: ...
 

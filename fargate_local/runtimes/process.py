@@ -114,6 +114,8 @@ class ProcessRuntime:
     :param scratch: folder in which each task gets one of its own, as HOME and TMPDIR.
     """
 
+    has_network = True
+
     def __init__(self, images: Path | None, scratch: Path, memory_interval_seconds: float) -> None:
         self._images = images
         self._scratch = scratch
