@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule, task
+from airflow.sdk.definitions.param import ParamsDict
 
 from ecs_feature.capacity import SPOT, SPOT_WITH_FALLBACK
 from ecs_feature.launch import Launch
@@ -26,6 +27,7 @@ from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
 from ecs_feature.pipeline import FeaturePipeline, Variant
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
 from ecs_feature.shard_run import ShardPolicy
+from ecs_feature.triggers.references import reference
 
 INFRASTRUCTURE_RETRIES = 3
 MOST_GROWTHS = 3
@@ -44,7 +46,6 @@ def build_dag(pipeline: FeaturePipeline) -> DAG:
         catchup=pipeline.catchup,
         max_active_runs=pipeline.max_active_runs,
         tags=["ecs_feature", *pipeline.tags],
-        params={**pipeline.params, **_params(pipeline)},
         doc_md=f"Features per shard in {len(pipeline.variants)} variants, on Amazon ECS.",
     ) as dag:
         plan = _plan(pipeline)
@@ -63,6 +64,9 @@ def build_dag(pipeline: FeaturePipeline) -> DAG:
         )
         # A teardown without setups: it runs always, and the run's state does not depend on it.
         ends >> receipt.as_teardown()
+    # After the tasks, or each would carry a copy with the names of all shards: in the serialized DAG, which the
+    # triggerer gets and reads once for each shard.
+    dag.params = ParamsDict({**pipeline.params, **_params(pipeline)})
     return dag
 
 
@@ -222,7 +226,7 @@ def _named_shards(pipeline: FeaturePipeline, variant: Variant) -> tuple[Any, lis
 def _mapped_shards(pipeline: FeaturePipeline, variant: Variant, found: FindShardsOperator) -> tuple[Any, list[str]]:
     """The mapped task of the variant's shards, and its id."""
     arguments = _shard_arguments(pipeline, variant)
-    mine = f"{{{{ ti.xcom_pull(task_ids='{found.task_id}', map_indexes=-1)[ti.map_index] }}}}"
+    mine = reference(found.task_id, "{{ ti.map_index }}")
     mapped = EcsShardOperator.partial(
         task_id="shard",
         start_trigger_args=start_args(mine, **arguments),
@@ -238,7 +242,7 @@ def _shard_arguments(pipeline: FeaturePipeline, variant: Variant) -> dict[str, A
     return {
         "launch": Launch(
             cluster=pipeline.cluster,
-            task_definition=f"{{{{ ti.xcom_pull(task_ids='{variant.name}.register', map_indexes=-1) }}}}",
+            task_definition=reference(f"{variant.name}.register"),
             container=pipeline.container,
             network=pipeline.network(),
             capacity=SPOT if pipeline.capacity == SPOT_WITH_FALLBACK else pipeline.capacity,

@@ -38,6 +38,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["ecs_feature.triggers.service", "ecs_feature.triggers.shard"],
             }
         ],
+        "cli": ["ecs_feature.cli.definition.get_ecs_feature_cli_commands"],
         "extra-links": ["ecs_feature.links.ecs.EcsTaskLink", "ecs_feature.links.ecs.EcsTaskLogLink"],
         "config": {
             "ecs_feature": {

@@ -139,6 +139,7 @@ class ShardRun:
     :param since: when the run started: no client token of this try is older.
     :param attempt: Airflow's try number.
     :param sent: whether RunTask was called for the current launch.
+    :param replayed: whether the launch gave back a task that had stopped before: an earlier triggerer's.
     :param known: how many launches an earlier triggerer made before the one that was found again.
     """
 
@@ -158,6 +159,7 @@ class ShardRun:
     history: list[Ended] = field(default_factory=list)
     known: int = 0
     sent: bool = False
+    replayed: bool = False
     current: Launch | None = None
     task: EcsTask | None = None
 
@@ -217,9 +219,12 @@ class ShardRun:
             self.log.error("ECS task %s of shard %s may still run: %s", self.task.arn, self.shard, error)
 
     async def _pause(self, outcome: Outcome, plan: NextLaunch) -> None:
-        """Say why the last launch ended and what is different now; then wait, less what has passed since."""
+        """Say why the last launch ended and what is different now; then wait.
+
+        An end that an earlier triggerer has seen was waited after already: then only for what is left of the pause.
+        """
         seconds = plan.pause_seconds
-        if self.task is not None and self.task.stopped_at is not None:
+        if self.replayed and self.task is not None and self.task.stopped_at is not None:
             seconds -= (self.now() - self.task.stopped_at).total_seconds()
         self.log.warning(
             "%s Launching again in %.1f s%s; Airflow's retries are not touched.",
@@ -272,7 +277,7 @@ class ShardRun:
         self.sent = True
 
     async def _watch(self, task: EcsTask) -> Outcome:
-        self.task = task
+        self.task, self.replayed = task, task.stopped
         if self.on_launch is not None:
             await self.on_launch(task)
         ended = await self._stopped(task)

@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import json
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -28,11 +29,12 @@ log = logging.getLogger(__name__)
 
 STARTED_BY_PREFIX: Final = "ecs-feature/"
 """What :func:`ecs_feature.launch.started_by` begins with; other tasks are nobody's here."""
-RECEIVERS: Final = 2
 REMEMBER_SECONDS: Final = 300.0
 """So long a stopped task is remembered, and its message kept for another triggerer."""
 REMEMBERED: Final = 10_000
+QUICK_RECEIPTS: Final = 6
 MOST_HIDDEN_SECONDS: Final = 32
+AFTER_YOU_SECONDS: Final = (1.0, 2.5)
 FAILED_SECONDS: Final = 5.0
 NOTICE_EVERY_SECONDS: Final = 60.0
 TRUSTED_SECONDS: Final = 60.0
@@ -67,21 +69,19 @@ class TaskEvents:
     clock: Callable[[], float] = time.monotonic
     _recent: dict[str, tuple[float, EcsTask]] = field(default_factory=dict)
     _ours: dict[str, float] = field(default_factory=dict)
-    _receivers: list[asyncio.Task[None]] = field(default_factory=list)
+    _receiver: asyncio.Task[None] | None = None
     _answered_at: float = float("-inf")
     _noticed_at: float = float("-inf")
 
     def open(self) -> None:
         loop = asyncio.get_running_loop()
         # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-        self._receivers = [
-            loop.create_task(self._receive_for_ever(), context=contextvars.Context()) for _ in range(RECEIVERS)
-        ]
+        self._receiver = loop.create_task(self._receive_for_ever(), context=contextvars.Context())
 
     async def close(self) -> None:
-        for receiver in self._receivers:
-            receiver.cancel()
-        await asyncio.gather(*self._receivers, return_exceptions=True)
+        if self._receiver is not None:
+            self._receiver.cancel()
+            await asyncio.gather(self._receiver, return_exceptions=True)
 
     @property
     def working(self) -> bool:
@@ -128,6 +128,9 @@ class TaskEvents:
             await sqs.delete_message_batch(QueueUrl=self.queue_url, Entries=done)
         if kept:
             await sqs.change_message_visibility_batch(QueueUrl=self.queue_url, Entries=kept)
+        if kept and not done:
+            # The other triggerer first, when they are visible again; a fixed pause could keep them in step for ever.
+            await asyncio.sleep(random.uniform(*AFTER_YOU_SECONDS))
 
     def take(self, message: dict[str, Any]) -> int | None:
         """Act on a message as SQS gives it; None when it is done with, else the seconds to hide it for."""
@@ -144,8 +147,10 @@ class TaskEvents:
         sent = int(attributes.get("SentTimestamp", 0)) / 1000
         if time.time() - sent > REMEMBER_SECONDS:
             return None
-        # Longer each time: a task that no triggerer waits for costs ten messages, not a hundred.
-        return MOST_HIDDEN_SECONDS >> max(0, 5 - int(attributes.get("ApproximateReceiveCount", 1)))
+        # Soon at first, as another triggerer waits for it; then ever later: a task that nobody waits for costs some
+        # fifteen receipts, not three hundred.
+        doublings = max(0, int(attributes.get("ApproximateReceiveCount", 1)) - QUICK_RECEIPTS)
+        return int(min(MOST_HIDDEN_SECONDS, 2**doublings))
 
     def _forget(self) -> None:
         """Oldest first, as both were filled."""

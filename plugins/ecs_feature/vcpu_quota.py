@@ -19,7 +19,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ecs_feature import limits
-from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.exceptions import AccessDeniedError, EcsFeatureError
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class VcpuQuota:
         try:
             async with asyncio.timeout(READ_SECONDS):
                 quota = await self._quota(capacity)
-                self._others = await self._used_by_others()
+                self._others = await self._used_if_allowed()
                 self._quotas[capacity] = quota
         except (EcsFeatureError, ClientError, BotoCoreError, TimeoutError, KeyError) as error:
             self._quotas.setdefault(capacity, None)
@@ -108,6 +108,14 @@ class VcpuQuota:
         code = limits.FARGATE_VCPU_QUOTAS[capacity]
         answer = await self.call("service-quotas", "get_service_quota", ServiceCode="fargate", QuotaCode=code)
         return float(answer["Quota"]["Value"])
+
+    async def _used_if_allowed(self) -> dict[str, float]:
+        """What others use; nothing when Airflow's role may not look: RunTask refuses what is too much then."""
+        try:
+            return await self._used_by_others()
+        except AccessDeniedError as error:
+            self._say("others", "What others use of the vCPU quota is not known: %s", error)
+            return {}
 
     async def _used_by_others(self) -> dict[str, float]:
         own, used = set(self.own()), dict.fromkeys(limits.FARGATE_VCPU_QUOTAS, 0.0)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
+from ecs_feature.capacity import Fallback
+from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,4 +126,71 @@ def test_the_trigger_form_offers_the_shards_and_the_variants() -> None:
 
 def test_200_named_shards_serialize_small_enough_to_start_quickly() -> None:
     dag = pipeline(shards=tuple(f"S{i}" for i in range(200)), variants=[Variant("control", "f")]).dag()
-    assert len(json.dumps(DagSerialization.to_dict(dag))) < 1_500_000
+    # Each shard's trigger is sent all of it: no task may carry a copy of what all shards have in common.
+    assert len(json.dumps(DagSerialization.to_dict(dag))) < 800_000
+
+
+def policy_of(**changes: Any) -> dict[str, Any]:
+    kwargs = pipeline(**changes).dag().get_task("control.shards.UA").start_trigger_args.trigger_kwargs
+    return {**kwargs["policy"], "capacity": kwargs["launch"]["capacity"]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "policy"),
+    [
+        ({"capacity": "spot"}, {"capacity": "spot"}),
+        (
+            {"capacity": "spot_with_fallback", "fallback": Fallback(3, timedelta(minutes=5))},
+            {"capacity": "spot", "fallback_interruptions": 3, "fallback_seconds": 300.0},
+        ),
+        (
+            {"capacity": [{"capacityProvider": "FARGATE", "weight": 1}]},
+            {"capacity": [{"capacityProvider": "FARGATE", "weight": 1}]},
+        ),
+        ({"start_timeout": timedelta(minutes=5)}, {"start_seconds": 300.0}),
+        ({"capacity_timeout": timedelta(minutes=5)}, {"capacity_seconds": 300.0}),
+        ({"max_memory_mib": 8192, "max_vcpus": 16.0}, {"max_memory_mib": 8192, "max_vcpus": 16.0}),
+        (
+            {"non_retryable_exit_codes": [2], "skip_exit_codes": [3, 4]},
+            {"not_retryable_codes": [2], "skip_codes": [3, 4]},
+        ),
+    ],
+)
+def test_what_the_pipeline_says_of_endings_reaches_every_shard(fields: dict[str, Any], policy: dict[str, Any]) -> None:
+    assert policy_of(**fields).items() >= policy.items()
+    assert "fallback_interruptions" not in policy_of(capacity="spot")
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"capacity": "reserved"}, "capacity: 'reserved' is not known"),
+        ({"non_retryable_exit_codes": [0]}, "non_retryable_exit_codes: 0 is no failing exit code; give 1 to 255."),
+        ({"skip_exit_codes": [256]}, "skip_exit_codes: 256 is no failing exit code; give 1 to 255."),
+        (
+            {"non_retryable_exit_codes": [2, 3], "skip_exit_codes": [3]},
+            "skip_exit_codes: 3 stands in non_retryable_exit_codes, too; leave it in one of them.",
+        ),
+        ({"max_memory_mib": 122881}, "max_memory_mib: 122881 is no size of a Fargate task; give 0 to 122880, or None"),
+        ({"max_vcpus": 0}, "max_vcpus: 0 is too small; give more than 0, or None."),
+        ({"start_timeout": timedelta(0)}, "start_timeout: 0:00:00 is not a time to wait; give more than 0."),
+        ({"retry_delay": timedelta(seconds=-1)}, "retry_delay: -1 day, 23:59:59 is not a pause; give 0 or more."),
+    ],
+)
+def test_a_wrong_value_fails_at_parse_time_with_one_sentence(fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        pipeline(**fields).dag()
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(("parallelism", "waves"), [(None, 1), (2, 1), (1, 2)])
+def test_leases_and_the_backstop_outlast_shards_that_wait_for_their_turn(parallelism: int | None, waves: int) -> None:
+    dag = pipeline(parallelism=parallelism).dag()
+    once = pipeline().dag()
+
+    def lease(of: Any) -> timedelta:
+        return of.get_task("control.scale_up").lease
+
+    assert lease(dag) - timedelta(minutes=30) == waves * (lease(once) - timedelta(minutes=30))
+    backstops = [of.get_task("control.shards.UA").execution_timeout - timedelta(days=1) for of in (dag, once)]
+    assert backstops[0] == waves * backstops[1]

@@ -49,6 +49,7 @@ class Fleet:
         self.stopped: list[str] = []
         self.slots: list[dict[str, Any]] = []
         self.found: list[EcsTask] = []
+        self.given_back = RUNNING
         self.looked_for: list[str] = []
         self.objects: set[str] = set()
 
@@ -70,7 +71,7 @@ class Fleet:
             on_sent()
         if isinstance(self.endings[0], LaunchError | RefusedLaunch):
             raise self.endings.pop(0)
-        return replace(RUNNING, arn=f"arn:aws:ecs:us-east-1:1:task/features/{len(self.launched)}")
+        return replace(self.given_back, arn=f"arn:aws:ecs:us-east-1:1:task/features/{len(self.launched)}")
 
     async def ended(
         self, cluster: str, task: EcsTask, *, poll_seconds: float, start_seconds: float | None = None
@@ -234,6 +235,18 @@ async def test_a_task_that_can_no_longer_be_watched_is_stopped() -> None:
     fleet = Fleet(AwsError("DescribeTasks was denied (AccessDenied: no); allow it in Airflow's role."))
     assert (await shard_run(fleet).run()).kind is Kind.REFUSED
     assert fleet.stopped == [f"arn:aws:ecs:us-east-1:1:task/features/1 {outcomes.STOP_REASON_KILLED}"]
+
+
+@pytest.mark.parametrize(("replayed", "least", "most"), [(False, 0.5, 1.0), (True, 0.0, 0.0)])
+async def test_the_pause_is_whole_unless_an_earlier_triggerer_has_waited_already(
+    replayed: bool, least: float, most: float
+) -> None:
+    fleet = Fleet(stopped(143, "SpotInterruption"), stopped(0))
+    fleet.given_back = stopped(143, "SpotInterruption") if replayed else RUNNING
+    run = shard_run(fleet)
+    await run.run()
+    (pause,) = run.pauses  # type: ignore[attr-defined]
+    assert least <= pause <= most
 
 
 RESULT = "s3://bucket/shard=UA/uuid.json"

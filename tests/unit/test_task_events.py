@@ -118,9 +118,10 @@ def test_tasks_of_others_are_done_with_at_once(started_by: str) -> None:
     assert Listener().events.take(message(startedBy=started_by)) is None
 
 
-def test_another_triggerers_task_is_given_back_for_longer_each_time() -> None:
+def test_another_triggerers_task_is_given_back_soon_and_then_ever_later() -> None:
     listener = Listener()
-    assert [listener.events.take(message(received=n)) for n in range(1, 8)] == [2, 4, 8, 16, 32, 32, 32]
+    hidden = [listener.events.take(message(received=n)) for n in range(1, 14)]
+    assert hidden == [1, 1, 1, 1, 1, 1, 2, 4, 8, 16, 32, 32, 32]
 
 
 def test_what_nobody_has_waited_for_is_deleted_after_some_minutes() -> None:
@@ -129,7 +130,7 @@ def test_what_nobody_has_waited_for_is_deleted_after_some_minutes() -> None:
 
 def test_an_event_that_is_faster_than_run_tasks_answer_is_remembered() -> None:
     listener = Listener()
-    assert listener.events.take(message()) == 2
+    assert listener.events.take(message()) == 1
     task = listener.events.stopped(ARN)
     assert task is not None
     assert task.stopped

@@ -136,3 +136,15 @@ async def test_it_is_read_again_once_a_minute_while_somebody_waits() -> None:
     assert quota.left("FARGATE") == 10
     assert set(pauses) == {60.0}
     assert account.calls["get_service_quota"] == account.changes == 3
+
+
+async def test_without_a_look_at_others_the_quota_alone_is_the_cap() -> None:
+    account = Account(10.0)
+
+    def denied() -> Any:
+        raise AccessDeniedError("ListClusters was denied.", "AccessDeniedException", "ListClusters")
+
+    account.list_clusters = denied  # type: ignore[method-assign]
+    quota = VcpuQuota(account.call, lambda: account.own, lambda capacity: True, lambda: None)
+    await quota.known("FARGATE")
+    assert quota.left("FARGATE") == 10.0

@@ -9,12 +9,13 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.triggers.base import StartTriggerArgs
 
-from ecs_feature.exceptions import ShardFailedError
+from ecs_feature.exceptions import EcsFeatureError, ShardFailedError
 from ecs_feature.launch import Launch, check_overrides
 from ecs_feature.links.ecs import EcsTaskLink, EcsTaskLogLink, links_of_task
 from ecs_feature.outcomes import Payer
 from ecs_feature.resources import EcsTask
 from ecs_feature.shard_run import ShardPolicy
+from ecs_feature.triggers.references import look_up
 from ecs_feature.triggers.shard import ShardTrigger, is_selected
 
 TRIGGER = "ecs_feature.triggers.shard.ShardTrigger"
@@ -96,9 +97,19 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         """Defer to the trigger; only where Airflow does not start from it (``dag.test()``, a user's choice)."""
         if not is_selected(self.shard, self.selected):
             raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
+        self.launch = {**self.launch, "task_definition": self._task_definition(context)}
         names = ("shard", "launch", "policy", "aws", "token_id", "selected", "record", "since")
         arguments = {name: getattr(self, name) for name in names}
         self.defer(trigger=ShardTrigger(**arguments, end_in_triggerer=False), method_name="execute_complete")
+
+    def _task_definition(self, context: Any) -> Any:
+        def pull(task_id: str) -> Any:
+            return context["ti"].xcom_pull(task_ids=task_id, map_indexes=-1)
+
+        try:
+            return look_up(self.launch["task_definition"], pull)
+        except EcsFeatureError as error:
+            raise AirflowFailException(f"Shard {self.shard}: {error}") from error
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Return the record of a shard that succeeded, raise for one that did not."""
@@ -136,7 +147,8 @@ def start_args(
 ) -> StartTriggerArgs:
     """``start_trigger_args`` for ``EcsShardOperator.partial``; the arguments are the operator's.
 
-    :param shard: a template, since what the task is expanded over is not known to the trigger.
+    :param shard: a template or a reference, since what the task is expanded over is not known to the trigger:
+        ``reference("find_shards", "{{ ti.map_index }}")``, see :mod:`ecs_feature.triggers.references`.
     """
     aws = (aws_conn_id, region_name, verify, events_queue_url)
     return _start_trigger_args(_trigger_kwargs(shard, launch, policy, "[]", record, aws))

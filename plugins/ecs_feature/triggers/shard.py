@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
@@ -17,9 +18,15 @@ from ecs_feature.links.ecs import links_of_task
 from ecs_feature.outcomes import Kind
 from ecs_feature.resources import EcsTask
 from ecs_feature.shard_run import ShardPolicy, ShardRun
+from ecs_feature.triggers.references import look_up_shared
 from ecs_feature.triggers.xcoms import pull_own, push
 
 KILL_SECONDS = 20.0
+LINK_SECONDS = 20.0
+"""A shard that runs longer gets its links while it runs. They are two XComs, and each is a request to Airflow's API,
+which costs the triggerer more than the shard itself; at the end they come with the event, for nothing."""
+TEMPLATES = 4096
+"""Compiled templates that are remembered."""
 
 
 class ShardTrigger(BaseTrigger):  # type: ignore[misc]
@@ -34,7 +41,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     * ``TriggerEvent({"state": "failed", "message": str, "kind": str, "payer": str, "record": {...}})``: a
       worker raises, so that Airflow's retries, retry policies and callbacks apply.
 
-    :param shard: the shard's name; selects and is told in every message.
+    :param shard: the shard's name; selects and is told in every message. It and the launch's task definition may be
+        references to what another task has left, see :mod:`ecs_feature.triggers.references`.
     :param launch: :meth:`ecs_feature.launch.Launch.to_dict`.
     :param policy: :meth:`ecs_feature.shard_run.ShardPolicy.to_dict`.
     :param aws: the fields of :class:`ecs_feature.fleet.FleetKey`.
@@ -70,6 +78,11 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         self.since = since
         self.end_in_triggerer = end_in_triggerer
         self._run: ShardRun | None = None
+        self._showing: asyncio.Task[None] | None = None
+
+    def get_template_env(self, dag: Any = None) -> Any:
+        """Airflow's environment for triggers, shared: all shards of a run have the same templates to compile."""
+        return super().get_template_env(dag) if dag is not None else _environment()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{type(self).__module__}.{type(self).__qualname__}", {
@@ -85,11 +98,28 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        try:
+            await self._resolve()
+        except EcsFeatureError as error:
+            yield self._refused(error)
+            return
         if not is_selected(self.shard, self.selected):
             self.log.info("Shard %s is not among the shards of this run; skipped.", self.shard)
             yield TaskSkippedEvent() if self.end_in_triggerer else TriggerEvent({"state": "skipped"})
             return
         yield await self._run_shard()
+
+    async def _resolve(self) -> None:
+        """Put values in place of references to other tasks' XComs."""
+        definition = self.launch["task_definition"]
+        self.shard = str(await look_up_shared(self.shard, self.task_instance))
+        self.launch = {**self.launch, "task_definition": await look_up_shared(definition, self.task_instance)}
+
+    def _refused(self, error: EcsFeatureError) -> TriggerEvent:
+        message = f"Shard {self.shard}: {error}"
+        return TriggerEvent(
+            {"state": "failed", "message": message, "kind": "refused", "payer": "permanent", "record": {}}
+        )
 
     async def _run_shard(self) -> TriggerEvent:
         try:
@@ -97,18 +127,17 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
                 self._run = run = self._shard_run(fleet)
                 outcome = await run.run()
         except EcsFeatureError as error:
-            message = f"Shard {self.shard}: {error}"
-            return TriggerEvent(
-                {"state": "failed", "message": message, "kind": "refused", "payer": "permanent", "record": {}}
-            )
+            return self._refused(error)
+        finally:
+            self._forget_links()
         record = run.record(outcome, self._extra())
         record["launches"] = await self._earlier_launches() + record["launches"]
         if outcome.kind is Kind.SKIPPED:
             self.log.info("%s", outcome.sentence(self.shard))
-            return await self._end(TaskSkippedEvent(), "skipped", record)
+            return await self._end(TaskSkippedEvent, "skipped", record)
         if outcome.succeeded:
             self.log.info("Shard %s succeeded after %d launch(es).", self.shard, len(run.history))
-            return await self._end(TaskSuccessEvent(), "success", record)
+            return await self._end(TaskSuccessEvent, "success", record)
         return TriggerEvent(
             {
                 "state": "failed",
@@ -145,16 +174,32 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         record = await pull_own(self.task_instance, "return_value", self.log)
         return list(record.get("launches", ())) if isinstance(record, dict) else []
 
-    async def _end(self, event: TriggerEvent, state: str, record: dict[str, Any]) -> TriggerEvent:
+    async def _end(
+        self, event: type[TaskSuccessEvent | TaskSkippedEvent], state: str, record: dict[str, Any]
+    ) -> TriggerEvent:
         """End the Airflow task here, or have a worker do it where the record cannot be stored from here."""
         if self.end_in_triggerer and await push(self.task_instance, "return_value", record, self.log):
-            return event
+            task = self._run.task if self._run is not None else None
+            return event(xcoms=self._links(task) if task is not None else None)
         return TriggerEvent({"state": state, "record": record})
 
+    def _links(self, task: EcsTask) -> dict[str, str]:
+        return links_of_task(task, self.launch["container"])
+
     async def _show_links(self, task: EcsTask) -> None:
-        """Leave the console links as soon as there is a task to look at."""
-        for key, url in links_of_task(task, self.launch["container"]).items():
-            await push(self.task_instance, key, url, self.log)
+        """Leave the console links of a task that runs for long."""
+
+        async def soon() -> None:
+            await asyncio.sleep(LINK_SECONDS)
+            for key, url in self._links(task).items():
+                await push(self.task_instance, key, url, self.log)
+
+        self._forget_links()
+        self._showing = asyncio.create_task(soon())
+
+    def _forget_links(self) -> None:
+        if self._showing is not None:
+            self._showing.cancel()
 
     async def on_kill(self) -> None:
         """Stop the ECS task: the user cleared the Airflow task or set its state."""
@@ -163,6 +208,13 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         async with asyncio.timeout(KILL_SECONDS), joined(FleetKey(**self.aws)) as fleet:
             self._run.fleet = fleet
             await self._run.kill()
+
+
+@cache
+def _environment() -> Any:
+    environment = BaseTrigger.get_template_env(None)
+    environment.from_string = lru_cache(maxsize=TEMPLATES)(environment.from_string)
+    return environment
 
 
 def is_selected(shard: str, selected: str) -> bool:

@@ -1,0 +1,124 @@
+"""The commands ``airflow ecs-feature ...``: what they are called and take. Airflow imports this for every command it
+runs, so nothing else is imported here.
+"""
+
+from __future__ import annotations
+
+import math
+from argparse import ArgumentTypeError
+from typing import Any
+
+
+def get_ecs_feature_cli_commands() -> list[Any]:
+    """The command groups of this provider."""
+    from airflow.cli.cli_config import ActionCommand, GroupCommand, lazy_load_command
+
+    return [
+        GroupCommand(
+            name="ecs-feature",
+            help="Look ahead at batch feature pipelines on Amazon ECS",
+            subcommands=(
+                ActionCommand(
+                    name="estimate",
+                    help="How long a run or a backfill of a FeaturePipeline will take, and what it will cost",
+                    description=(
+                        "Says, before it is started, how long a run or a backfill of a FeaturePipeline will take and\n"
+                        "what it will cost: from what past runs took (or durations that you give), AWS's quotas and\n"
+                        "prices. Without --from and --to: one run."
+                    ),
+                    func=lazy_load_command("ecs_feature.cli.estimate_command.estimate"),
+                    args=_estimate_arguments(),
+                ),
+            ),
+        )
+    ]
+
+
+def _estimate_arguments() -> tuple[Any, ...]:
+    from airflow.cli.cli_config import ARG_VERBOSE, Arg, parsedate, positive_int
+
+    count = positive_int(allow_zero=False)
+    return (
+        Arg(("dag_id",), help="The id of the DAG"),
+        Arg(("--from",), dest="from_date", metavar="DATE", type=parsedate, help="The backfill's first date"),
+        Arg(("--to",), dest="to_date", metavar="DATE", type=parsedate, help="The backfill's last date"),
+        Arg(
+            ("--max-active-runs",),
+            metavar="N",
+            type=count,
+            help="Runs at once; default: 10, as for airflow backfill create, whatever the DAG's own max_active_runs",
+        ),
+        Arg(("--shards",), metavar="NAME", nargs="+", help="Only these shards"),
+        Arg(("--variants",), metavar="NAME", nargs="+", help="Only these variants"),
+        Arg(("--shard-count",), metavar="N", type=count, help="So many shards a variant, drawn from all past ones"),
+        Arg(
+            ("--last",), metavar="N", type=count, default=20, help="Learn from so many past runs at most (default: 20)"
+        ),
+        Arg(
+            ("--shard-seconds",),
+            metavar="S",
+            type=_not_negative,
+            help="Learn from no past runs: the container of every shard runs so long",
+        ),
+        Arg(
+            ("--durations",),
+            metavar="FILE",
+            help='Learn from no past runs but from a JSON file: {"AA": 12.5, "UA": [60, 75], "*": 20}, * for any other',
+        ),
+        Arg(
+            ("--start-seconds",), metavar="S", type=_not_negative, default=30.0, help=_given("from launch to start", 30)
+        ),
+        Arg(
+            ("--before-seconds",),
+            metavar="S",
+            type=_not_negative,
+            default=60.0,
+            help=_given("what precedes the shards", 60),
+        ),
+        Arg(("--after-seconds",), metavar="S", type=_not_negative, default=30.0, help=_given("what follows them", 30)),
+        Arg(
+            ("--max-vcpus",),
+            metavar="N",
+            type=_not_negative,
+            help="The account's Fargate vCPU quota; default: asked of Service Quotas, no bound where that fails",
+        ),
+        Arg(
+            ("--triggerers",),
+            metavar="N",
+            type=count,
+            default=1,
+            help="Triggerers; parallelism and max_vcpus of a pipeline are per triggerer (default: 1)",
+        ),
+        Arg(
+            ("--vcpu-hour-usd",),
+            metavar="USD",
+            type=_not_negative,
+            help="On-demand price of a vCPU-hour in your region; default: us-east-1's, Linux/X86",
+        ),
+        Arg(
+            ("--gb-hour-usd",),
+            metavar="USD",
+            type=_not_negative,
+            help="On-demand price of a GB-hour in your region; default: us-east-1's, Linux/X86",
+        ),
+        Arg(("--seed",), metavar="N", type=int, default=0, help="Of the draws from the past (default: 0)"),
+        Arg(
+            ("-o", "--output"),
+            choices=("table", "json"),
+            default="table",
+            metavar="(table, json)",
+            help="Output format (default: table)",
+        ),
+        ARG_VERBOSE,
+    )
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ArgumentTypeError(f"{text} is less than 0, or no number")
+    return value
+
+
+def _given(what: str, default: int) -> str:
+    return f"With --shard-seconds or --durations: {what} (default: {default})"

@@ -1,0 +1,171 @@
+"""``airflow ecs-feature estimate``: gathers what is known, asks :mod:`ecs_feature.estimate`, prints the answer."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from airflow.utils.cli import suppress_logs_and_warning
+from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+from airflow.utils.session import create_session
+
+from ecs_feature.cli.facts import PipelineFacts, count_runs
+from ecs_feature.cli.history import existing_runs, past_runs
+from ecs_feature.cli.quotas import vcpu_quota
+from ecs_feature.cli.report import render
+from ecs_feature.cli.sizes import sizes
+from ecs_feature.cost import ON_DEMAND, SPOT_SHARE, Price
+from ecs_feature.estimate import estimate as estimated
+from ecs_feature.exceptions import ConfigurationError, EcsFeatureError, SelectionError
+from ecs_feature.past_runs import Ask, PastRun, calibrated, given
+from ecs_feature.simulation import Bounds
+
+BACKFILL_RUNS_AT_ONCE: Final = 10
+"""``airflow backfill create`` without ``--max-active-runs``."""
+
+
+@suppress_logs_and_warning
+@providers_configuration_loaded
+def estimate(args: Namespace) -> None:
+    """Print the estimate; exit with one sentence when it cannot be made."""
+    try:
+        answer = answer_of(args)
+    except EcsFeatureError as error:
+        raise SystemExit(str(error)) from None
+    print(json.dumps(answer, indent=2) if args.output == "json" else render(answer))  # noqa: T201
+
+
+def answer_of(args: Namespace) -> dict[str, Any]:
+    """The estimate as JSON-safe values, see docs/estimate.md.
+
+    :raises EcsFeatureError: one sentence: an unknown DAG, shard or variant, dates without runs, nothing to learn from.
+    """
+    with create_session() as session:
+        dag = _dag(args.dag_id)
+        facts = PipelineFacts.of(dag)
+        runs, at_once = _runs(dag, args)
+        ask = Ask(
+            runs=runs,
+            variants=facts.choose(args.variants, "variants"),
+            shards=facts.choose(args.shards, "shards"),
+            shard_count=args.shard_count,
+        )
+        is_given = args.shard_seconds is not None or args.durations is not None
+        past, notes = _given(facts, ask, args) if is_given else (past_runs(facts, last=args.last, session=session), [])
+        there = existing_runs(facts, args.from_date, args.to_date, session) if args.from_date else 0
+    if there:
+        notes.append(
+            f"{there} of these runs are there already; a backfill does them again only as --reprocess-behavior says."
+        )
+    if not past:
+        raise SelectionError(
+            f"DAG {facts.dag_id!r} has no finished run to learn from; give --shard-seconds or --durations."
+        )
+    quota, note = (args.max_vcpus, "") if args.max_vcpus is not None else vcpu_quota(facts.bucket, facts.aws)
+    bounds = _bounds(facts, args, quota, at_once)
+    past = calibrated(past, bounds)
+    price = _price(args)
+    spot = facts.bucket == "FARGATE_SPOT"
+    share = SPOT_SHARE if spot else 1.0
+    answer = estimated(
+        ask,
+        past,
+        bounds,
+        shard_price=Price(price.vcpu_hour_usd * share, price.gb_hour_usd * share),
+        service_price=price,
+        seed=args.seed,
+    ).to_dict()
+    answer["notes"] = [*notes, *filter(None, [note]), *answer["notes"]]
+    return {
+        "dag_id": facts.dag_id,
+        "from": args.from_date.date().isoformat() if args.from_date else None,
+        "to": args.to_date.date().isoformat() if args.to_date else None,
+        "variants": list(ask.variants),
+        "capacity": facts.bucket or "EC2",
+        "past_runs": 0 if is_given else len(past),
+        "max_active_runs": at_once,
+        "max_vcpus": quota,
+        "parallelism": bounds.parallelism,
+        **answer,
+    }
+
+
+def _dag(dag_id: str) -> Any:
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    dag = SerializedDagModel.get_dag(dag_id)
+    if dag is None:
+        raise SelectionError(f"DAG {dag_id!r} is not known to this Airflow; airflow dags list shows those that are.")
+    return dag
+
+
+def _runs(dag: Any, args: Namespace) -> tuple[int, int]:
+    """How many runs, and how many of them at once."""
+    if (args.from_date is None) != (args.to_date is None):
+        raise SelectionError("--from and --to belong together; give both, or neither for one run.")
+    runs = 1 if args.from_date is None else count_runs(dag, args.from_date, args.to_date)
+    return runs, min(runs, args.max_active_runs or BACKFILL_RUNS_AT_ONCE)
+
+
+def _bounds(facts: PipelineFacts, args: Namespace, quota: float | None, at_once: int) -> Bounds:
+    from airflow.configuration import conf
+
+    def of_all(per_triggerer: Any) -> Any:
+        return None if per_triggerer is None else per_triggerer * args.triggerers
+
+    return Bounds(
+        max_vcpus=quota,
+        services_share_quota=facts.bucket == "FARGATE",
+        variant_vcpus=of_all(facts.max_vcpus),
+        parallelism=of_all(facts.parallelism),
+        max_shards=of_all(conf.getint("triggerer", "capacity", fallback=1000)),
+        max_active_runs=at_once,
+    )
+
+
+def _price(args: Namespace) -> Price:
+    return Price(
+        ON_DEMAND.vcpu_hour_usd if args.vcpu_hour_usd is None else args.vcpu_hour_usd,
+        ON_DEMAND.gb_hour_usd if args.gb_hour_usd is None else args.gb_hour_usd,
+    )
+
+
+def _given(facts: PipelineFacts, ask: Ask, args: Namespace) -> tuple[list[PastRun], list[str]]:
+    if not ask.shards and ask.shard_count is None and args.durations is None:
+        raise SelectionError(
+            f"--shard-seconds: DAG {facts.dag_id!r} finds its shards at run time; say how many with --shard-count."
+        )
+    seconds = {"*": [args.shard_seconds]} if args.durations is None else _durations(args.durations)
+    of_variants, notes = sizes(facts)
+    past = given(
+        seconds,
+        {name: of_variants[name] for name in ask.variants},
+        start_seconds=args.start_seconds,
+        before_seconds=args.before_seconds,
+        after_seconds=args.after_seconds,
+    )
+    assumed = (
+        f"Assumed: {args.start_seconds:g} s from launch to start, {args.before_seconds:g} s before the shards, "
+        f"{args.after_seconds:g} s after them."
+    )
+    return past, [assumed, *notes]
+
+
+def _durations(path: str) -> Mapping[str, Sequence[float]]:
+    try:
+        raw = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = {
+            str(shard): list(map(float, each if isinstance(each, list) else [each])) for shard, each in raw.items()
+        }
+    except OSError as error:
+        raise ConfigurationError(f"--durations: cannot read {path} ({error.strerror}).") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigurationError(
+            f'--durations: {path} is not a JSON object of seconds by shard, like {{"AA": 12.5, "UA": [60, 75]}}.'
+        ) from error
+    if not values or not all(values.values()) or min(map(min, values.values())) < 0:
+        raise ConfigurationError(f"--durations: {path} has a shard without seconds, or with less than 0, or no shard.")
+    return values

@@ -1,0 +1,100 @@
+"""Values that another task of the run has left, named in a trigger's arguments and read once for all its shards.
+
+A template in a trigger's arguments would be rendered for each shard, in the triggerer's event loop, and would wait
+there for the API server: a thousand shards would read the same list of a thousand names, one after the other, while
+nothing else goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from airflow.providers.common.compat.sdk import XCom
+
+from ecs_feature.exceptions import EcsFeatureError
+
+SCHEME: Final = "xcom://"
+# The shards of a run start within seconds of each other; a task that was cleared leaves a new value.
+FRESH_SECONDS: Final = 5.0
+
+
+def reference(task_id: str, index: str = "") -> str:
+    """Names the XCom ``return_value`` of a task of the same run.
+
+    :param index: of an item of it, e.g. ``{{ ti.map_index }}``; empty: all of it.
+    """
+    return f"{SCHEME}{task_id}#{index}" if index else SCHEME + task_id
+
+
+def is_reference(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(SCHEME)
+
+
+def look_up(value: str, pull: Callable[[str], Any]) -> Any:
+    """What a reference names; any other value is itself.
+
+    :param pull: task id -> its XCom.
+    """
+    if not is_reference(value):
+        return value
+    task_id, index = _parts(value)
+    return _item(pull(task_id), task_id, index)
+
+
+async def look_up_shared(value: str, ti: Any) -> Any:
+    """As :func:`look_up`, in the triggerer: one read serves all shards of the run that ask within seconds."""
+    if not is_reference(value):
+        return value
+    task_id, index = _parts(value)
+    reads = _reads.setdefault(asyncio.get_running_loop(), SharedReads(_read))
+    return _item(await reads.get((ti.dag_id, ti.run_id, task_id)), task_id, index)
+
+
+Key = tuple[str, str, str]
+
+
+@dataclass(eq=False)
+class SharedReads:
+    """Reads by key; who asks while one goes on, or shortly after, gets the same value."""
+
+    read: Callable[[Key], Awaitable[Any]]
+    clock: Callable[[], float] = time.monotonic
+    _running: dict[Key, tuple[float, asyncio.Task[Any]]] = field(default_factory=dict)
+
+    async def get(self, key: Key) -> Any:
+        now = self.clock()
+        for old in [old for old, (at, task) in self._running.items() if task.done() and now - at > FRESH_SECONDS]:
+            del self._running[old]
+        if key not in self._running:
+            self._running[key] = (now, asyncio.ensure_future(self.read(key)))
+        _, task = self._running[key]
+        try:
+            return await asyncio.shield(task)
+        except Exception:
+            self._running.pop(key, None)
+            raise
+
+
+_reads: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedReads] = WeakKeyDictionary()
+
+
+async def _read(key: Key) -> Any:
+    dag_id, run_id, task_id = key
+    return await XCom.aget_one(key="return_value", dag_id=dag_id, run_id=run_id, task_id=task_id)
+
+
+def _parts(value: str) -> tuple[str, int | None]:
+    task_id, _, index = value.removeprefix(SCHEME).partition("#")
+    return task_id, int(index) if index else None
+
+
+def _item(found: Any, task_id: str, index: int | None) -> Any:
+    if found is None or (index is not None and not 0 <= index < len(found)):
+        which = "" if index is None else f", item {index}"
+        raise EcsFeatureError(f"Task {task_id} has left no value (XCom return_value{which}); clear it to run it again.")
+    return found if index is None else found[index]

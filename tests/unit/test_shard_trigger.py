@@ -1,0 +1,166 @@
+"""What the trigger of a shard costs Airflow: requests to its API, and templates to compile."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+
+from ecs_feature.launch import Launch, Network
+from ecs_feature.operators.shard import EcsShardOperator
+from ecs_feature.resources import EcsContainer, EcsTask
+from ecs_feature.triggers import references
+from ecs_feature.triggers import shard as module
+from ecs_feature.triggers.references import reference
+from ecs_feature.triggers.shard import ShardTrigger
+
+ARN = "arn:aws:ecs:us-east-1:1:task/features/abc"
+LINKS = ["_link_EcsTaskLink", "_link_EcsTaskLogLink"]
+
+
+class Fleet:
+    """Runs one task that ends with ``exit_code`` after ``seconds``."""
+
+    def __init__(self, exit_code: int = 0, seconds: float = 0.0) -> None:
+        self.exit_code, self.seconds = exit_code, seconds
+        self.definitions: list[str] = []
+
+    @asynccontextmanager
+    async def slot(self, *_: Any, **__: Any) -> Any:
+        yield
+
+    async def task_definition(self, name: str) -> dict[str, Any]:
+        return {}
+
+    async def launch(self, launch: Launch, **_: Any) -> EcsTask:
+        self.definitions.append(launch.task_definition)
+        return EcsTask(ARN, "", "", "RUNNING", "RUNNING", created_at=datetime.now(UTC))
+
+    async def ended(self, *_: Any, **__: Any) -> EcsTask:
+        await asyncio.sleep(self.seconds)
+        container = EcsContainer("features", "STOPPED", self.exit_code)
+        return EcsTask(ARN, "", "", "STOPPED", "STOPPED", "EssentialContainerExited", containers=(container,))
+
+
+@pytest.fixture
+def pushed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the trigger has stored by requests to Airflow's API, by key."""
+    stored: dict[str, Any] = {}
+
+    async def push(ti: Any, key: str, value: Any, log: Any) -> bool:
+        stored[key] = value
+        return ti is not None
+
+    async def pull_own(ti: Any, key: str, log: Any) -> Any:
+        return {"launches": [{"attempt": 1}]}
+
+    monkeypatch.setattr(module, "push", push)
+    monkeypatch.setattr(module, "pull_own", pull_own)
+    return stored
+
+
+async def event_of(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, *, try_number: int = 1, **arguments: Any) -> Any:
+    @asynccontextmanager
+    async def joined(key: Any) -> Any:
+        yield fleet
+
+    monkeypatch.setattr(module, "joined", joined)
+    values = {"shard": "UA", "launch": launch().to_dict(), "policy": {"log_lines": 0}, "aws": {}, "token_id": "uuid"}
+    trigger = ShardTrigger(**{**values, **arguments})
+    trigger._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="UA", map_index=-1, try_number=try_number)
+    (event,) = [event async for event in trigger.run()]
+    return event
+
+
+def launch(task_definition: str = "f:1") -> Launch:
+    return Launch("features", task_definition, "features", Network(("subnet-0a",)), {"SHARD": "{shard}"})
+
+
+async def test_a_short_shard_costs_one_request_and_its_links_come_with_the_end(
+    pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = await event_of(Fleet(), monkeypatch)
+    assert list(pushed) == ["return_value"]
+    assert sorted(event.xcoms) == LINKS
+    assert event.xcoms["_link_EcsTaskLink"].startswith("https://us-east-1.console.aws.amazon.com/ecs/v2/")
+
+
+async def test_a_long_shard_shows_its_links_while_it_runs(
+    pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINK_SECONDS", 0.0)
+    await event_of(Fleet(seconds=0.05), monkeypatch)
+    assert list(pushed) == [*LINKS, "return_value"]
+
+
+async def test_a_retry_keeps_the_launches_of_the_tries_before(
+    pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await event_of(Fleet(), monkeypatch, try_number=2)
+    assert [launch["attempt"] for launch in pushed["return_value"]["launches"]] == [1, 2]
+
+
+async def test_a_shard_that_fails_is_left_to_a_worker_with_its_record(
+    pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = await event_of(Fleet(exit_code=3), monkeypatch)
+    assert pushed == {}
+    assert (event.payload["state"], event.payload["kind"], event.payload["payer"]) == (
+        "failed",
+        "application_failure",
+        "application",
+    )
+    assert event.payload["record"]["launches"][0]["task_arn"] == ARN
+
+
+async def test_a_shard_whose_exit_code_skips_it_ends_in_the_triggerer(
+    pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = await event_of(Fleet(exit_code=3), monkeypatch, policy={"log_lines": 0, "skip_codes": [3]})
+    assert type(event).__name__ == "TaskSkippedEvent"
+    assert pushed["return_value"]["outcome"] == "skipped"
+
+
+async def test_references_are_resolved_before_anything_is_launched(
+    pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = {"find_shards": ["AA", "UA"], "register": "arn:definition:3"}
+
+    async def read(key: Any) -> Any:
+        return left.get(key[2])
+
+    monkeypatch.setattr(references, "_read", read)
+    references._reads.clear()
+    fleet = Fleet()
+    described = launch(reference("register")).to_dict()
+    await event_of(fleet, monkeypatch, shard=reference("find_shards", "1"), launch=described)
+    assert fleet.definitions == ["arn:definition:3"]
+    assert pushed["return_value"]["shard"] == "UA"
+    event = await event_of(fleet, monkeypatch, shard=reference("find_shards", "9"))
+    assert event.payload["message"] == (
+        "Shard xcom://find_shards#9: Task find_shards has left no value (XCom return_value, item 9); "
+        "clear it to run it again."
+    )
+
+
+def test_a_worker_resolves_references_too() -> None:
+    task = EcsShardOperator(task_id="UA", shard="UA", launch=launch(reference("register")))
+    ti = SimpleNamespace(xcom_pull=lambda task_ids, map_indexes: {"register": "arn:definition:3"}.get(task_ids))
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute({"ti": ti})
+    assert deferred.value.trigger.launch["task_definition"] == "arn:definition:3"
+    with pytest.raises(AirflowFailException, match="Task gone has left no value"):
+        EcsShardOperator(task_id="UA", shard="UA", launch=launch(reference("gone"))).execute({"ti": ti})
+
+
+def test_the_shards_of_a_run_compile_their_templates_once() -> None:
+    arguments = EcsShardOperator(task_id="UA", shard="UA", launch=launch()).start_trigger_args.trigger_kwargs
+    environments = [ShardTrigger(**arguments).get_template_env() for _ in range(2)]
+    first, second = (environment.from_string("{{ run_id }}/{{ ti.id }}") for environment in environments)
+    assert first is second
+    assert first.render(run_id="r", ti={"id": 3}) == "r/3"
