@@ -1,8 +1,9 @@
-"""The aiobotocore clients of one fleet, each opened when it is first asked for."""
+"""AWS clients, made when they are needed: the hook's import takes longer than a DAG file's parse."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +11,22 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 
+def client_of(service: str, aws: Mapping[str, Any]) -> Any:
+    """A boto3 client of a service.
+
+    :param aws: ``aws_conn_id``, ``region_name`` and ``verify``, as of :class:`ecs_feature.hooks.ecs.EcsFeatureHook`.
+    """
+    from ecs_feature.hooks.ecs import EcsFeatureHook
+
+    return EcsFeatureHook(service, **aws).client()
+
+
 @dataclass(eq=False)
 class AwsClients:
-    """Clients by service, from one connection and region. Close them when nobody calls any more."""
+    """The aiobotocore clients of one fleet by service, from one connection and region.
+
+    Close them when nobody calls any more.
+    """
 
     aws_conn_id: str | None
     region_name: str | None

@@ -43,12 +43,10 @@ class Line:
     def __len__(self) -> int:
         return sum(len(tickets) for tickets in self._shares.values())
 
-    def add(self, ticket: Ticket, *, front: bool = False) -> None:
-        """At the end of its share, or at the front: it had its turn, and AWS refused."""
+    def add(self, ticket: Ticket) -> None:
+        """At the end of its share."""
         tickets = self._shares.setdefault(ticket.share, OrderedDict())
         tickets[ticket] = None
-        if front:
-            tickets.move_to_end(ticket, last=False)
 
     def remove(self, ticket: Ticket) -> None:
         """It no longer waits; nothing happens when it had its turn already."""
@@ -90,8 +88,8 @@ class LaunchPlan:
             self._lanes[capacity] = (Line(), pace, Bucket(burst, refill, self._born))
         return self._lanes[capacity]
 
-    def add(self, ticket: Ticket, *, front: bool = False) -> None:
-        self.lane(ticket.capacity)[0].add(ticket, front=front)
+    def add(self, ticket: Ticket) -> None:
+        self.lane(ticket.capacity)[0].add(ticket)
 
     def remove(self, ticket: Ticket) -> None:
         self.lane(ticket.capacity)[0].remove(ticket)
@@ -162,14 +160,14 @@ class LaunchQueue:
         return self._plan.rate(capacity)
 
     async def run(self, capacity: str, share: str, call: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Make a RunTask call when it is its turn; refused as too many, it is the next of its share again.
+        """Make a RunTask call when it is its turn; refused as too many, it is the last of its share again, so that
+        one launch that is refused again and again never holds up the others.
 
         Cancelled while it waits, it leaves the queue; a call that has started is not ended by that on AWS's side,
         and its client token finds out later what it has done.
         """
-        again = False
         while True:
-            await self._turn(capacity, share, front=again)
+            await self._turn(capacity, share)
             try:
                 answer = await call()
             except Exception as error:
@@ -177,7 +175,6 @@ class LaunchQueue:
                     raise
                 self._plan.throttled(capacity, self.clock())
                 self._notice(capacity)
-                again = True
             else:
                 self._plan.succeeded(capacity, self.clock())
                 return answer
@@ -190,10 +187,10 @@ class LaunchQueue:
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
 
-    async def _turn(self, capacity: str, share: str, *, front: bool) -> None:
+    async def _turn(self, capacity: str, share: str) -> None:
         loop = asyncio.get_running_loop()
         ticket = Ticket(capacity, share, loop.create_future())
-        self._plan.add(ticket, front=front)
+        self._plan.add(ticket)
         if self._pump is None or self._pump.done():
             # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
             self._pump = loop.create_task(self._give_turns(), context=contextvars.Context())

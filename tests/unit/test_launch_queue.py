@@ -27,15 +27,6 @@ async def test_shares_take_turns_and_each_is_first_in_first_out() -> None:
     assert len(line) == 0
 
 
-async def test_a_refused_launch_is_the_next_of_its_share() -> None:
-    line = Line()
-    first, second, other = ticket("a"), ticket("a"), ticket("b")
-    line.add(second)
-    line.add(other)
-    line.add(first, front=True)
-    assert [line.next() for _ in range(3)] == [first, other, second]
-
-
 async def test_who_leaves_is_not_called() -> None:
     line = Line()
     first, second = ticket("a"), ticket("a")
@@ -202,3 +193,23 @@ async def test_another_error_reaches_its_own_caller_only() -> None:
     assert isinstance(error, AwsError)
     assert answer == "b"
     assert queue.rate("FARGATE") == 20
+
+
+async def test_a_launch_that_is_refused_again_and_again_does_not_hold_up_its_run() -> None:
+    queue, made = LaunchQueue(), []
+    refusal = ThrottledError("RunTask was throttled.", "ThrottlingException", "RunTask")
+
+    async def run_task(name: str) -> str:
+        if name == "refused":
+            raise refusal
+        made.append(name)
+        return name
+
+    launches = [
+        asyncio.create_task(queue.run("FARGATE", "run", lambda name=name: run_task(name)))
+        for name in ("refused", "one", "two")
+    ]
+    await asyncio.gather(*launches[1:])
+    assert made == ["one", "two"]
+    launches[0].cancel()
+    await queue.close()

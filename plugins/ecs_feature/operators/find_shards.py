@@ -8,9 +8,9 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from ecs_feature.aws_clients import client_of
 from ecs_feature.aws_errors import translated
 from ecs_feature.exceptions import EcsFeatureError, SelectionError
-from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.selection import select
 from ecs_feature.shard_sources import checked, listed
 
@@ -62,4 +62,4 @@ class FindShardsOperator(BaseOperator):  # type: ignore[misc]
             aws = {name: self.aws[name] for name in ("aws_conn_id", "region_name")}
             return checked(self.function(day=self.day, input_uri=self.input_uri, **aws), self.function.__name__)
         with translated(self.source):
-            return checked(listed(EcsFeatureHook("s3", **self.aws).client(), self.source), self.source)
+            return checked(listed(client_of("s3", self.aws), self.source), self.source)

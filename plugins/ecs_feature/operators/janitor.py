@@ -8,9 +8,9 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
+from ecs_feature.aws_clients import client_of
 from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import EcsFeatureError
-from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.hooks.janitor import ClusterJanitor
 from ecs_feature.hooks.services import EcsServices
 
@@ -77,7 +77,7 @@ class EcsJanitorOperator(BaseOperator):  # type: ignore[misc]
         return names
 
     def _keeper(self, cluster: str) -> EcsServices:
-        ecs, scaling = (EcsFeatureHook(name, **self.aws).client() for name in ("ecs", "application-autoscaling"))
+        ecs, scaling = (client_of(name, self.aws) for name in ("ecs", "application-autoscaling"))
         return EcsServices(ecs, cluster, autoscaling=scaling)
 
     def _tell(self, report: dict[str, Any]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from airflow.providers.standard.operators.branch import BaseBranchOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from ecs_feature.aws_clients import client_of
 from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, SelectionError, ThrottledError
-from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.hooks.services import EcsServices
 from ecs_feature.selection import select
 
@@ -75,7 +75,7 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
         return plan
 
     def _check_aws(self, variants: Sequence[str]) -> None:
-        keeper = EcsServices(EcsFeatureHook("ecs", **self.aws).client(), self.cluster)
+        keeper = EcsServices(client_of("ecs", self.aws), self.cluster)
         keeper.check_cluster()
         names = [name for variant in variants for name in self.services.get(variant, ())]
         if names:

@@ -10,9 +10,9 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
+from ecs_feature.aws_clients import client_of
 from ecs_feature.aws_errors import translated
 from ecs_feature.exceptions import EcsFeatureError, PublishError
-from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.manifests import ManifestStore, split_uri
 
 
@@ -52,7 +52,7 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
 
     def execute(self, context: Any) -> dict[str, Any]:
         records = [record for record in context["ti"].xcom_pull(task_ids=self.shard_task_ids) if record]
-        s3 = EcsFeatureHook("s3", **self.aws).client()
+        s3 = client_of("s3", self.aws)
         try:
             if not records:
                 raise PublishError("No shard of this run has left a record; clear the shards to run them again.")

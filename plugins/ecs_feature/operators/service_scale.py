@@ -10,8 +10,8 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from ecs_feature import cost
+from ecs_feature.aws_clients import client_of
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
-from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.hooks.services import EcsServices
 from ecs_feature.leases import Lease, SharingPolicy, check_count
 from ecs_feature.resources import EcsService
@@ -77,7 +77,7 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
         self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> dict[str, Any] | None:
-        ecs, scaling = (EcsFeatureHook(name, **self.aws).client() for name in ("ecs", "application-autoscaling"))
+        ecs, scaling = (client_of(name, self.aws) for name in ("ecs", "application-autoscaling"))
         keeper = EcsServices(ecs, self.cluster, autoscaling=scaling)
         try:
             if self.direction == "up":

@@ -10,10 +10,10 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from ecs_feature import task_definitions
+from ecs_feature.aws_clients import client_of
 from ecs_feature.aws_errors import translated
 from ecs_feature.environment import load_environment
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
-from ecs_feature.hooks.ecs import EcsFeatureHook
 
 
 class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
@@ -47,7 +47,7 @@ class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
         try:
             definition = task_definitions.load(Path(self.path), load_environment())
             with translated(f"Task definition {definition['family']!r}"):
-                registered = task_definitions.register(EcsFeatureHook("ecs", **self.aws).client(), definition)
+                registered = task_definitions.register(client_of("ecs", self.aws), definition)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
         except EcsFeatureError as error:

@@ -11,9 +11,9 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
+from ecs_feature.aws_clients import client_of
 from ecs_feature.aws_errors import is_transient
 from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, ServiceNotSteadyError, ThrottledError
-from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.hooks.services import EcsServices
 from ecs_feature.leases import leased
 from ecs_feature.resources import EcsService
@@ -109,7 +109,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
 
     def _keeper(self) -> EcsServices:
         names = ("ecs", "elbv2", "application-autoscaling")
-        ecs, elbv2, autoscaling = (EcsFeatureHook(name, **self.aws).client() for name in names)
+        ecs, elbv2, autoscaling = (client_of(name, self.aws) for name in names)
         return EcsServices(ecs, self.cluster, elbv2, autoscaling)
 
     def _read(self, keeper: EcsServices) -> list[tuple[EcsService, Steadiness]]:
