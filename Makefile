@@ -6,7 +6,7 @@ LAUNCHER = $(or $(PYTHON),$(shell for each in python3 python3.12 python3.13 pyth
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo backfill-demo up test lint lock clean
+.PHONY: help environment demo backfill-demo up bench chaos test lint lock clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  */\1 /p' $(MAKEFILE_LIST) | while read -r name words; do printf '  make %-15s%s\n' "$$name" "$$words"; done
@@ -22,6 +22,12 @@ backfill-demo: environment  ## Backfill a week, three days at a time, and print 
 
 up: environment  ## Keep Airflow and the local Fargate running, UI on http://127.0.0.1:8080 (PORT=8081: another port)
 	@$(BIN)/python -m devstack up
+
+chaos: environment  ## Run real DAGs under seeded faults and kills, beside the stock operator (SEED=7 RUNS=2 ONLY=spot SIDES=ours)
+	@$(BIN)/python -m devstack.chaos
+
+bench: environment  ## Measure the same fan-out on both sides, with PostgreSQL (SHARDS=1000 SECONDS=10 SIDES=ours,stock SUITE=full)
+	@$(BIN)/python -m devstack.bench
 
 test: environment  ## Run the whole suite (ARGS="tests/unit -x": a part of it)
 	@$(BIN)/python -m pytest $(or $(ARGS),tests)

@@ -1,4 +1,4 @@
-"""Airflow as the stack runs it: four components, SQLite, LocalExecutor, everything set through the environment."""
+"""Airflow as the stack runs it: its components, LocalExecutor, everything set through the environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -16,19 +16,6 @@ from devstack.ports import HOST
 
 PARALLELISM: Final = 8
 """Worker processes of the LocalExecutor; shards run in the triggerer and take none."""
-
-TIERS: Final[tuple[Mapping[str, tuple[str, ...]], ...]] = (
-    {"api-server": ("api-server",)},
-    {
-        "scheduler": ("scheduler", "--skip-serve-logs"),
-        "dag-processor": ("dag-processor",),
-        "triggerer": ("triggerer", "--skip-serve-logs"),
-    },
-)
-"""The components with their arguments, those first that the others talk to.
-
-The log servers are left out: all components share one disk, so the API server reads the logs there.
-"""
 
 FOREIGN: Final = ("AIRFLOW", "AWS_", "_AIRFLOW")
 """Prefixes of variables that are the user's own and must not reach the stack, real credentials above all."""
@@ -54,6 +41,8 @@ class Installation:
     :param bundles: DAG folders by bundle name; the first is also ``[core] dags_folder``.
     :param aws: the variables that an AWS SDK needs to find the local Fargate.
     :param environment_file: the values of ``${NAME}`` placeholders, see ``[ecs_feature] environment_file``.
+    :param database_url: SQLAlchemy's URL of Airflow's database; None is SQLite in AIRFLOW_HOME.
+    :param options: further configuration by section and option; it wins over what the stack sets.
     """
 
     home: Path
@@ -62,11 +51,42 @@ class Installation:
     plugins: Path
     aws: Mapping[str, str]
     environment_file: Path
+    database_url: str | None = None
+    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
         """Where the UI and the API are served."""
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy's URL of Airflow's database."""
+        return self.database_url or f"sqlite:///{self.home / 'airflow.db'}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One component of Airflow.
+
+    :param arguments: of the ``airflow`` command. The log servers are left out: all components share one disk, so the
+        API server reads the logs there.
+    :param tier: 1, or 2 for what talks to those of tier 1, see :class:`devstack.processes.Component`.
+    """
+
+    arguments: tuple[str, ...]
+    tier: int
+
+
+def parts(triggerers: int) -> dict[str, Part]:
+    """The components by name, those first that are started first; one triggerer has no number in its name."""
+    names = ["triggerer"] if triggerers == 1 else [f"triggerer-{number}" for number in range(1, triggerers + 1)]
+    return {
+        "api-server": Part(("api-server",), 1),
+        "scheduler": Part(("scheduler", "--skip-serve-logs"), 2),
+        "dag-processor": Part(("dag-processor",), 2),
+        **{name: Part(("triggerer", "--skip-serve-logs"), 2) for name in names},
+    }
 
 
 def command(*arguments: str) -> list[str]:
@@ -106,7 +126,7 @@ def settings(installation: Installation, keys: Secrets) -> dict[str, str]:
         for name, path in installation.bundles.items()
     ]
     aws_default = {"conn_type": "aws", "extra": {"region_name": installation.aws["AWS_DEFAULT_REGION"]}}
-    options = {
+    options: dict[str, dict[str, str]] = {
         "core": {
             "dags_folder": str(next(iter(installation.bundles.values()))),
             "plugins_folder": str(installation.plugins),
@@ -119,7 +139,7 @@ def settings(installation: Installation, keys: Secrets) -> dict[str, str]:
             # The default asks a name server, which can take seconds where there is none.
             "hostname_callable": "socket.gethostname",
         },
-        "database": {"sql_alchemy_conn": f"sqlite:///{installation.home / 'airflow.db'}"},
+        "database": {"sql_alchemy_conn": installation.database},
         "api": {
             "host": HOST,
             "port": str(installation.port),
@@ -132,6 +152,8 @@ def settings(installation: Installation, keys: Secrets) -> dict[str, str]:
         "scheduler": {"scheduler_idle_sleep_time": "0.5"},
         "ecs_feature": {"environment_file": str(installation.environment_file)},
     }
+    for section, values in installation.options.items():
+        options.setdefault(section, {}).update(values)
     variables = {
         f"AIRFLOW__{section.upper()}__{option.upper()}": value
         for section, values in options.items()

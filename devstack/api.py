@@ -57,6 +57,13 @@ class AirflowApi:
         """
         return self._request("PATCH", path, json=dict(body))
 
+    def delete(self, path: str) -> None:
+        """A DELETE below /api/v2.
+
+        :raises StackError: the answer is not 2xx.
+        """
+        self._request("DELETE", path)
+
     def pages(self, path: str, key: str, **params: Any) -> list[dict[str, Any]]:
         """All entries of a list, however many pages it has."""
         entries: list[dict[str, Any]] = []

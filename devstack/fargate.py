@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,16 +19,25 @@ EXPORTS: Final = frozenset(
 START_SECONDS: Final = 60.0
 
 
-def start(processes: Processes, env: Mapping[str, str], *, images: Path, state: Path, efs: Mapping[str, Path]) -> None:
+def start(
+    processes: Processes,
+    env: Mapping[str, str],
+    *,
+    images: Path,
+    state: Path,
+    efs: Mapping[str, Path],
+    more: Sequence[str] = (),
+) -> None:
     """Start it; it prints its exports when it is ready.
 
     :param images: the folder with the containers' code.
     :param state: a folder of its own.
     :param efs: a local folder per EFS file system id.
+    :param more: further arguments, the last of one name counts.
     """
     volumes = [argument for fs_id, folder in efs.items() for argument in ("--efs", f"{fs_id}={folder}")]
     command = [
-        sys.executable, "-m", "fargate_local", "--images", str(images), "--state-dir", str(state), *volumes,
+        sys.executable, "-m", "fargate_local", "--images", str(images), "--state-dir", str(state), *volumes, *more,
     ]  # fmt: skip
     exports_file(processes).unlink(missing_ok=True)
     processes.start(NAME, command, env, stdout=exports_file(processes))
@@ -81,9 +90,21 @@ class SideDoor:
         """Where the load balancers are reached from this machine, by target group ARN."""
         return dict(self._client.get("/load_balancers").raise_for_status().json())
 
-    def add_fault(self, rule: Mapping[str, Any]) -> None:
-        """Add a fault rule, as ``fargate_local`` documents it."""
-        self._client.post("/faults", json=dict(rule)).raise_for_status()
+    def counts(self) -> dict[str, int]:
+        """How many calls it got, by operation like ``RunTask``."""
+        return dict(self._client.get("/counts").raise_for_status().json())
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Every ECS task ever made, oldest first, as ``fargate_local`` documents it."""
+        return list(self._client.get("/tasks").raise_for_status().json()["tasks"])
+
+    def add_fault(self, rule: Mapping[str, Any]) -> str:
+        """Add a fault rule, as ``fargate_local`` documents it; returns its id."""
+        return str(self._client.post("/faults", json=dict(rule)).raise_for_status().json()["id"])
+
+    def remove_fault(self, fault_id: str) -> None:
+        """Forget one fault rule."""
+        self._client.delete(f"/faults/{fault_id}").raise_for_status()
 
     def clear_faults(self) -> None:
         """Forget all fault rules."""

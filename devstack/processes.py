@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pwd
 import subprocess
 import sys
 import time
@@ -65,16 +66,18 @@ class Processes:
         *,
         tier: int = 0,
         stdout: Path | None = None,
+        user: str | None = None,
     ) -> Component:
         """Start one component from the project's folder.
 
         :param stdout: a file for its standard output; its log otherwise.
+        :param user: whom it runs as, with that user's group alone; only root may choose. None: as we do.
         :raises StackError: the program cannot be started.
         """
         log = self.logs / f"{name}.log"
         with interrupts.shielded(), log.open("ab") as errors, (stdout or log).open("ab") as output:
             try:
-                process = self._popen(command, env, output, errors)
+                process = self._popen(command, env, output, errors, user)
             except OSError as error:
                 raise StackError(f"{name} cannot be started: {error}.") from error
             self._tell_guard(f"+{process.pid}")
@@ -153,6 +156,27 @@ class Processes:
                 self._tell_guard(f"-{component.process.pid}")
             self._components = [each for each in self._components if each.name not in names]
 
+    def end(self, names: Collection[str], *, grace_seconds: float = GRACE_SECONDS) -> None:
+        """End components as an orderly shutdown would; the others go on."""
+        leaving = [each for each in self._components if each.name in names]
+        with interrupts.shielded():
+            self._end(leaving, grace_seconds)
+            self._components = [each for each in self._components if each.name not in names]
+
+    def is_running(self, name: str) -> bool:
+        """Whether there is a component of that name that has not ended."""
+        return any(each.name == name and each.process.poll() is None for each in self._components)
+
+    def pid(self, name: str) -> int:
+        """The process id of a component.
+
+        :raises KeyError: there is none of that name.
+        """
+        for component in self._components:
+            if component.name == name:
+                return component.process.pid
+        raise KeyError(name)
+
     def _end(self, components: Sequence[Component], grace_seconds: float) -> None:
         trees.end(
             [component.process.pid for component in components if component.process.poll() is None],
@@ -165,7 +189,7 @@ class Processes:
 
     @staticmethod
     def _popen(
-        command: Sequence[str], env: Mapping[str, str], output: IO[bytes], errors: IO[bytes]
+        command: Sequence[str], env: Mapping[str, str], output: IO[bytes], errors: IO[bytes], user: str | None
     ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             list(command),
@@ -175,6 +199,9 @@ class Processes:
             stdout=output,
             stderr=errors,
             start_new_session=True,
+            user=user,
+            group=pwd.getpwnam(user).pw_gid if user else None,
+            extra_groups=[] if user else None,
         )
 
     def _tell_guard(self, line: str) -> None:

@@ -37,6 +37,11 @@ class Stack:
     :param extra_dags: further DAG folders by bundle name.
     :param grace_seconds: how long each part may take to end; short where nobody needs its state any more.
     :param report: is told the name of each phase that has been reached: ``fargate``, ``airflow``.
+    :param database_url: SQLAlchemy's URL of Airflow's database; None is SQLite in the stack's folder.
+    :param triggerers: how many; the components are ``triggerer``, or ``triggerer-1``, ``triggerer-2`` and so on.
+    :param options: further Airflow configuration by section and option; it wins over what the stack sets.
+    :param fargate_arguments: further arguments of ``python -m fargate_local``.
+    :param dags: whether the project's own DAGs are parsed; without them there must be extra ones.
     """
 
     def __init__(
@@ -47,15 +52,25 @@ class Stack:
         extra_dags: Mapping[str, Path] | None = None,
         grace_seconds: float = GRACE_SECONDS,
         report: Callable[[str], None] = lambda phase: None,
+        database_url: str | None = None,
+        triggerers: int = 1,
+        options: Mapping[str, Mapping[str, str]] | None = None,
+        fargate_arguments: Sequence[str] = (),
+        dags: bool = True,
     ) -> None:
         self.folder = folder.resolve()
         self.home = self.folder / "airflow"
         self.logs = self.folder / "logs"
         self.environment_file = self.folder / "environment.json"
         self.port = port
-        self.bundles = {DAGS_BUNDLE: ROOT / "dags", **(extra_dags or {})}
+        self.bundles = {**({DAGS_BUNDLE: ROOT / "dags"} if dags else {}), **(extra_dags or {})}
+        assert self.bundles, "a stack without DAGs has nothing to do"
         self.aws: dict[str, str] = {}
         self.settings: dict[str, str] = {}
+        self._database_url = database_url
+        self._options = options or {}
+        self._fargate_arguments = fargate_arguments
+        self._parts = airflow.parts(triggerers)
         self._grace_seconds = grace_seconds
         self._report = report
         self._lock: IO[str] | None = None
@@ -94,6 +109,11 @@ class Stack:
         return self._side_door
 
     @property
+    def triggerers(self) -> list[str]:
+        """The names of the triggerers among the components."""
+        return [name for name in self._parts if name.startswith("triggerer")]
+
+    @property
     def environment(self) -> dict[str, str]:
         """What makes an ``airflow`` command one of this stack; complete once Airflow was started."""
         return {**airflow.inherited(os.environ), **self.settings}
@@ -113,20 +133,18 @@ class Stack:
             images=ROOT / "include" / "images",
             state=self.folder / "fargate",
             efs={provision.EFS_FILE_SYSTEM_ID: ROOT / "include" / "efs" / "shared-models"},
+            more=self._fargate_arguments,
         )
         # The database is made while the local Fargate starts: each keeps one core busy for some seconds.
         keys = airflow.load_secrets(self.home)
-        waiting = airflow.Installation(self.home, port, self.bundles, ROOT / "plugins", _NOWHERE, self.environment_file)
-        migration = self._start_migration({**inherited, **airflow.settings(waiting, keys)})
+        migration = self._start_migration({**inherited, **airflow.settings(self._installation(port, _NOWHERE), keys)})
         self.aws = fargate.exports(self.processes)
         self._provision()
         self._report("fargate")
         if migration is not None:
             self.processes.finish(migration, timeout_seconds=MIGRATE_SECONDS)
             self._migrated.write_text(_airflow_version())
-        installation = airflow.Installation(
-            self.home, port, self.bundles, ROOT / "plugins", self.aws, self.environment_file
-        )
+        installation = self._installation(port, self.aws)
         self.settings = airflow.settings(installation, keys)
         self._api = AirflowApi(installation.url)
         self.start_airflow()
@@ -137,14 +155,22 @@ class Stack:
 
         :raises StackError: a part ended or took too long; names it.
         """
-        for tier, components in enumerate(airflow.TIERS, start=1):
-            for name, arguments in components.items():
-                self.processes.start(name, airflow.command(*arguments), self.environment, tier=tier)
+        for name in self._parts:
+            self.start_component(name)
         self.processes.wait_until(self._is_healthy, what="Airflow is not healthy", timeout_seconds=HEALTHY_SECONDS)
 
     def kill_airflow(self) -> None:
         """Kill all of Airflow at once with -9, workers too; the local Fargate goes on."""
-        self.processes.kill({name for components in airflow.TIERS for name in components})
+        self.processes.kill(self._parts.keys())
+
+    def start_component(self, name: str) -> None:
+        """Start one component of Airflow, also again after ``processes.kill({name})``; nothing is waited for."""
+        part = self._parts[name]
+        self.processes.start(name, airflow.command(*part.arguments), self.environment, tier=part.tier)
+
+    def is_running(self, name: str) -> bool:
+        """Whether a component was started, not killed, and has not ended by itself."""
+        return self.processes.is_running(name)
 
     def stop(self) -> None:
         """End everything; safe to call at any time and more than once."""
@@ -226,8 +252,21 @@ class Stack:
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = lock(self.folder)
 
+    def _installation(self, port: int, aws: Mapping[str, str]) -> airflow.Installation:
+        return airflow.Installation(
+            self.home,
+            port,
+            self.bundles,
+            ROOT / "plugins",
+            aws,
+            self.environment_file,
+            self._database_url,
+            self._options,
+        )
+
     def _start_migration(self, env: Mapping[str, str]) -> Any:
-        if self._migrated.exists() and self._migrated.read_text() == _airflow_version():
+        kept = self._database_url is None and self._migrated.exists()
+        if kept and self._migrated.read_text() == _airflow_version():
             return None
         return self.processes.start("db-migrate", airflow.command("db", "migrate"), env)
 

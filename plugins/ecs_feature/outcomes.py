@@ -83,9 +83,7 @@ _SPOT_CODES: Final = frozenset({"SpotInterruption", "TerminationNotice"})
 _OUT_OF_MEMORY: Final = re.compile(r"^OutOfMemory", re.I)
 # Seen without a stop code (aws/containers-roadmap#1565).
 _SPOT_WORDS: Final = re.compile(r"^Your Spot Task was interrupted", re.I)
-_STOPPED_BY_ECS: Final = re.compile(
-    r"^Host EC2 |maintenance|retire|infrastructure|^Task stopped by ECS|instance .*terminated", re.I
-)
+_STOPPED_BY_ECS: Final = re.compile(r"^Host EC2 |maintenance|retire", re.I)
 # 128 + SIGKILL and SIGTERM: how the other containers end when an essential one has ended.
 _TAKEN_ALONG: Final = frozenset({None, 137, 143})
 
@@ -142,17 +140,18 @@ class Outcome:
 
     def sentence(self, shard: str) -> str:
         """What happened, to which shard, and what to do."""
-        what = WORDS[self.kind].format(exit_code=self.exit_code, container=self.container or "the container")
+        container = f"container {self.container}" if self.container else "a container"
+        what = WORDS[self.kind].format(exit_code=self.exit_code, container=container)
         said = f" ({self.reason.rstrip('.')})" if self.reason else ""
         return f"Shard {shard}: {what}{said}" + (f"; {self.hint}." if self.hint else ".")
 
 
 WORDS: Final[dict[Kind, str]] = {
     Kind.SUCCEEDED: "succeeded",
-    Kind.SKIPPED: "container {container} exited with code {exit_code}, which skips it",
-    Kind.APPLICATION_FAILURE: "container {container} exited with code {exit_code}",
-    Kind.NOT_RETRYABLE: "container {container} exited with code {exit_code}, which no retry can help",
-    Kind.OUT_OF_MEMORY: "container {container} ran out of memory",
+    Kind.SKIPPED: "{container} exited with code {exit_code}, which skips it",
+    Kind.APPLICATION_FAILURE: "{container} exited with code {exit_code}",
+    Kind.NOT_RETRYABLE: "{container} exited with code {exit_code}, which no retry can help",
+    Kind.OUT_OF_MEMORY: "{container} ran out of memory",
     Kind.SPOT_INTERRUPTION: "its Spot capacity was taken back",
     Kind.CAPACITY_UNAVAILABLE: "Fargate had no capacity for it",
     Kind.START_FAILED_TRANSIENT: "its task could not start",
@@ -240,7 +239,7 @@ def _decider(containers: tuple[EcsContainer, ...], main: EcsContainer | None) ->
     if main is None or main.exit_code not in _TAKEN_ALONG:
         return main
     failed = [container for container in containers if container.exit_code not in (*_TAKEN_ALONG, 0)]
-    ended = [container for container in containers if container is not main and container.exit_code == 0]
+    ended = [container for container in containers if container.exit_code == 0]
     if failed:
         return failed[0]
     return ended[0] if ended and main.exit_code is not None else main
@@ -298,5 +297,5 @@ def _of_memory(ended: Outcome, task: EcsTask, starved: EcsContainer) -> Outcome:
 
 
 def _memory_hint(task: EcsTask) -> str:
-    more = f"more than {task.memory_mib} MiB" if task.memory_mib else "more"
-    return f"give it {more} of memory in the task definition, or raise max_memory_mib"
+    more = f"more than {task.memory_mib} MiB of" if task.memory_mib else "more"
+    return f"give it {more} memory in the task definition, or raise max_memory_mib"

@@ -28,7 +28,7 @@ class Cause(enum.Enum):
 
 _NAMES: Final = re.compile(
     r"""(?<![\w'])'[^']*'(?!\w)|"[^"]*"|“[^”]*”"""  # quoted
-    r"""|\b\w+://\S+|\barn:\S+|\S*/\S*""",  # addresses, ARNs, and whatever has a slash: images and paths
+    r"""|\barn:\S+|\S*/\S*""",  # addresses, ARNs, and whatever has a slash: images and paths
 )
 # Read before everything else: AWS wraps throttling in errors that read like permanent ones.
 _THROTTLED: Final = re.compile(

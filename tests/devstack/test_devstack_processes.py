@@ -69,6 +69,20 @@ def test_kill_takes_the_named_ones_with_all_that_descends_from_them_and_leaves_t
     processes.check()
 
 
+def test_a_component_runs_until_it_ends_or_is_killed(processes: Processes) -> None:
+    start(processes, "triggerer-1", SLEEPER)
+    ended = processes.start("db-migrate", [sys.executable, "-c", ""], os.environ)
+    ended.process.wait()
+    assert processes.is_running("triggerer-1")
+    assert not processes.is_running("db-migrate")
+    assert not processes.is_running("triggerer-2")
+    processes.kill({"triggerer-1"})
+    assert not processes.is_running("triggerer-1")
+    started_again = start(processes, "triggerer-1", SLEEPER)
+    assert processes.is_running("triggerer-1")
+    assert processes.pid("triggerer-1") == started_again.pid
+
+
 def test_a_process_that_ignores_term_is_killed_after_the_grace_period(processes: Processes) -> None:
     deaf = start(processes, "deaf", f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}")
     processes.stop(grace_seconds=0.2)

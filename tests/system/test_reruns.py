@@ -101,17 +101,17 @@ def test_a_backfill_and_a_run_in_its_middle_share_their_services(stack: Any) -> 
 def test_after_a_kill_of_all_of_airflow_the_run_goes_on_and_launches_no_shard_twice(stack: Any) -> None:
     throttled = {"error": "ThrottlingException", "message": "Rate exceeded"}
     launch = {"operation": "RunTask", "environment": {"LOGICAL_DATE": f"{CRASH_DAY:%Y-%m-%d}"}}
-    stack.faults.add_fault({"match": launch, **throttled})
+    all_launches = stack.faults.add_fault({"match": launch, **throttled})
     run_id = stack.run(DAG_ID, CRASH_DAY, {"variants": ["control"]})
     wait_for(
         stack, lambda: len({env["SHARD"] for env in launches(stack, CRASH_DAY)}) == 3, "The shards are not launched"
     )
 
     # In the middle: HA runs unknown to Airflow, OO runs, UA could not be launched yet; nobody learns of an end.
-    stack.faults.clear_faults()
     stack.faults.add_fault({"match": {"operation": "DescribeTasks"}, **throttled})
     stack.faults.add_fault({"match": launch_of("HA"), "drop_answer": True})
     stack.faults.add_fault({"match": launch_of("UA"), **throttled})
+    stack.faults.remove_fault(all_launches)
     wait_for(stack, lambda: {"HA", "OO"} <= started(stack), "HA and OO have not started")
     stack.stack.kill_airflow()
     shards = started(stack)

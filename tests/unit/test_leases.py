@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from dataclasses import FrozenInstanceError
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.leases import (
-    CLOCK_SKEW,
     MOST_LEASES,
     Decision,
     Lease,
@@ -59,6 +60,8 @@ def service(desired: int, *leases: Lease, policy: SharingPolicy | None = None, m
         ((), SharingPolicy(baseline=1), 1),
         ((2,), SharingPolicy(baseline=5), 5),
         ((4, 4), SharingPolicy(cap=6), 6),
+        ((), SharingPolicy(sharing="max"), 0),
+        ((0,), SharingPolicy(), 0),
     ],
 )
 def test_the_leases_add_up_between_baseline_and_cap(
@@ -70,8 +73,9 @@ def test_the_leases_add_up_between_baseline_and_cap(
 
 def test_an_expired_lease_counts_until_the_clocks_may_differ() -> None:
     ended = by_key(lease("run", 2, until=NOW))
-    assert asked(ended, SharingPolicy(), NOW + CLOCK_SKEW - timedelta(seconds=1)) == 2
-    assert asked(ended, SharingPolicy(), NOW + CLOCK_SKEW) == 0
+    assert asked(ended, SharingPolicy(), NOW + timedelta(seconds=59)) == 2
+    assert asked(ended, SharingPolicy(), NOW + timedelta(minutes=1)) == 0
+    assert asked(ended, SharingPolicy(sharing="max"), NOW + timedelta(minutes=1)) == 0
 
 
 def test_a_holder_that_has_two_leases_for_a_moment_counts_once_with_the_larger() -> None:
@@ -83,6 +87,32 @@ def test_a_lease_and_a_policy_survive_the_way_through_tags(policy: SharingPolicy
     original = lease("dag/run 1/control", 3)
     assert Lease.from_tag(original.to_tag(NOW)["value"]) == original
     assert SharingPolicy.from_tag(policy.to_tag()["value"]) == policy
+
+
+def test_the_tag_of_a_lease_is_written_as_it_always_was() -> None:
+    # Services carry such tags from one release of this package to the next.
+    east = NOW.astimezone(timezone(timedelta(hours=2)))
+    assert Lease("dag/run", 3, east, east + HOUR).to_tag(east + timedelta(microseconds=7)) == {
+        "key": "ecs-feature:lease:878ecb95d804a3e8:20261121T120000.000007Z",
+        "value": "3 since 2026-11-21T12:00:00Z until 2026-11-21T13:00:00Z by dag/run",
+    }
+    assert SharingPolicy(1, 7, autoscaled=True).to_tag() == {
+        "key": "ecs-feature:policy",
+        "value": "baseline 1 cap 7 sum MinCapacity",
+    }
+
+
+@pytest.mark.parametrize(
+    "value", ["", "2", "2 since yesterday until tomorrow by dag/run", "two since 2026-11-21T12:00:00Z until x by a"]
+)
+def test_a_lease_that_is_not_one_is_none(value: str) -> None:
+    assert Lease.from_tag(value) is None
+
+
+@pytest.mark.parametrize("value", [lease("a", 1), SharingPolicy(), ScalableTarget(0, 1), Decision(0, 0)])
+def test_what_was_read_does_not_change(value: Any) -> None:
+    with pytest.raises(FrozenInstanceError):
+        value.count = 2
 
 
 def test_every_writing_of_a_lease_has_a_tag_of_its_own_and_every_holder_a_prefix() -> None:
@@ -105,6 +135,11 @@ def test_reconcile_raises_to_what_the_leases_want_and_rests_there() -> None:
 def test_reconcile_tells_how_many_tasks_the_cap_withholds() -> None:
     two = (lease("a", 3), lease("b", 3))
     assert reconcile(service(4, *two, policy=SharingPolicy(cap=4)), NOW) == Decision(4, 4, withheld=2)
+    assert reconcile(service(5, *two, policy=SharingPolicy(cap=5)), NOW) == Decision(5, 5, withheld=1)
+
+
+def test_a_thousand_tasks_rest_like_one() -> None:
+    assert reconcile(service(int("1000"), policy=SharingPolicy(baseline=1000)), NOW).at_rest
 
 
 def test_reconcile_drops_expired_and_unreadable_leases() -> None:
@@ -126,7 +161,15 @@ def test_with_a_scalable_target_the_leases_move_its_minimum_and_leave_the_desire
     assert reconcile(busy, NOW, ScalableTarget(1, 10)) == Decision(1, 4, autoscaled=True)
     assert reconcile(busy, NOW, ScalableTarget(4, 10)) == Decision(4, 4, autoscaled=True)
     assert reconcile(busy, NOW, ScalableTarget(3, 3)) == Decision(3, 3, autoscaled=True, withheld=1)
+    assert reconcile(busy, NOW, ScalableTarget(2, 2)) == Decision(2, 2, autoscaled=True, withheld=2)
     assert reconcile(service(9, policy=policy), NOW, ScalableTarget(4, 10)) == Decision(4, 1, autoscaled=True)
+
+
+def test_a_scalable_target_counts_only_where_it_is_there_and_the_policy_says_so() -> None:
+    plain = service(9, lease("a", 2), policy=SharingPolicy())
+    assert reconcile(plain, NOW, ScalableTarget(1, 10)) == Decision(9, 2)
+    gone = service(9, lease("a", 2), policy=SharingPolicy(autoscaled=True))
+    assert reconcile(gone, NOW, None) == Decision(9, 2)
 
 
 def test_the_baseline_is_the_targets_original_minimum_however_often_it_is_leased() -> None:
@@ -153,14 +196,18 @@ def test_there_is_room_for_48_leases_and_a_spare_tag_for_one_that_is_renewed() -
     assert room(tags + leases[:-1], renewing=False) == 1
     assert room(tags + leases, renewing=False) == 0
     assert room(tags + leases, renewing=True) == 1
+    assert room(tags + leases[:38], renewing=False) == 10
     assert policy_of(tags) == SharingPolicy()
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: SharingPolicy(baseline=-1), "baseline: -1 is not a desired count; give 0 to 5000"),
-        (lambda: SharingPolicy(baseline=3, cap=2), "baseline: 3 is more than the cap of 2"),
+        (
+            lambda: SharingPolicy(baseline=-1),
+            r"^baseline: -1 is not a desired count; give 0 to 5000 \(AmazonECS/.*/service-quotas\.html\)\.$",
+        ),
+        (lambda: SharingPolicy(baseline=3, cap=2), r"^baseline: 3 is more than the cap of 2; lower one of them\.$"),
         (lambda: SharingPolicy(cap=5001), "cap: 5001 is not a desired count"),
     ],
 )

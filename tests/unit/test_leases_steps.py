@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import FrozenInstanceError
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from lease_world import Scalable, World, acquiring, finish_all, releasing, settling
+from lease_world import START, Scalable, World, acquiring, finish_all, releasing, settling
 
 from ecs_feature.exceptions import AwsError, LeaseError, ServiceNotFoundError
-from ecs_feature.leases import CLOCK_SKEW, MOST_LEASES
+from ecs_feature.lease_steps import Call, Pause, Reading, ServiceSteps, active_service
+from ecs_feature.leases import CLOCK_SKEW, MOST_LEASES, Decision, SharingPolicy, holder_prefix
+from ecs_feature.resources import EcsService
 
 HOUR = timedelta(hours=1)
+DESCRIBE = Call(
+    "ecs",
+    "describe_services",
+    {"cluster": "features", "services": ["encoder"], "include": ["TAGS"]},
+    "Service 'encoder'",
+)
+TARGET = {
+    "ServiceNamespace": "ecs",
+    "ResourceId": "service/features/encoder",
+    "ScalableDimension": "ecs:service:DesiredCount",
+}
+DESCRIBE_TARGET = Call(
+    "application-autoscaling",
+    "describe_scalable_targets",
+    {
+        "ServiceNamespace": "ecs",
+        "ResourceIds": ["service/features/encoder"],
+        "ScalableDimension": "ecs:service:DesiredCount",
+    },
+    "Service 'encoder'",
+)
+
+
+def described(desired: int, policy: SharingPolicy | None = None) -> dict[str, Any]:
+    """DescribeServices' answer, read from JSON as off the wire."""
+    tags = [policy.to_tag()] if policy else []
+    service = {"serviceName": "encoder", "serviceArn": "arn", "status": "ACTIVE", "desiredCount": desired, "tags": tags}
+    answer: dict[str, Any] = json.loads(json.dumps({"services": [service | {"runningCount": 0, "pendingCount": 0}]}))
+    return answer
+
+
+def steps(cluster: str = "features", *, autoscaling: bool = True) -> ServiceSteps:
+    return ServiceSteps(cluster, "encoder", lambda: START, autoscaling=autoscaling)
 
 
 def test_two_runs_that_want_two_each_get_four_and_the_last_leaves_the_baseline() -> None:
@@ -180,3 +218,109 @@ def test_a_scalable_targets_minimum_is_raised_and_put_back() -> None:
     assert world.held == 2
     releasing(world, "b").finish()
     assert (world.held, world.service.desired_count, world.target) == (1, 3, Scalable(1, 3))
+
+
+def test_a_lease_that_had_ended_begins_anew_and_one_that_cannot_be_read_is_replaced() -> None:
+    world = World()
+    acquiring(world, "a", 2).finish()
+    world.now += HOUR + CLOCK_SKEW
+    world.service.tags[f"{holder_prefix('a')}1"] = "nonsense"
+    acquiring(world, "a", 3).finish()
+    (lease,) = world.leases.values()
+    assert lease is not None
+    assert (lease.count, lease.since) == (3, world.now)
+
+
+@pytest.mark.parametrize(
+    ("autoscaling", "policy", "asks"),
+    [
+        pytest.param(True, None, False, id="never leased"),
+        pytest.param(True, SharingPolicy(), False, id="the leases move the desired count"),
+        pytest.param(True, SharingPolicy(autoscaled=True), True, id="the leases move MinCapacity"),
+        pytest.param(False, SharingPolicy(autoscaled=True), False, id="not to be asked for"),
+    ],
+)
+def test_the_scalable_target_is_read_only_where_the_leases_move_it(
+    autoscaling: bool, policy: SharingPolicy | None, asks: bool
+) -> None:
+    reading = steps(autoscaling=autoscaling).inspect()
+    assert reading.send(None) == DESCRIBE
+    if asks:
+        assert reading.send(described(0, policy)) == DESCRIBE_TARGET
+    else:
+        with pytest.raises(StopIteration) as done:
+            reading.send(described(0, policy))
+        assert done.value.value.decision == Decision(0, 0)
+
+
+@pytest.mark.parametrize("cluster", ["features", "arn:aws:ecs:us-east-1:123456789012:cluster/features"])
+def test_a_scalable_target_is_addressed_by_the_clusters_name(cluster: str) -> None:
+    settling_ = steps(cluster).settle()
+    settling_.send(None)
+    assert settling_.send(described(0, SharingPolicy(2, autoscaled=True))) == DESCRIBE_TARGET
+    change = settling_.send({"ScalableTargets": [{"MinCapacity": 1, "MaxCapacity": 9}]})
+    assert change == Call(
+        "application-autoscaling", "register_scalable_target", {**TARGET, "MinCapacity": 2}, "Service 'encoder'"
+    )
+
+
+def test_an_acquire_asks_for_the_scalable_target_first_unless_it_is_told_not_to() -> None:
+    until, policy = START + HOUR, SharingPolicy()
+    told = ServiceSteps("features", "encoder", lambda: START).acquire(holder="a", count=1, until=until, policy=policy)
+    assert told.send(None) == DESCRIBE_TARGET
+    assert told.send({"ScalableTargets": []}) == DESCRIBE
+    quiet = steps(autoscaling=False).acquire(holder="a", count=1, until=until, policy=policy)
+    assert quiet.send(None) == DESCRIBE
+
+
+def test_the_first_three_readings_follow_at_once_and_later_ones_after_a_pause() -> None:
+    seen: list[Any] = []
+
+    def disturbed() -> None:
+        settling_, answer = steps(autoscaling=False).settle(), None
+        while True:
+            step = settling_.send(answer)
+            seen.append(step if isinstance(step, Pause) else step.method)
+            answer = described(7, SharingPolicy()) if step == DESCRIBE else None
+
+    with pytest.raises(LeaseError):
+        disturbed()
+    reading = ["describe_services", "update_service"]
+    assert seen == reading * 3 + [Pause(0.5), *reading] * 37
+
+
+@pytest.mark.parametrize(
+    ("code", "again"),
+    [("InvalidParameterException", True), ("ThrottlingException", False), ("ClientException", False)],
+)
+def test_the_tags_are_counted_again_only_after_a_refusal_that_they_can_explain(code: str, again: bool) -> None:
+    acquire = steps(autoscaling=False).acquire(holder="a", count=1, until=START + HOUR, policy=SharingPolicy())
+    acquire.send(None)
+    tag = acquire.send(described(0))
+    assert isinstance(tag, Call)
+    assert tag.method == "tag_resource"
+    refusal = AwsError("no", "".join(list(code)), "TagResource")
+    if again:
+        assert acquire.throw(refusal) == DESCRIBE
+    else:
+        with pytest.raises(AwsError, match="no"):
+            acquire.throw(refusal)
+
+
+@pytest.mark.parametrize("other", ["a-service", "z-service"])
+def test_a_service_is_found_by_its_own_name_among_others(other: str) -> None:
+    (raw,) = described(3)["services"]
+    assert active_service([raw | {"serviceName": other, "desiredCount": 9}, raw], "encoder", "features").desired == 3
+    with pytest.raises(ServiceNotFoundError) as error:
+        active_service([raw | {"serviceName": other}], "encoder", "features")
+    assert (error.value.code, error.value.operation) == ("ServiceNotFoundException", "DescribeServices")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [DESCRIBE, Pause(1), Reading(EcsService("encoder", "arn", "ACTIVE", 0, 0, 0, 0), Decision(0, 0)), steps()],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_step_does_not_change(value: Any) -> None:
+    with pytest.raises(FrozenInstanceError):
+        value.seconds = 2

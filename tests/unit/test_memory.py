@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -48,11 +49,19 @@ def test_it_stops_at_the_most(most: int, grows: bool) -> None:
     assert (next_size(starved(256, 512), most) is not None) is grows
 
 
-def test_a_container_with_a_limit_of_its_own_gets_what_the_task_gets_more() -> None:
-    task = starved(
-        512, 1024, EcsContainer("features", "STOPPED", 137, memory_mib=768), EcsContainer("logger", "STOPPED", 143)
-    )
-    assert next_size(task, 4096) == Size(512, 2048, {"features": 768 + 1024})
+@pytest.mark.parametrize(("memory_mib", "own", "following"), [(1024, 768, (2048, 1792)), (2048, 1536, (3072, 2560))])
+def test_a_container_with_a_limit_of_its_own_gets_what_the_task_gets_more(
+    memory_mib: int, own: int, following: tuple[int, int]
+) -> None:
+    limited = EcsContainer("features", "STOPPED", 137, memory_mib=own)
+    task = starved(512, memory_mib, limited, EcsContainer("logger", "STOPPED", 143))
+    assert next_size(task, 4096) == Size(512, following[0], {"features": following[1]})
+
+
+def test_a_size_that_asks_for_nothing_is_zero_everywhere_and_none_can_be_changed() -> None:
+    assert Size() == Size(0, 0, {})
+    with pytest.raises(FrozenInstanceError):
+        Size().cpu = 256  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(("asked", "most"), [(None, 4096), (0, 0), (3000, 3000)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -66,8 +66,21 @@ def test_capacity_is_waited_for_with_growing_pauses_until_its_time_is_over() -> 
         following(*history[: n + 1], max_relaunches=0, capacity_seconds=20).pause_seconds for n in range(len(moments))
     ]
     assert pauses == [1, 2, 4, 8, 5]
-    late = ended(Kind.CAPACITY_UNAVAILABLE, 20, task=None)
-    assert following(*history, late, max_relaunches=0, capacity_seconds=20) is None
+    for at in (20, 21):
+        late = ended(Kind.CAPACITY_UNAVAILABLE, at, task=None)
+        assert following(*history, late, max_relaunches=0, capacity_seconds=20) is None
+
+
+def test_without_a_word_five_endings_are_forgiven_and_capacity_is_waited_for_an_hour() -> None:
+    assert following(*[ended(Kind.LOST)] * 5).pause_seconds == 16
+    assert following(*[ended(Kind.LOST)] * 6) is None
+    first = ended(Kind.CAPACITY_UNAVAILABLE, task=None)
+    assert following(first, ended(Kind.CAPACITY_UNAVAILABLE, 3599.5, task=None)).pause_seconds == 0.5
+    assert following(first, ended(Kind.CAPACITY_UNAVAILABLE, 3600, task=None)) is None
+
+
+def test_only_what_infrastructure_is_to_blame_for_uses_the_budget() -> None:
+    assert [kind for kind in Kind if relaunches_used([ended(kind)])] == FORGIVEN
 
 
 def test_the_time_without_capacity_counts_from_the_first_failure_in_a_row() -> None:
@@ -82,6 +95,13 @@ def test_the_time_without_capacity_counts_from_the_first_failure_in_a_row() -> N
 def test_spot_stays_spot_without_a_fallback() -> None:
     step = following(*[ended(Kind.SPOT_INTERRUPTION, capacity="spot")] * 5)
     assert (step.capacity, step.change) == ("spot", "")
+    waiting = [ended(Kind.CAPACITY_UNAVAILABLE, at, "spot", None) for at in (0, 1)]
+    assert (following(*waiting).capacity, following(*waiting).pause_seconds) == ("spot", 2)
+
+
+def test_spot_is_known_by_its_name_wherever_that_was_read() -> None:
+    step = following(ended(Kind.SPOT_INTERRUPTION, capacity="".join(["sp", "ot"])), fallback_interruptions=1)
+    assert step.capacity == "on_demand"
 
 
 @pytest.mark.parametrize(("interruptions", "capacity"), [(1, "spot"), (2, "on_demand"), (3, "on_demand")])
@@ -91,19 +111,22 @@ def test_after_enough_interruptions_the_try_goes_on_on_demand(interruptions: int
     assert step.change == ("" if capacity == "spot" else f"on demand after {interruptions} Spot interruptions")
 
 
-def test_only_interruptions_count_for_the_fallback() -> None:
-    step = following(ended(Kind.LOST, capacity="spot"), ended(Kind.STUCK, capacity="spot"), fallback_interruptions=2)
-    assert step.capacity == "spot"
+@pytest.mark.parametrize("kind", [kind for kind in FORGIVEN if kind is not Kind.SPOT_INTERRUPTION])
+def test_only_interruptions_count_for_the_fallback(kind: Kind) -> None:
+    step = following(*[ended(kind, capacity="spot")] * 2, fallback_interruptions=2, fallback_seconds=30)
+    assert (step.capacity, step.change) == ("spot", "")
 
 
-@pytest.mark.parametrize(("waited", "capacity", "pause"), [(0, "spot", 1), (29, "spot", 1), (30, "on_demand", 2)])
+@pytest.mark.parametrize(
+    ("waited", "capacity", "pause"), [(0, "spot", 1), (29, "spot", 1), (30, "on_demand", 2), (31, "on_demand", 2)]
+)
 def test_after_long_enough_without_spot_capacity_the_try_goes_on_on_demand(
     waited: float, capacity: str, pause: float
 ) -> None:
     history = [ended(Kind.CAPACITY_UNAVAILABLE, at, "spot", None) for at in sorted({0, waited})]
     step = following(*history, fallback_seconds=30)
     assert (step.capacity, step.pause_seconds) == (capacity, pause)
-    assert step.change == ("on demand after 30 s without Spot capacity" if capacity == "on_demand" else "")
+    assert step.change == (f"on demand after {waited} s without Spot capacity" if capacity == "on_demand" else "")
 
 
 def test_once_on_demand_it_stays_on_demand() -> None:
@@ -129,6 +152,17 @@ def test_a_bigger_cpu_is_told_when_memory_needs_it() -> None:
     step = following(ended(Kind.OUT_OF_MEMORY, task=big))
     assert step.change == "with 3072 MiB instead of 2048, and so 0.5 vCPU instead of 0.25"
     assert step.size == Size(512, 3072, {"f": 3072})
+
+
+def test_the_cpu_is_not_told_when_it_stays() -> None:
+    step = following(ended(Kind.OUT_OF_MEMORY, task=replace(TASK, cpu=int("1024"), memory_mib=2048)))
+    assert step.change == "with 3072 MiB instead of 2048"
+
+
+@pytest.mark.parametrize("value", [RelaunchPolicy(), ended(Kind.LOST), following(ended(Kind.LOST))])
+def test_what_is_decided_does_not_change(value: Any) -> None:
+    with pytest.raises(FrozenInstanceError):
+        value.capacity = "spot"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from ecs_feature.launch import Launch, Network
 from ecs_feature.operators.shard import EcsShardOperator
+from ecs_feature.records import record_text, shard_record
 from ecs_feature.triggers.shard import ShardTrigger
 
 
@@ -47,7 +48,7 @@ RECORD = {"shard": "UA", "launches": [{"task_arn": "arn:aws:ecs:us-east-1:1:task
 
 def test_a_success_returns_the_record_and_leaves_the_links() -> None:
     ti = TaskInstance()
-    assert operator().execute_complete({"ti": ti}, {"state": "success", "record": RECORD}) == RECORD
+    assert operator().execute_complete({"ti": ti}, {"state": "success", "record": RECORD}) == record_text(RECORD)
     assert sorted(ti.pushed) == ["_link_EcsTaskLink", "_link_EcsTaskLogLink"]
 
 
@@ -58,4 +59,4 @@ def test_a_failure_raises_so_that_airflow_retries_what_a_retry_can_help(payer: s
     with pytest.raises(error, match=r"Shard UA: x\.") as raised:
         operator().execute_complete({"ti": ti}, event)
     assert type(raised.value) is error
-    assert ti.pushed["return_value"] == RECORD
+    assert shard_record(ti.pushed["return_value"]) == RECORD

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from ecs_feature.launch import Launch, Network
 from ecs_feature.operators.shard import EcsShardOperator
+from ecs_feature.records import record_text
 from ecs_feature.resources import EcsContainer, EcsTask
 from ecs_feature.triggers import references
 from ecs_feature.triggers import shard as module
@@ -54,10 +55,10 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     async def push(ti: Any, key: str, value: Any, log: Any) -> bool:
         stored[key] = value
-        return ti is not None
+        return True
 
     async def pull_own(ti: Any, key: str, log: Any) -> Any:
-        return {"launches": [{"attempt": 1}]}
+        return record_text({"shard": "UA", "launches": [{"attempt": 1}]})
 
     monkeypatch.setattr(module, "push", push)
     monkeypatch.setattr(module, "pull_own", pull_own)
@@ -81,12 +82,13 @@ def launch(task_definition: str = "f:1") -> Launch:
     return Launch("features", task_definition, "features", Network(("subnet-0a",)), {"SHARD": "{shard}"})
 
 
-async def test_a_short_shard_costs_one_request_and_its_links_come_with_the_end(
+async def test_a_short_shard_costs_no_request_and_its_record_and_links_come_with_the_end(
     pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = await event_of(Fleet(), monkeypatch)
-    assert list(pushed) == ["return_value"]
-    assert sorted(event.xcoms) == LINKS
+    assert pushed == {}
+    assert sorted(event.xcoms) == [*LINKS, "return_value"]
+    assert event.xcoms["return_value"]["outcome"] == "succeeded"
     assert event.xcoms["_link_EcsTaskLink"].startswith("https://us-east-1.console.aws.amazon.com/ecs/v2/")
 
 
@@ -95,14 +97,14 @@ async def test_a_long_shard_shows_its_links_while_it_runs(
 ) -> None:
     monkeypatch.setattr(module, "LINK_SECONDS", 0.0)
     await event_of(Fleet(seconds=0.05), monkeypatch)
-    assert list(pushed) == [*LINKS, "return_value"]
+    assert list(pushed) == LINKS
 
 
 async def test_a_retry_keeps_the_launches_of_the_tries_before(
     pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await event_of(Fleet(), monkeypatch, try_number=2)
-    assert [launch["attempt"] for launch in pushed["return_value"]["launches"]] == [1, 2]
+    event = await event_of(Fleet(), monkeypatch, try_number=2)
+    assert [launch["attempt"] for launch in event.xcoms["return_value"]["launches"]] == [1, 2]
 
 
 async def test_a_shard_that_fails_is_left_to_a_worker_with_its_record(
@@ -123,7 +125,7 @@ async def test_a_shard_whose_exit_code_skips_it_ends_in_the_triggerer(
 ) -> None:
     event = await event_of(Fleet(exit_code=3), monkeypatch, policy={"log_lines": 0, "skip_codes": [3]})
     assert type(event).__name__ == "TaskSkippedEvent"
-    assert pushed["return_value"]["outcome"] == "skipped"
+    assert event.xcoms["return_value"]["outcome"] == "skipped"
 
 
 async def test_references_are_resolved_before_anything_is_launched(
@@ -138,9 +140,9 @@ async def test_references_are_resolved_before_anything_is_launched(
     references._reads.clear()
     fleet = Fleet()
     described = launch(reference("register")).to_dict()
-    await event_of(fleet, monkeypatch, shard=reference("find_shards", "1"), launch=described)
+    event = await event_of(fleet, monkeypatch, shard=reference("find_shards", "1"), launch=described)
     assert fleet.definitions == ["arn:definition:3"]
-    assert pushed["return_value"]["shard"] == "UA"
+    assert event.xcoms["return_value"]["shard"] == "UA"
     event = await event_of(fleet, monkeypatch, shard=reference("find_shards", "9"))
     assert event.payload["message"] == (
         "Shard xcom://find_shards#9: Task find_shards has left no value (XCom return_value, item 9); "
@@ -164,3 +166,10 @@ def test_the_shards_of_a_run_compile_their_templates_once() -> None:
     first, second = (environment.from_string("{{ run_id }}/{{ ti.id }}") for environment in environments)
     assert first is second
     assert first.render(run_id="r", ti={"id": 3}) == "r/3"
+
+
+async def test_where_the_shard_began_on_a_worker_a_worker_ends_it(
+    pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = await event_of(Fleet(), monkeypatch, end_in_triggerer=False)
+    assert (event.payload["state"], event.payload["record"]["outcome"]) == ("success", "succeeded")

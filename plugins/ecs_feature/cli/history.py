@@ -11,6 +11,7 @@ from typing import Any
 from ecs_feature.cli.facts import PipelineFacts
 from ecs_feature.cost import Usage
 from ecs_feature.past_runs import PastRun, PastVariant
+from ecs_feature.records import shard_records
 from ecs_feature.simulation import Attempt, Services
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,9 @@ def _past_run(
     leased_at: Mapping[tuple[str, str], datetime],
 ) -> PastRun:
     lanes = {
-        variant: _Lane.of([record for task_id in tasks for record in xcoms.get(task_id, ()) if _is_record(record)])
+        variant: _Lane.of(
+            [record for task_id in tasks for record in shard_records(xcoms.get(task_id, ())) if _is_record(record)]
+        )
         for variant, tasks in facts.variants.items()
     }
     ends = [lane.stopped for lane in lanes.values() if lane.stopped]
@@ -101,7 +104,7 @@ def _past_run(
 
 def _is_record(value: Any) -> bool:
     """Whether it is of a shard that succeeded, and says how long that took."""
-    return isinstance(value, dict) and value.get("outcome") == "succeeded" and bool(_attempts(value))
+    return value.get("outcome") == "succeeded" and bool(_attempts(value))
 
 
 def _attempts(record: Mapping[str, Any]) -> tuple[Attempt, ...]:

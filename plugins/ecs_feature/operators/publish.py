@@ -14,6 +14,7 @@ from ecs_feature.aws_clients import client_of
 from ecs_feature.aws_errors import translated
 from ecs_feature.exceptions import EcsFeatureError, PublishError
 from ecs_feature.manifests import ManifestStore, split_uri
+from ecs_feature.records import shard_records
 
 
 class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
@@ -51,7 +52,7 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
         self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> dict[str, Any]:
-        records = [record for record in context["ti"].xcom_pull(task_ids=self.shard_task_ids) if record]
+        records = shard_records(context["ti"].xcom_pull(task_ids=self.shard_task_ids))
         s3 = client_of("s3", self.aws)
         try:
             if not records:

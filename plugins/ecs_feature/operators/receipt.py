@@ -11,6 +11,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from ecs_feature.receipts import render, run_state, variant_receipt
+from ecs_feature.records import shard_records
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
 
         return variant_receipt(
             states=tasks.shard_states(states),
-            records=[record for record in ti.xcom_pull(task_ids=list(tasks.shards)) if record],
+            records=shard_records(ti.xcom_pull(task_ids=list(tasks.shards))),
             up=pulled(tasks.scale_up),
             steady=pulled(tasks.steady),
             down=pulled(tasks.scale_down),

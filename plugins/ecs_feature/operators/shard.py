@@ -13,6 +13,7 @@ from ecs_feature.exceptions import EcsFeatureError, ShardFailedError
 from ecs_feature.launch import Launch, check_overrides
 from ecs_feature.links.ecs import EcsTaskLink, EcsTaskLogLink, links_of_task
 from ecs_feature.outcomes import Payer
+from ecs_feature.records import record_text
 from ecs_feature.resources import EcsTask
 from ecs_feature.shard_run import ShardPolicy
 from ecs_feature.triggers.references import look_up
@@ -111,15 +112,15 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         except EcsFeatureError as error:
             raise AirflowFailException(f"Shard {self.shard}: {error}") from error
 
-    def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
-        """Return the record of a shard that succeeded, raise for one that did not."""
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> str:
+        """Return the record of a shard that succeeded, as JSON text; raise for one that did not."""
         state = event["state"]
         record: dict[str, Any] = event.get("record", {})
         self._push_links(context, record)
         if state == "success":
-            return record
+            return record_text(record)
         if record:
-            context["ti"].xcom_push(key="return_value", value=record)
+            context["ti"].xcom_push(key="return_value", value=record_text(record))
         if state == "skipped":
             raise AirflowSkipException(f"Shard {self.shard} has nothing to do in this run.")
         failure = ShardFailedError(event["message"], event["kind"])

@@ -16,6 +16,7 @@ from ecs_feature.fleet import Fleet, FleetKey, joined
 from ecs_feature.launch import Launch, fill_shard
 from ecs_feature.links.ecs import links_of_task
 from ecs_feature.outcomes import Kind
+from ecs_feature.records import shard_record
 from ecs_feature.resources import EcsTask
 from ecs_feature.shard_run import ShardPolicy, ShardRun
 from ecs_feature.triggers.references import look_up_shared
@@ -34,7 +35,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
 
     Waits for one task to be STOPPED, launching again while infrastructure is to blame. Yields exactly one of
 
-    * ``TaskSuccessEvent`` (``end_in_triggerer``, the record is pushed) or
+    * ``TaskSuccessEvent`` (``end_in_triggerer``; it carries the record and the links as XComs) or
       ``TriggerEvent({"state": "success", "record": {...}})``: a worker returns the record,
     * ``TaskSkippedEvent`` (``end_in_triggerer``) or ``TriggerEvent({"state": "skipped", "record": {...}})``: not
       selected (no record), or its exit code says that there is nothing to do,
@@ -134,10 +135,10 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         record["launches"] = await self._earlier_launches() + record["launches"]
         if outcome.kind is Kind.SKIPPED:
             self.log.info("%s", outcome.sentence(self.shard))
-            return await self._end(TaskSkippedEvent, "skipped", record)
+            return self._end(TaskSkippedEvent, "skipped", record)
         if outcome.succeeded:
             self.log.info("Shard %s succeeded after %d launch(es).", self.shard, len(run.history))
-            return await self._end(TaskSuccessEvent, "success", record)
+            return self._end(TaskSuccessEvent, "success", record)
         return TriggerEvent(
             {
                 "state": "failed",
@@ -171,17 +172,17 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         """The launches of the shard's earlier tries, which its XCom still has."""
         if self.task_instance is None or self.task_instance.try_number < 2:
             return []
-        record = await pull_own(self.task_instance, "return_value", self.log)
-        return list(record.get("launches", ())) if isinstance(record, dict) else []
+        record = shard_record(await pull_own(self.task_instance, "return_value", self.log))
+        return list(record["launches"]) if record is not None else []
 
-    async def _end(
+    def _end(
         self, event: type[TaskSuccessEvent | TaskSkippedEvent], state: str, record: dict[str, Any]
     ) -> TriggerEvent:
-        """End the Airflow task here, or have a worker do it where the record cannot be stored from here."""
-        if self.end_in_triggerer and await push(self.task_instance, "return_value", record, self.log):
-            task = self._run.task if self._run is not None else None
-            return event(xcoms=self._links(task) if task is not None else None)
-        return TriggerEvent({"state": state, "record": record})
+        """End the Airflow task here, or where it began on a worker have a worker do it."""
+        if not self.end_in_triggerer:
+            return TriggerEvent({"state": state, "record": record})
+        task = self._run.task if self._run is not None else None
+        return event(xcoms={"return_value": record, **(self._links(task) if task is not None else {})})
 
     def _links(self, task: EcsTask) -> dict[str, str]:
         return links_of_task(task, self.launch["container"])

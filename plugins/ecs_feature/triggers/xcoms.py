@@ -10,8 +10,7 @@ from airflow.providers.common.compat.sdk import XCom
 async def push(ti: Any, key: str, value: Any, log: Any) -> bool:
     """Store an XCom of the trigger's task; False when that is not possible, as in ``dag.test()``.
 
-    Not with the end event: Airflow 3.3.2 encodes the XComs of ``TaskSuccessEvent`` twice, so that readers get JSON
-    text instead of the value.
+    Each costs the supervisor a whole round, see docs/decisions/0009-records-come-with-the-end-event.md.
 
     :param ti: the trigger's ``task_instance``.
     """

@@ -1,0 +1,76 @@
+"""The benchmark's figures as Markdown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from devstack.bench.fan_outs import SIDE_NAMES
+
+HEADS = (
+    "what", "shards", "makespan, s", "bound, s", "ratio", "above the bound, ms a shard", "Airflow's CPU, ms a shard",
+    "AWS calls a shard", "worker starts", "triggerer's peak, MiB", "loop's longest stop, s",
+)  # fmt: skip
+
+
+def results(reports: Iterable[Mapping[str, Any]]) -> str:
+    """A page with all fan-outs of some reports, and what held.
+
+    :param reports: oldest first; of a fan-out that is in several, the newest counts.
+    """
+    fan_outs: dict[str, Mapping[str, Any]] = {}
+    held: dict[str, Mapping[str, Any]] = {}
+    lines = ["# Figures", "", "Written by `python -m devstack.bench plots`; README.md beside it explains them.", ""]
+    for report in reports:
+        machine, suite = report["machine"], report["options"]["suite"]
+        lines.append(
+            f"- `SUITE={suite}`: {machine['at']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Python "
+            f"{machine['python']}, load average at the end {machine['load_average'][0]:g}."
+        )
+        fan_outs |= report["fan_outs"]
+        held |= {bar["what"]: bar for bar in report["bars"]}
+    lines += ["", *_table(HEADS, [_row(name, each) for name, each in fan_outs.items()])]
+    bars = [
+        (bar["what"], f"{bar['value']:.4g}", _bound(bar), "yes" if bar["passed"] else "**no**") for bar in held.values()
+    ]
+    lines += ["", "## What must hold", "", *_table(("what", "measured", "bar", "holds"), bars)]
+    processes = sorted({name for each in fan_outs.values() for name in each["cpu_by_process"]})
+    cpu = [
+        [name, *(f"{1000 * each['cpu_by_process'].get(process, 0.0):.1f}" for process in processes)]
+        for name, each in fan_outs.items()
+    ]
+    lines += ["", "## CPU, ms a shard, by process", "", *_table(("fan-out", *processes), cpu)]
+    calls = [(name, ", ".join(f"{op} {n:,}" for op, n in each["api_calls"].items())) for name, each in fan_outs.items()]
+    lines += ["", "## AWS API calls", "", *_table(("fan-out", "calls"), calls)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, each: Mapping[str, Any]) -> list[str]:
+    runs = f"{each['runs']} x " if each["runs"] > 1 else ""
+    side = f"{SIDE_NAMES[each['side']]} ({name})" if name.startswith("triggerers") else SIDE_NAMES[each["side"]]
+    return [
+        side,
+        f"{runs}{each['shards']:,} of {each['shard_seconds']:g} s",
+        f"{each['makespan_seconds']:.1f}",
+        f"{each['limit_seconds']:.1f}",
+        f"{each['overhead_ratio']:.3f}",
+        f"{1000 * each['overhead_seconds_per_shard']:.1f}",
+        f"{1000 * each['cpu_seconds_per_shard']:.0f}",
+        f"{each['api_calls_per_shard']:.2f}",
+        f"{each['worker_starts']:,}",
+        f"{each['triggerer_peak_mib']:.0f}",
+        f"{each['loop_blocked_seconds']:.2f}",
+    ]
+
+
+def _bound(bar: Mapping[str, Any]) -> str:
+    return f"at most {bar['most']:g}" if bar["most"] is not None else f"at least {bar['least']:g}"
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    names = list(heads)
+    return [
+        f"| {' | '.join(names)} |",
+        f"|{' --- |' * len(names)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]

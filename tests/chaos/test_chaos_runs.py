@@ -1,0 +1,47 @@
+"""A short, seeded selection of `make chaos`, on the real scheduler and two triggerers."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from devstack.chaos.campaign import Campaign, Result
+from devstack.chaos.scenarios import SCENARIOS, SMALL
+
+SEED = int(os.environ.get("CHAOS_SEED", "7"))
+TOGETHER = tuple(each for each in SCENARIOS if each.name in ("spot", "start_failures", "out_of_memory"))
+
+
+@pytest.fixture(scope="module")
+def results(chaos_stack: Any) -> dict[str, Result]:
+    lines: list[str] = []
+    campaign = Campaign(chaos_stack.stack, ("ours",), SEED, 1, lines.append)
+    scenarios = (*TOGETHER, SMALL)
+    campaign.prepare(scenarios)
+    # All at once: what the small one does to everybody, the others have to survive as well.
+    found = campaign.phase(scenarios)
+    (chaos_stack.stack.folder / "chaos.txt").write_text("\n".join(lines) + "\n")
+    return {result.scenario.name: result for result in found}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", [*(each.name for each in TOGETHER), SMALL.name])
+def test_nothing_is_doubled_lost_left_running_or_paid_for_by_the_wrong_one(
+    results: dict[str, Result], name: str
+) -> None:
+    verdict = results[name].verdict
+    assert verdict.problems == ()
+    assert verdict.services_left_up == 0
+    assert verdict.shards == results[name].scenario.shards
+
+
+def test_the_faults_have_struck(results: dict[str, Result]) -> None:
+    endings = {name: result.verdict.endings for name, result in results.items()}
+    assert endings["spot"]["SpotInterruption"] >= 1
+    assert endings["start_failures"]["TaskFailedToStart"] >= 1
+    assert endings["out_of_memory"]["EssentialContainerExited (exit 137)"] == 2
+    assert endings["small"]["EssentialContainerExited (exit 3)"] == 2
+    assert results["small"].verdict.application_failures == 2
+    assert sum(results["small"].kills.values()) == 1

@@ -1,0 +1,125 @@
+"""Whoever takes a shard out of Airflow's hands stops its container; whoever stops a triggerer stops nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ecs_feature.outcomes import STOP_REASON_KILLED
+
+DAG_ID, DELETED = "killed_shards", "deleted_shards"
+NAMES = ("one", "two", "three", "four")
+SECONDS = 120
+KILL_SECONDS = 30
+
+
+class Shards:
+    """A run whose four shards sleep.
+
+    :ivar arns: the ECS task of each shard's first try.
+    """
+
+    def __init__(self, stack: Any, dag_id: str, day: datetime, seconds: int = 600) -> None:
+        self.stack, self.dag_id = stack, dag_id
+        self.run_id = stack.run(dag_id, day, {"seconds": seconds})
+        self.wait(lambda: self.ecs_tasks().keys() == set(NAMES), "The shards do not run")
+        self.arns = {name: tasks[0]["taskArn"] for name, tasks in self.ecs_tasks().items()}
+
+    def ecs_tasks(self) -> dict[str, list[dict[str, Any]]]:
+        """The ECS tasks of the run that were started, by shard, oldest first."""
+        arns = [
+            arn
+            for status in ("RUNNING", "STOPPED")
+            for page in self.stack.ecs.get_paginator("list_tasks").paginate(
+                cluster="features", family="flight-features-control", desiredStatus=status
+            )
+            for arn in page["taskArns"]
+        ]
+        found: dict[str, list[dict[str, Any]]] = {}
+        for start in range(0, len(arns), 100):
+            answer = self.stack.ecs.describe_tasks(cluster="features", tasks=arns[start : start + 100])
+            for task in sorted(answer["tasks"], key=lambda task: task["createdAt"]):
+                (container,) = task["overrides"]["containerOverrides"]
+                values = {item["name"]: item["value"] for item in container["environment"]}
+                if values.get("RUN_ID") == self.run_id and "startedAt" in task:
+                    found.setdefault(values["SHARD"], []).append(task)
+        return found
+
+    def wait(self, condition: Any, what: str, seconds: float = SECONDS) -> None:
+        self.stack.stack.processes.wait_until(condition, what=what, timeout_seconds=seconds)
+
+    def wait_for_kill(self, name: str) -> None:
+        def killed() -> bool:
+            (first, *_) = self.ecs_tasks()[name]
+            return bool(first["lastStatus"] == "STOPPED")
+
+        self.wait(killed, f"The container of {name} goes on", KILL_SECONDS)
+        (first, *_) = self.ecs_tasks()[name]
+        assert (first["taskArn"], first["stopCode"]) == (self.arns[name], "UserInitiated")
+        assert first["stoppedReason"] == STOP_REASON_KILLED
+
+    def set_state(self, name: str, state: str) -> None:
+        path = f"/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{name}"
+        self.stack.api.patch(path, {"new_state": state})
+
+    def clear(self, name: str) -> None:
+        body = {"dag_run_id": self.run_id, "dry_run": False, "only_failed": False, "task_ids": [name]}
+        self.stack.api.post(f"/dags/{self.dag_id}/clearTaskInstances", body)
+
+    def fail(self) -> None:
+        self.stack.api.patch(f"/dags/{self.dag_id}/dagRuns/{self.run_id}", {"state": "failed"})
+
+
+@pytest.fixture(scope="module")
+def shards(stack: Any) -> Iterator[Shards]:
+    run = Shards(stack, DAG_ID, datetime(2013, 5, 1, tzinfo=UTC))
+    yield run
+    run.fail()
+
+
+def test_marking_a_shard_failed_stops_its_container(shards: Shards) -> None:
+    shards.set_state("one", "failed")
+    shards.wait_for_kill("one")
+
+
+def test_marking_a_shard_successful_stops_its_container(shards: Shards) -> None:
+    shards.set_state("two", "success")
+    shards.wait_for_kill("two")
+
+
+def test_clearing_a_shard_stops_its_container_and_starts_another(shards: Shards) -> None:
+    shards.clear("three")
+    shards.wait_for_kill("three")
+    shards.wait(lambda: len(shards.ecs_tasks()["three"]) == 2, "The cleared shard is not launched again")
+
+
+def test_a_run_that_is_marked_failed_leaves_no_container(shards: Shards) -> None:
+    shards.fail()
+    shards.wait_for_kill("four")
+    shards.wait(
+        lambda: [task["lastStatus"] for task in shards.ecs_tasks()["three"]] == ["STOPPED"] * 2,
+        "The second container of three goes on",
+        KILL_SECONDS,
+    )
+
+
+def test_deleting_a_dag_stops_the_containers_of_its_shards(stack: Any) -> None:
+    run = Shards(stack, DELETED, datetime(2013, 5, 2, tzinfo=UTC))
+    stack.api.delete(f"/dags/{DELETED}")
+    for name in NAMES:
+        run.wait_for_kill(name)
+
+
+def test_a_triggerer_that_is_stopped_leaves_the_containers_to_the_next_one(stack: Any) -> None:
+    run = Shards(stack, DAG_ID, datetime(2013, 5, 3, tzinfo=UTC), seconds=20)
+    stack.stack.processes.end({"triggerer"})
+    assert {tasks[0]["desiredStatus"] for tasks in run.ecs_tasks().values()} == {"RUNNING"}
+    stack.stack.start_component("triggerer")
+    assert stack.wait(run.run_id, SECONDS) == "success"
+    assert {name: [task["taskArn"] for task in tasks] for name, tasks in run.ecs_tasks().items()} == {
+        name: [arn] for name, arn in run.arns.items()
+    }
+    assert {task["try_number"] for task in stack.tasks(run.run_id).values()} == {1}
