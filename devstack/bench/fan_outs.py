@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import pendulum
-from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
 from airflow.sdk import DAG, task
 
 from ecs_feature.environment import load_environment
@@ -99,6 +98,8 @@ def _pipeline(fan_out: FanOut) -> FeaturePipeline:
 
 def _stock(fan_out: FanOut) -> DAG:
     """As the provider's documentation has it: deferrable, every setting that is not asked for at its default."""
+    from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator  # slow to import; only this side pays
+
     values = load_environment()
     logs: dict[str, Any] = {
         "awslogs_group": values["LOG_GROUP"],

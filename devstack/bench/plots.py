@@ -132,7 +132,7 @@ def _launches(axes: Axes, fan_outs: FanOuts) -> None:
     axes.set(
         xlabel="s since the first shard was scheduled", ylabel="launches", title="Launches against Fargate's quotas"
     )
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
 
 
 _PICTURES: Final[Mapping[str, Callable[[Axes, FanOuts], None]]] = {

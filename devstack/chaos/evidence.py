@@ -137,11 +137,21 @@ def recorded(records: Iterable[Any]) -> frozenset[str]:
     """The ids of the ECS tasks that the shards' records (XComs) list as their launches."""
     return frozenset(
         str(launch["task_arn"]).rpartition("/")[2]
-        for record in records
+        for record in map(_decoded, records)
         if isinstance(record, dict)
         for launch in record.get("launches", ())
         if launch["task_arn"]
     )
+
+
+def _decoded(value: Any) -> Any:
+    """A record as an object; Airflow encodes what comes with a trigger's event once too often."""
+    while isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    return value
 
 
 def run_of(entry: Mapping[str, Any]) -> Run:

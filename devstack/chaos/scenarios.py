@@ -194,6 +194,7 @@ SMALL: Final = Scenario(
     ),
     kills=(Kill(TRIGGERERS, times=1),),
     failing=0.1,
+    hungry=0.1,
     alone=True,
     deadline_seconds=150.0,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import random
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,12 @@ CALLS_UNDER_WAY = 100
 """RunTask calls that wait for their answers at once; an answer may take seconds, and the connections are as many."""
 LOOK_EVERY_SECONDS = 0.5
 """A slow lane's wait is cut into such pieces, so that a launch in another lane need not wait for it."""
+TURNS_EVERY_SECONDS = 0.4
+"""Turns are given in groups: what triggers log at the same moment reaches Airflow's supervisor together, and each time
+something reaches it, it goes through all it has to do (docs/decisions/0009-records-come-with-the-end-event.md). The
+groups are half of it to one and a half apart, so that two fleets do not march in step."""
+BURST_SECONDS = 0.75
+"""So many seconds' calls may start at once, so that a late event loop loses nothing. AWS's bucket holds a second's."""
 NOTICE_EVERY_SECONDS = 30.0
 
 
@@ -75,8 +82,7 @@ class LaunchPlan:
 
     def __init__(self, now: float) -> None:
         rate = limits.RUN_TASK_CALLS_PER_SECOND
-        # Half a second's calls at once, so that a late event loop loses nothing and AWS's own bucket never overflows.
-        self._calls = Bucket(rate / 2, rate, now)
+        self._calls = Bucket(rate * BURST_SECONDS, rate, now)
         self._born = now
         self._lanes: dict[str, tuple[Line, Pace, Bucket]] = {}
 
@@ -84,7 +90,7 @@ class LaunchPlan:
         if capacity not in self._lanes:
             burst, refill = limits.FARGATE_LAUNCHES
             rate = limits.RUN_TASK_CALLS_PER_SECOND
-            pace = Pace(rate, rate / 2, may_exceed=True, now=self._born)
+            pace = Pace(rate, rate * BURST_SECONDS, may_exceed=True, now=self._born)
             self._lanes[capacity] = (Line(), pace, Bucket(burst, refill, self._born))
         return self._lanes[capacity]
 
@@ -146,6 +152,7 @@ class LaunchQueue:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     most_under_way: int = CALLS_UNDER_WAY
+    rng: random.Random = field(default_factory=random.Random)
     _plan: LaunchPlan = field(init=False)
     _pump: asyncio.Task[None] | None = None
     _under_way: int = 0
@@ -210,7 +217,8 @@ class LaunchQueue:
                     self._under_way += 1
                     following.turn.set_result(None)
             elif following > 0:
-                await self.sleep(min(following, LOOK_EVERY_SECONDS))
+                pause = TURNS_EVERY_SECONDS * self.rng.uniform(0.5, 1.5)
+                await self.sleep(min(max(following, pause), LOOK_EVERY_SECONDS))
             else:
                 self._room.clear()
                 await self._room.wait()

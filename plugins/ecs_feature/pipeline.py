@@ -163,7 +163,7 @@ class FeaturePipeline:
     parallelism: int | None = None
     max_vcpus: float | None = None
     steady_timeout: timedelta = timedelta(minutes=15)
-    poll_seconds: float = 3.0
+    poll_seconds: float = 1.0
     log_lines: int = 20
     task_events_queue_url: str = ""
     max_active_runs: int = 4

@@ -48,7 +48,7 @@ class ShardPolicy:
     max_memory_mib: int | None = None
     fallback_interruptions: int = 0
     fallback_seconds: float | None = None
-    poll_seconds: float = 3.0
+    poll_seconds: float = 1.0
     log_lines: int = 20
     max_parallel: int | None = None
     max_vcpus: float | None = None

@@ -88,7 +88,7 @@ class Bounds:
     """What is allowed at once; None: no bound.
 
     :param launches: burst and launches per second of Fargate's launch bucket.
-    :param run_task_calls: likewise RunTask's; the fleet makes up for half a second at once.
+    :param run_task_calls: likewise RunTask's; the fleet makes up for three quarters of a second at once.
     :param max_vcpus: the account's, of shards, and of services unless ``services_share_quota`` is False (Spot and
         On-Demand have quotas of their own).
     :param variant_vcpus: of the shards of one variant, over all runs; ``parallelism``: likewise how many.
@@ -96,7 +96,7 @@ class Bounds:
     """
 
     launches: tuple[float, float] = limits.FARGATE_LAUNCHES
-    run_task_calls: tuple[float, float] = (limits.RUN_TASK_CALLS_PER_SECOND / 2, limits.RUN_TASK_CALLS_PER_SECOND)
+    run_task_calls: tuple[float, float] = (limits.RUN_TASK_CALLS_PER_SECOND * 0.75, limits.RUN_TASK_CALLS_PER_SECOND)
     max_vcpus: float | None = None
     services_share_quota: bool = True
     variant_vcpus: float | None = None

@@ -11,7 +11,7 @@ from devstack.chaos.campaign import Campaign, Result
 from devstack.chaos.scenarios import SCENARIOS, SMALL
 
 SEED = int(os.environ.get("CHAOS_SEED", "7"))
-TOGETHER = tuple(each for each in SCENARIOS if each.name in ("spot", "start_failures", "out_of_memory"))
+TOGETHER = tuple(each for each in SCENARIOS if each.name in ("spot", "start_failures"))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_the_faults_have_struck(results: dict[str, Result]) -> None:
     endings = {name: result.verdict.endings for name, result in results.items()}
     assert endings["spot"]["SpotInterruption"] >= 1
     assert endings["start_failures"]["TaskFailedToStart"] >= 1
-    assert endings["out_of_memory"]["EssentialContainerExited (exit 137)"] == 2
+    assert endings["small"]["EssentialContainerExited (exit 137)"] >= 1
     assert endings["small"]["EssentialContainerExited (exit 3)"] == 2
     assert results["small"].verdict.application_failures == 2
     assert sum(results["small"].kills.values()) == 1

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from devstack.bench import bars, calls, options, plots, report, suite
+from devstack.bench import bars, calls, options, plots, report, suite, tables
 from devstack.bench.fan_outs import FanOut, shard_task_filter
 from devstack.bench.measure import Measured
 from devstack.bench.trees import Sampler, Usage, usages
@@ -196,3 +196,17 @@ def test_cpu_between_two_samples_is_shared_in_proportion_and_memory_is_of_the_sa
     ]
     assert sampler.cpu_seconds(15.0, 99.0) == {"triggerer-1": pytest.approx(1.0), "scheduler": pytest.approx(0.5)}
     assert sampler.memory_mib(["triggerer-1"], 15.0, 25.0) == [3.0]
+
+
+def test_the_page_of_figures_has_the_newest_of_each_fan_out_and_what_did_not_hold() -> None:
+    old = report.report(options.Options(shards=100), suite.Results({"ours_100": MEASURED}, [bars.Bar("x", 2, most=1)]))
+    faster = replace(MEASURED, makespan_seconds=10.5)
+    new = report.report(options.Options(shards=100), suite.Results({"ours_100": faster}, [bars.Bar("x", 0.5, most=1)]))
+    assert "| x | 2 | at most 1 | **no** |" in tables.results([old])
+    page = tables.results([old, new])
+    assert "| x | 0.5 | at most 1 | yes |" in page
+    assert "| x | 2 |" not in page
+    [row] = [line for line in page.splitlines() if line.startswith("| EcsShardOperator, mapped |")]
+    assert row == (
+        "| EcsShardOperator, mapped | 100 of 10 s | 10.5 | 10.0 | 1.050 | 5.0 | 30 | 1.05 | 0 | 300 | 0.30 |"
+    )

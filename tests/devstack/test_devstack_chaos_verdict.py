@@ -188,6 +188,8 @@ def test_the_launches_that_the_shards_records_name_are_told_from_those_that_nobo
     arn = "arn:aws:ecs:us-east-1:123456789012:task/c/"
     known = recorded([{"launches": [{"task_arn": f"{arn}t1"}, {"task_arn": ""}]}, {"shard": "s02"}, None, "text"])
     assert known == {"t1"}
+    text = json.dumps({"launches": [{"task_arn": f"{arn}t3"}]})
+    assert recorded([text, json.dumps(text)]) == {"t3"}
     other = replace(TASK, task="t2")
     assert judge(evidence(launched=(TASK, other), recorded=known)).unrecorded == 1
     assert judge(evidence(launched=(TASK, other), recorded=None)).unrecorded is None

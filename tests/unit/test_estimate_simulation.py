@@ -41,10 +41,10 @@ def taken(timeline: Timeline) -> list[float]:
     ("runs", "bounds", "seconds"),
     [
         ([fan_out(1, 10)], Bounds(), [10.0]),
-        ([fan_out(10, 10)], Bounds(), [10.0]),
-        ([fan_out(11, 10)], Bounds(), [10.05]),
-        # RunTask: ten at once, then 20 a second.
-        ([fan_out(1000, 10)], Bounds(), [59.5]),
+        ([fan_out(15, 10)], Bounds(), [10.0]),
+        ([fan_out(16, 10)], Bounds(), [10.05]),
+        # RunTask: fifteen at once, then 20 a second.
+        ([fan_out(1000, 10)], Bounds(), [59.25]),
         # The launch bucket alone: 100 at once, then 20 a second.
         ([fan_out(1000, 10)], Bounds(run_task_calls=(1e9, 1e9)), [55.0]),
         ([fan_out(10, 10)], dataclasses.replace(FREE, parallelism=4), [30.0]),

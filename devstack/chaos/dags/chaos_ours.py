@@ -1,11 +1,9 @@
 """Airflow DAGs of the chaos scenarios: each a FeaturePipeline, as a user writes it."""
 
-import dataclasses
 import datetime
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import pendulum
 
@@ -51,21 +49,13 @@ def pipeline(scenario: scenarios.Scenario) -> FeaturePipeline:
         retries=scenarios.RETRIES,
         retry_delay=datetime.timedelta(seconds=scenarios.RETRY_DELAY_SECONDS),
         shard_timeout=datetime.timedelta(seconds=scenarios.SHARD_TIMEOUT_SECONDS),
+        start_timeout=datetime.timedelta(seconds=scenarios.START_TIMEOUT_SECONDS),
+        max_memory_mib=scenarios.MOST_MEMORY_MIB,
         steady_timeout=datetime.timedelta(minutes=3),
         poll_seconds=scenarios.POLL_SECONDS,
         max_active_runs=16,
         params={"failing": "", "hungry": ""},
-        **new_fields(),
     )
-
-
-def new_fields() -> dict[str, Any]:
-    known = {field.name for field in dataclasses.fields(FeaturePipeline)}
-    fields = {
-        "start_timeout": datetime.timedelta(seconds=scenarios.START_TIMEOUT_SECONDS),
-        "max_memory_mib": scenarios.MOST_MEMORY_MIB,
-    }
-    return {name: value for name, value in fields.items() if name in known}
 
 
 # A worker needs one of them only; to build all for each task is what would take longest on it.
