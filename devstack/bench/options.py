@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from devstack.errors import UsageError
 
 SIDES = ("ours", "stock", "stock_logs", "executor")
-SUITES = ("compare", "sizes", "large", "runs", "triggerers", "full")
+PARTS = ("compare", "sizes", "large", "runs", "triggerers")
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Options:
     :param executor_shards: EXECUTOR_SHARDS, of the AwsEcsExecutor.
     :param seconds: SECONDS that a shard runs.
     :param sides: SIDES.
-    :param suite: SUITE; ``compare``: the sides; ``sizes``: more sizes of both, named shards and parse times; ``large``:
-        5,000 shards; ``runs``: five runs of 2,000 at once; ``triggerers``: 2,000 on one and on two; ``full``: all.
+    :param parts: SUITE, ``full`` is all. ``compare``: the sides; ``sizes``: more sizes of both, named shards and parse
+        times; ``large``: 5,000 shards; ``runs``: five runs of 2,000 at once; ``triggerers``: 2,000 on one and on two.
     :param pace: PACE, of the local Fargate's state changes.
     :param triggerers: TRIGGERERS.
     :param capacity: CAPACITY of each triggerer.
@@ -32,7 +32,7 @@ class Options:
     executor_shards: int = 20
     seconds: float = 10.0
     sides: tuple[str, ...] = ("ours", "stock")
-    suite: str = "compare"
+    parts: tuple[str, ...] = ("compare",)
     pace: float = 0.01
     triggerers: int = 1
     capacity: int = 10_000
@@ -43,25 +43,26 @@ def parse(environ: Mapping[str, str]) -> Options:
 
     :raises UsageError: one is wrong; the sentence names it and what is allowed.
     """
-    given = {name: environ.get(name, "").strip() for name in ("SIDES", "SUITE")}
-    sides = tuple(side.strip() for side in given["SIDES"].split(",") if side.strip()) or Options.sides
-    for side in sides:
-        if side not in SIDES:
-            raise UsageError(f"SIDES has {side!r}, but may have {', '.join(SIDES)}, like SIDES=ours,stock.")
-    suite = given["SUITE"] or Options.suite
-    if suite not in SUITES:
-        raise UsageError(f"SUITE is {suite!r}, but must be one of {', '.join(SUITES)}.")
+    full = environ.get("SUITE", "").strip() == "full"
     return Options(
         shards=_whole(environ, "SHARDS", Options.shards, 50_000),
         stock_shards=_whole(environ, "STOCK_SHARDS", Options.stock_shards, 10_000),
         executor_shards=_whole(environ, "EXECUTOR_SHARDS", Options.executor_shards, 1_000),
         seconds=_number(environ, "SECONDS", Options.seconds, 3600),
-        sides=sides,
-        suite=suite,
+        sides=_names(environ, "SIDES", SIDES, Options.sides),
+        parts=PARTS if full else _names(environ, "SUITE", PARTS, Options.parts),
         pace=_number(environ, "PACE", Options.pace, 10),
         triggerers=_whole(environ, "TRIGGERERS", Options.triggerers, 8),
         capacity=_whole(environ, "CAPACITY", Options.capacity, 100_000),
     )
+
+
+def _names(environ: Mapping[str, str], name: str, known: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
+    given = [each.strip() for each in environ.get(name, "").split(",") if each.strip()] or default
+    for each in given:
+        if each not in known:
+            raise UsageError(f"{name} has {each!r}, but may have {', '.join(known)}, like {name}={','.join(default)}.")
+    return tuple(each for each in known if each in given)
 
 
 def _whole(environ: Mapping[str, str], name: str, default: int, most: int) -> int:

@@ -82,7 +82,7 @@ def machine() -> dict[str, Any]:
 
 def name(options: Options) -> str:
     """The file's name; a part of the suite has a report of its own."""
-    return "report.json" if options.suite in ("compare", "full") else f"report-{options.suite}.json"
+    return "report.json" if "compare" in options.parts else f"report-{'-'.join(options.parts)}.json"
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

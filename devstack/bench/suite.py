@@ -59,7 +59,7 @@ def run(options: Options, folder: Path, results: Results, tell: Tell) -> None:
             folder / "main", pace=options.pace, capacity=options.capacity, triggerers=options.triggerers,
             fan_outs=[WARM_UP, *planned],
         ) as running:  # fmt: skip
-            if options.suite in ("sizes", "full"):
+            if "sizes" in options.parts:
                 results.parse = parse_times(running.stack.environment)
                 results.bars += bars.of_parse_times(results.parse)
             _one(running, WARM_UP, tell)
@@ -67,7 +67,7 @@ def run(options: Options, folder: Path, results: Results, tell: Tell) -> None:
                 measured = _one(running, fan_out, tell)
                 results.add(_name(fan_out), measured, _held(options, fan_out, measured))
         results.bars += _comparison(options, results)
-    if options.suite in ("triggerers", "full"):
+    if "triggerers" in options.parts:
         _waves(options, folder, results, tell)
     if "executor" in options.sides:
         fan_out = FanOut("executor", options.executor_shards, options.seconds)
@@ -77,18 +77,18 @@ def run(options: Options, folder: Path, results: Results, tell: Tell) -> None:
 
 def plan(options: Options) -> list[FanOut]:
     """The fan-outs of the main stack, in their order."""
-    full, seconds = options.suite == "full", options.seconds
+    parts, seconds = options.parts, options.seconds
     planned: list[FanOut] = []
-    if options.suite in ("compare", "full"):
+    if "compare" in parts:
         sizes = {"ours": {options.shards, options.stock_shards}}
         sizes |= {"stock": {options.stock_shards}, "stock_logs": {options.stock_shards}}
         planned += [FanOut(s, n, seconds) for s in SIDES if s in options.sides for n in sorted(sizes[s])]
-    if options.suite == "sizes" or full:
+    if "sizes" in parts:
         planned += [FanOut("named", 200, seconds)]
         planned += [FanOut(s, n, seconds) for s in SIDES if s in options.sides for n in CURVES.get(s, ())]
-    if options.suite == "large" or full:
+    if "large" in parts:
         planned += [FanOut("ours", 5000, seconds)]
-    if options.suite == "runs" or full:
+    if "runs" in parts:
         planned += [FanOut("ours", 2000, seconds, runs=5, about="at_once")]
     return planned
 

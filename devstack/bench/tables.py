@@ -22,7 +22,7 @@ def results(reports: Iterable[Mapping[str, Any]]) -> str:
     held: dict[str, Mapping[str, Any]] = {}
     lines = ["# Figures", "", "Written by `python -m devstack.bench plots`; README.md beside it explains them.", ""]
     for report in reports:
-        machine, suite = report["machine"], report["options"]["suite"]
+        machine, suite = report["machine"], ",".join(report["options"]["parts"])
         lines.append(
             f"- `SUITE={suite}`: {machine['at']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Python "
             f"{machine['python']}, load average at the end {machine['load_average'][0]:g}."

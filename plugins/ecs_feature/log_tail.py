@@ -24,7 +24,7 @@ from ecs_feature.resources import EcsTask
 
 log = logging.getLogger(__name__)
 
-COLLECT_SECONDS = 1.0
+COLLECT_SECONDS = 0.3
 """So long the first of a batch waits for others."""
 MOST_SECONDS = 15.0
 RETRY_SECONDS = 1.0

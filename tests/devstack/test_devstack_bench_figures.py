@@ -152,13 +152,23 @@ def test_without_options_the_issues_own_comparison_is_run() -> None:
             {"SIDES": "ours,theirs"},
             "SIDES has 'theirs', but may have ours, stock, stock_logs, executor, like SIDES=ours,stock.",
         ),
-        ({"SUITE": "all"}, "SUITE is 'all', but must be one of compare, sizes, large, runs, triggerers, full."),
+        (
+            {"SUITE": "sizes,all"},
+            "SUITE has 'all', but may have compare, sizes, large, runs, triggerers, like SUITE=compare.",
+        ),
     ],
 )
 def test_a_wrong_option_is_refused_in_one_sentence(given: dict[str, str], sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
         options.parse(given)
     assert str(caught.value) == sentence
+
+
+def test_parts_of_the_suite_share_a_stack_and_full_is_all_of_them() -> None:
+    asked = options.parse({"SUITE": "runs, large", "SIDES": "ours"})
+    assert [(each.shards, each.runs) for each in suite.plan(asked)] == [(5000, 1), (2000, 5)]
+    assert report.name(asked) == "report-large-runs.json"
+    assert options.parse({"SUITE": "full"}).parts == options.PARTS
 
 
 def test_a_fan_outs_dag_file_makes_its_dag() -> None:

@@ -8,12 +8,15 @@ from typing import Any
 
 import boto3
 import pytest
+from airflow.sdk.exceptions import AirflowException
 from moto import mock_aws
 
 from ecs_feature.exceptions import PublishError, SelectionError
 from ecs_feature.manifests import ManifestStore, merge, split_uri
-from ecs_feature.operators.publish import read_result
+from ecs_feature.operators import publish as publish_module
+from ecs_feature.operators.publish import FeaturePublishOperator, read_result
 from ecs_feature.receipts import render, run_state, variant_receipt
+from ecs_feature.records import record_text
 from ecs_feature.selection import Selection, select
 
 PREFIX = "s3://bucket/features/variant=control/ds=2013-01-01"
@@ -111,6 +114,47 @@ def test_a_result_that_is_not_whole_is_not_published(s3: Any, result: str | None
     with pytest.raises(PublishError) as refused:
         read_result(s3, RECORD)
     assert said in str(refused.value)
+
+
+class TaskInstance:
+    """Of the publish task: what its shards have left."""
+
+    def __init__(self, *records: dict[str, Any]) -> None:
+        self.records = [record_text(record) for record in records]
+
+    def xcom_pull(self, task_ids: list[str]) -> list[str]:
+        return self.records
+
+
+def publish(s3: Any, monkeypatch: pytest.MonkeyPatch, *records: dict[str, Any]) -> dict[str, Any]:
+    monkeypatch.setattr(publish_module, "client_of", lambda service, aws: s3)
+    operator = FeaturePublishOperator(task_id="publish", shard_task_ids=["UA"], prefix="s3://bucket/p", about={})
+    return operator.execute({"ti": TaskInstance(*records)})
+
+
+def test_a_shard_that_its_exit_code_skipped_is_not_published_and_spoils_nothing(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(s3, "r", RESULT)
+    put(s3, "f", "1234")
+    skipped = {"shard": "AA", "outcome": "skipped", "result_uri": "s3://bucket/none"}
+    published = publish(s3, monkeypatch, {**RECORD, "outcome": "succeeded"}, skipped)
+    assert (published["shards"], published["rows"]) == (["UA"], 2)
+
+
+def test_without_any_result_nothing_is_published(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AirflowException, match="No shard of this run has left a record"):
+        publish(s3, monkeypatch, {"shard": "AA", "outcome": "skipped", "result_uri": "s3://bucket/none"})
+
+
+def test_of_many_results_the_first_that_is_not_whole_is_told(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(s3, "r", RESULT)
+    put(s3, "f", "1234")
+    missing = [
+        {"shard": f"S{n:02}", "outcome": "succeeded", "result_uri": f"s3://bucket/missing-{n}"} for n in range(40)
+    ]
+    with pytest.raises(AirflowException, match="Shard S00: exited with 0 but left no result file"):
+        publish(s3, monkeypatch, {**RECORD, "outcome": "succeeded"}, *missing)
 
 
 def test_the_receipt_adds_up_shards_services_and_cost() -> None:

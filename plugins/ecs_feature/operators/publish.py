@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,11 @@ from ecs_feature.aws_clients import client_of
 from ecs_feature.aws_errors import translated
 from ecs_feature.exceptions import EcsFeatureError, PublishError
 from ecs_feature.manifests import ManifestStore, split_uri
+from ecs_feature.outcomes import Kind
 from ecs_feature.records import shard_records
+
+READERS = 16
+"""Result files that are read at once."""
 
 
 class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
@@ -52,13 +57,15 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
         self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> dict[str, Any]:
-        records = shard_records(context["ti"].xcom_pull(task_ids=self.shard_task_ids))
+        left = shard_records(context["ti"].xcom_pull(task_ids=self.shard_task_ids))
+        # One whose exit code skipped it has a record and no result: what it had published stays.
+        records = [record for record in left if record["outcome"] == Kind.SUCCEEDED]
         s3 = client_of("s3", self.aws)
         try:
             if not records:
                 raise PublishError("No shard of this run has left a record; clear the shards to run them again.")
             with translated(self.prefix):
-                shards = {record["shard"]: read_result(s3, record) for record in records}
+                shards = read_results(s3, records)
                 run = {**self.about, "published_at": datetime.now(UTC).isoformat(timespec="seconds")}
                 published = ManifestStore(s3, self.prefix).publish(shards, run)
         except EcsFeatureError as error:
@@ -72,6 +79,20 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = summary
         return {**summary, "shards": sorted(shards)}
+
+
+def read_results(s3: Any, records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """:func:`read_result` of every shard, by its name, some at a time: two requests to S3 each.
+
+    :raises PublishError: of the first shard that is not whole.
+    """
+    with ThreadPoolExecutor(max_workers=READERS) as readers:
+        reading = [readers.submit(read_result, s3, record) for record in records]
+        try:
+            return {record["shard"]: read.result() for record, read in zip(records, reading, strict=True)}
+        except BaseException:
+            readers.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def read_result(s3: Any, record: Mapping[str, Any]) -> dict[str, Any]:
