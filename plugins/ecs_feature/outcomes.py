@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ecs_feature.resources import EcsContainer, EcsTask
-from ecs_feature.start_failures import Cause, cause_of, cause_of_refusal
+from ecs_feature.start_failures import Cause, cause_of
 
 
 class Kind(enum.StrEnum):
@@ -198,7 +198,7 @@ def of_task(task: EcsTask, *, main_container: str = "", codes: ExitCodes = NO_CO
 
 def of_launch_failure(reason: str) -> Outcome:
     """The outcome of a RunTask that started nothing, from the reason in its ``failures`` or its error message."""
-    cause = cause_of_refusal(reason)
+    cause = cause_of(reason, unknown=Cause.PERMANENT)
     if cause is Cause.CAPACITY:
         hint = "the launch is repeated; if this stays, ask AWS for a higher Fargate vCPU quota"
         return Outcome(Kind.CAPACITY_UNAVAILABLE, reason, hint=hint)

@@ -53,13 +53,18 @@ _PERMANENT: Final = re.compile(
 )
 _TRANSIENT: Final = re.compile(
     r"time ?out|timed out|deadli|connection (reset|refused|issue|closed)|try again|service ?unavailable|"
-    r"internal (server )?error|internalerror|no such host|temporar|unexpected eof|bad gateway|broken pipe",
+    r"internal (server )?error|internalerror|no such host|temporar|unexpected eof|bad gateway|broken pipe|"
+    r"^\s*agent\W*$",  # the container instance's agent is disconnected for the moment
     re.I,
 )
 
 
-def cause_of(reason: str) -> Cause:
-    """The cause, from AWS's words; what is not known is taken to pass, within the budget of relaunches."""
+def cause_of(reason: str, *, unknown: Cause = Cause.TRANSIENT) -> Cause:
+    """The cause, from AWS's words.
+
+    :param unknown: of words that are not known: a start failure is taken to pass, within the budget of relaunches; a
+        RunTask that was refused will be refused again.
+    """
     text = _NAMES.sub(" ", reason.replace("’", "'"))
     if _THROTTLED.search(text):
         return Cause.TRANSIENT
@@ -69,16 +74,4 @@ def cause_of(reason: str) -> Cause:
         return Cause.MEMORY
     if _TRANSIENT.search(text):
         return Cause.TRANSIENT
-    return Cause.PERMANENT if _PERMANENT.search(text) else Cause.TRANSIENT
-
-
-def cause_of_refusal(reason: str) -> Cause:
-    """The cause of a RunTask that started nothing: what is not known to pass will be refused again."""
-    text = _NAMES.sub(" ", reason.replace("’", "'"))
-    if text.strip().rstrip(".") == "AGENT":  # the container instance's agent is disconnected for the moment
-        return Cause.TRANSIENT
-    if _THROTTLED.search(text):
-        return Cause.TRANSIENT
-    if _CAPACITY.search(text):
-        return Cause.CAPACITY
-    return Cause.TRANSIENT if _TRANSIENT.search(text) else Cause.PERMANENT
+    return Cause.PERMANENT if _PERMANENT.search(text) else unknown

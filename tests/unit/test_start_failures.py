@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ecs_feature.start_failures import Cause, cause_of, cause_of_refusal
+from ecs_feature.start_failures import Cause, cause_of
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_one_stem_of_permanence_is_enough(reason: str) -> None:
     ],
 )
 def test_one_stem_of_what_passes_is_enough_even_for_a_refusal(reason: str) -> None:
-    assert cause_of_refusal(reason) is Cause.TRANSIENT
+    assert cause_of(reason, unknown=Cause.PERMANENT) is Cause.TRANSIENT
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_one_stem_of_what_passes_is_enough_even_for_a_refusal(reason: str) -> No
     ],
 )
 def test_one_stem_of_missing_capacity_is_enough(reason: str) -> None:
-    assert cause_of(reason) is cause_of_refusal(reason) is Cause.CAPACITY
+    assert cause_of(reason) is cause_of(reason, unknown=Cause.PERMANENT) is Cause.CAPACITY
 
 
 @pytest.mark.parametrize("reason", ["container init was OOM-killed", "OutOfMemoryError: Container killed"])
@@ -147,7 +147,7 @@ def test_one_stem_of_memory_is_enough(reason: str) -> None:
 def test_a_name_that_a_user_gave_says_nothing_about_the_cause(name: str) -> None:
     assert cause_of(f"reading {name} has failed") is Cause.TRANSIENT
     passing = name.replace("not found", "timed out").replace("forbidden", "timeout").replace("missing", "timeout")
-    assert cause_of_refusal(f"reading {passing} is wrong") is Cause.PERMANENT
+    assert cause_of(f"reading {passing} is wrong", unknown=Cause.PERMANENT) is Cause.PERMANENT
 
 
 def test_an_apostrophe_does_not_open_a_name() -> None:
@@ -156,7 +156,7 @@ def test_an_apostrophe_does_not_open_a_name() -> None:
 
 @pytest.mark.parametrize("reason", ["", "LOCATION", "ACCESS DENIED", "nothing that was seen before"])
 def test_what_is_not_known_passes_for_a_task_and_stays_for_a_refusal(reason: str) -> None:
-    assert cause_of_refusal(reason) is Cause.PERMANENT
+    assert cause_of(reason, unknown=Cause.PERMANENT) is Cause.PERMANENT
     assert cause_of(reason) is (Cause.PERMANENT if reason == "ACCESS DENIED" else Cause.TRANSIENT)
 
 
