@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, TaskDeferred
 
@@ -24,13 +27,28 @@ def operator(**changes: object) -> EcsShardOperator:
     return EcsShardOperator(task_id="UA", shard="UA", launch=launch, **changes)
 
 
-def test_a_worker_defers_to_the_same_trigger_with_the_same_arguments() -> None:
-    task = operator(record={"result_uri": "s3://b/{shard}"})
+def test_a_worker_defers_to_the_same_trigger_with_the_same_arguments_rendered() -> None:
+    task = operator(record={"result_uri": "s3://b/{{ ds }}/{shard}"})
+    dag_run = SimpleNamespace(start_date=datetime(2013, 1, 1, tzinfo=UTC))
+    context = {
+        "ti": SimpleNamespace(id="uuid"),
+        "ds": "2013-01-01",
+        "dag": SimpleNamespace(dag_id="d"),
+        "dag_run": dag_run,
+    }
     with pytest.raises(TaskDeferred) as deferred:
-        task.execute({})
+        task.execute(context)
     path, kwargs = deferred.value.trigger.serialize()
+    templates = task.start_trigger_args.trigger_kwargs
     assert path == task.start_trigger_args.trigger_cls == "ecs_feature.triggers.shard.ShardTrigger"
-    assert kwargs == {**task.start_trigger_args.trigger_kwargs, "end_in_triggerer": False}
+    assert kwargs == {
+        **templates,
+        "launch": {**templates["launch"], "started_by": "d/uuid"},
+        "token_id": "uuid",
+        "record": {"result_uri": "s3://b/2013-01-01/{shard}"},
+        "since": "2013-01-01T00:00:00+00:00",
+        "end_in_triggerer": False,
+    }
 
 
 def test_the_trigger_survives_serialization() -> None:

@@ -151,13 +151,15 @@ async def test_references_are_resolved_before_anything_is_launched(
 
 
 def test_a_worker_resolves_references_too() -> None:
-    task = EcsShardOperator(task_id="UA", shard="UA", launch=launch(reference("register")))
-    ti = SimpleNamespace(xcom_pull=lambda task_ids, map_indexes: {"register": "arn:definition:3"}.get(task_ids))
+    ti = SimpleNamespace(
+        id="uuid", xcom_pull=lambda task_ids, map_indexes: {"register": "arn:definition:3"}.get(task_ids)
+    )
+    context = {"ti": ti, "dag": SimpleNamespace(dag_id="d"), "dag_run": SimpleNamespace(start_date=None)}
     with pytest.raises(TaskDeferred) as deferred:
-        task.execute({"ti": ti})
+        EcsShardOperator(task_id="UA", shard="UA", launch=launch(reference("register"))).execute(context)
     assert deferred.value.trigger.launch["task_definition"] == "arn:definition:3"
     with pytest.raises(AirflowFailException, match="Task gone has left no value"):
-        EcsShardOperator(task_id="UA", shard="UA", launch=launch(reference("gone"))).execute({"ti": ti})
+        EcsShardOperator(task_id="UA", shard="UA", launch=launch(reference("gone"))).execute(context)
 
 
 def test_the_shards_of_a_run_compile_their_templates_once() -> None:

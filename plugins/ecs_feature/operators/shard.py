@@ -84,13 +84,11 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         aws = (aws_conn_id, region_name, verify, events_queue_url)
         arguments = _trigger_kwargs(shard, launch, policy, selected, record, aws)
         self.shard = shard
-        self.launch = arguments["launch"]
-        self.policy = arguments["policy"]
-        self.aws = arguments["aws"]
-        self.token_id = arguments["token_id"]
         self.selected = selected
-        self.record = arguments["record"]
-        self.since = arguments["since"]
+        # Their templates stand in the trigger's arguments. A second copy would be half of each task in the serialized
+        # DAG, which the triggerer is sent and reads once for each shard.
+        self.launch = self.token_id = self.record = self.since = None
+        self._arguments = arguments
         self.start_from_trigger = start_from_trigger
         self.start_trigger_args = start_trigger_args or _start_trigger_args(arguments)
 
@@ -98,17 +96,16 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         """Defer to the trigger; only where Airflow does not start from it (``dag.test()``, a user's choice)."""
         if not is_selected(self.shard, self.selected):
             raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
-        self.launch = {**self.launch, "task_definition": self._task_definition(context)}
-        names = ("shard", "launch", "policy", "aws", "token_id", "selected", "record", "since")
-        arguments = {name: getattr(self, name) for name in names}
+        arguments = self.render_template(self._arguments, context)
+        arguments["launch"]["task_definition"] = self._task_definition(context, arguments["launch"]["task_definition"])
         self.defer(trigger=ShardTrigger(**arguments, end_in_triggerer=False), method_name="execute_complete")
 
-    def _task_definition(self, context: Any) -> Any:
+    def _task_definition(self, context: Any, named: str) -> Any:
         def pull(task_id: str) -> Any:
             return context["ti"].xcom_pull(task_ids=task_id, map_indexes=-1)
 
         try:
-            return look_up(self.launch["task_definition"], pull)
+            return look_up(named, pull)
         except EcsFeatureError as error:
             raise AirflowFailException(f"Shard {self.shard}: {error}") from error
 
@@ -132,7 +129,7 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         arns = [launch["task_arn"] for launch in record.get("launches", ()) if launch["task_arn"]]
         if arns:
             task = EcsTask(arns[-1], "", "", "STOPPED", "STOPPED")
-            for key, url in links_of_task(task, self.launch["container"]).items():
+            for key, url in links_of_task(task, self._arguments["launch"]["container"]).items():
                 context["ti"].xcom_push(key=key, value=url)
 
 
