@@ -266,7 +266,8 @@ def environment() -> dict[str, str]:
     """The environment of the build's commands.
 
     Byte code is always wanted (every start of Airflow would else compile some 14,000 files); uv gets pip's
-    index, because companies with a mirror often have configured pip only.
+    index, because companies with a mirror often have configured pip only, and trusts the machine's certificates
+    as pip does.
     """
     env = {
         k: v
@@ -275,6 +276,7 @@ def environment() -> dict[str, str]:
     }
     if "PIP_INDEX_URL" in env:
         env.setdefault("UV_DEFAULT_INDEX", env["PIP_INDEX_URL"])
+    env.setdefault("UV_SYSTEM_CERTS", "1")
     env["UV_NO_PROGRESS"] = "1"
     return env
 

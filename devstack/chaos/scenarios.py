@@ -15,7 +15,7 @@ RETRIES: Final = 2
 """Of every shard, on both sides; no shard is made to fail by its own code more often than this."""
 RETRY_DELAY_SECONDS: Final = 2.0
 POLL_SECONDS: Final = 3
-SHARD_TIMEOUT_SECONDS: Final = 90.0
+SHARD_TIMEOUT_SECONDS: Final = 60.0
 START_TIMEOUT_SECONDS: Final = 15.0
 """After which a task that is stuck before RUNNING is given up; a healthy one starts within a second here."""
 MEMORY_MIB: Final = 512
