@@ -27,6 +27,8 @@ TURNS_EVERY_SECONDS = 0.4
 """Turns are given in groups: what triggers log at the same moment reaches Airflow's supervisor together, and each time
 something reaches it, it goes through all it has to do (docs/decisions/0009-records-come-with-the-end-event.md). The
 groups are half of it to one and a half apart, so that two fleets do not march in step."""
+CROWD = 100
+"""So many launches have to wait for turns to be given in groups."""
 BURST_SECONDS = 0.75
 """So many seconds' calls may start at once, so that a late event loop loses nothing. AWS's bucket holds a second's."""
 NOTICE_EVERY_SECONDS = 30.0
@@ -217,11 +219,14 @@ class LaunchQueue:
                     self._under_way += 1
                     following.turn.set_result(None)
             elif following > 0:
-                pause = TURNS_EVERY_SECONDS * self.rng.uniform(0.5, 1.5)
-                await self.sleep(min(max(following, pause), LOOK_EVERY_SECONDS))
+                await self.sleep(min(max(following, self._pause()), LOOK_EVERY_SECONDS))
             else:
                 self._room.clear()
                 await self._room.wait()
+
+    def _pause(self) -> float:
+        """The least time between groups of turns: none while few wait, who are launched the sooner."""
+        return TURNS_EVERY_SECONDS * self.rng.uniform(0.5, 1.5) if self._plan.waiting() > CROWD else 0.0
 
     def _has_room(self) -> bool:
         return self._under_way < self.most_under_way

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.serialization.serialized_objects import DagSerialization
+from airflow.sdk import Asset
+from airflow.serialization.serialized_objects import BaseSerialization, DagSerialization
 
 from ecs_feature.capacity import Fallback
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
+from ecs_feature.pipeline_dag import asset_of
 
 ROOT = Path(__file__).resolve().parents[2]
 VALUES = {
@@ -128,6 +130,15 @@ def test_200_named_shards_serialize_small_enough_to_start_quickly() -> None:
     dag = pipeline(shards=tuple(f"S{i}" for i in range(200)), variants=[Variant("control", "f")]).dag()
     # Each shard's trigger is sent all of it: no task may carry a copy of what all shards have in common.
     assert len(json.dumps(DagSerialization.to_dict(dag))) < 500_000
+
+
+def test_the_asset_is_the_one_that_airflow_makes_of_its_uri() -> None:
+    uri = "s3://bucket/features/variant=control/"
+    made, airflows = asset_of(uri), Asset(uri)
+    assert made == airflows
+    assert hash(made) == hash(airflows)
+    assert BaseSerialization.serialize(made) == BaseSerialization.serialize(airflows)
+    assert (made.name, made.uri, made.group) == (airflows.name, airflows.uri, airflows.group)
 
 
 def policy_of(**changes: Any) -> dict[str, Any]:
