@@ -10,6 +10,8 @@ from operator_context import CLUSTER
 
 from fargate_local import LocalFargate, Settings
 
+LOG_GROUP = "/ecs/features"
+
 
 @pytest.fixture(scope="module")
 def fargate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFargate]:
@@ -26,3 +28,30 @@ def aws(fargate: LocalFargate, monkeypatch: pytest.MonkeyPatch) -> LocalFargate:
     for name, value in fargate.environ.items():
         monkeypatch.setenv(name, value)
     return fargate
+
+
+@pytest.fixture
+def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalFargate]:
+    """A local Fargate of its own, whose tasks are clocks, with a cluster, a task definition ``job`` of 0.25 vCPU and
+    512 MiB with a log, a bucket, and this process's environment pointing to it."""
+    settings = Settings(images=tmp_path, state_dir=tmp_path / "state", pace=0.001, runtime="simulated")
+    with LocalFargate(settings) as local:
+        for name, value in local.environ.items():
+            monkeypatch.setenv(name, value)
+        local.client("logs").create_log_group(logGroupName=LOG_GROUP)
+        local.client("s3").create_bucket(Bucket="bucket")
+        ecs = local.client("ecs")
+        ecs.create_cluster(clusterName=CLUSTER, capacityProviders=["FARGATE", "FARGATE_SPOT"])
+        options = {"awslogs-group": LOG_GROUP, "awslogs-region": "us-east-1", "awslogs-stream-prefix": "job"}
+        ecs.register_task_definition(
+            family="job",
+            requiresCompatibilities=["FARGATE"],
+            networkMode="awsvpc",
+            cpu="256",
+            memory="512",
+            executionRoleArn="arn:aws:iam::123456789012:role/execution",
+            containerDefinitions=[
+                {"name": "job", "image": "image:1", "logConfiguration": {"logDriver": "awslogs", "options": options}}
+            ],
+        )
+        yield local

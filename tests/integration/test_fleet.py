@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,7 @@ import pytest
 from ecs_feature.exceptions import AwsError
 from ecs_feature.fleet import Fleet, FleetKey, joined
 from ecs_feature.launch import Launch, Network, client_token
-from fargate_local import LocalFargate, Settings
+from fargate_local import LocalFargate
 
 CLUSTER = "features"
 GROUP = "/ecs/features"
@@ -22,28 +20,8 @@ KEY = FleetKey(aws_conn_id=None)
 
 
 @pytest.fixture
-def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalFargate]:
-    """A local Fargate of its own, whose tasks are clocks, with this process's environment pointing to it."""
-    settings = Settings(images=tmp_path, state_dir=tmp_path / "state", pace=0.001, runtime="simulated")
-    with LocalFargate(settings) as local:
-        for name, value in local.environ.items():
-            monkeypatch.setenv(name, value)
-        local.client("logs").create_log_group(logGroupName=GROUP)
-        ecs = local.client("ecs")
-        ecs.create_cluster(clusterName=CLUSTER)
-        options = {"awslogs-group": GROUP, "awslogs-region": "us-east-1", "awslogs-stream-prefix": "job"}
-        ecs.register_task_definition(
-            family="job",
-            requiresCompatibilities=["FARGATE"],
-            networkMode="awsvpc",
-            cpu="256",
-            memory="512",
-            executionRoleArn="arn:aws:iam::123456789012:role/execution",
-            containerDefinitions=[
-                {"name": "job", "image": "image:1", "logConfiguration": {"logDriver": "awslogs", "options": options}}
-            ],
-        )
-        yield local
+def aws(simulated: LocalFargate) -> LocalFargate:
+    return simulated
 
 
 def launch(number: int, *, run: str = "run", seconds: float = 1, **environment: str) -> Launch:

@@ -5,36 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ecs_feature.fleet import Fleet, FleetKey, joined
 from ecs_feature.launch import Launch, Network, client_token
-from fargate_local import LocalFargate, Settings
+from fargate_local import LocalFargate
 
 CLUSTER = "features"
 
 
 @pytest.fixture
-def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalFargate]:
-    settings = Settings(images=tmp_path, state_dir=tmp_path / "state", pace=0.001, runtime="simulated")
-    with LocalFargate(settings) as local:
-        for name, value in local.environ.items():
-            monkeypatch.setenv(name, value)
-        ecs = local.client("ecs")
-        ecs.create_cluster(clusterName=CLUSTER)
-        ecs.register_task_definition(
-            family="job",
-            requiresCompatibilities=["FARGATE"],
-            networkMode="awsvpc",
-            cpu="256",
-            memory="512",
-            containerDefinitions=[{"name": "job", "image": "image:1"}],
-        )
-        yield local
+def aws(simulated: LocalFargate) -> LocalFargate:
+    return simulated
 
 
 @pytest.fixture
