@@ -34,7 +34,7 @@ class ChaosStack:
     leaked_secret: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chaos_stack() -> Iterator[ChaosStack]:
     clear(FOLDER)
     process_secret, leaked_secret = f"process{secrets.token_hex(12)}", f"leaked{secrets.token_hex(12)}"

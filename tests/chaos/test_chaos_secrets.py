@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import leak_search
 import pytest
 
 from devstack import airflow
 from devstack.chaos import world
 from devstack.chaos.scenarios import SERVICE_FAMILY
 from devstack.stack import Stack
+
+from . import leak_search
 
 DAG_ID, CLUSTER = "chaos_secrets", "chaos-secrets"
 RUN_SECONDS = 180
