@@ -132,7 +132,7 @@ def _launches(axes: Axes, fan_outs: FanOuts) -> None:
     axes.set(
         xlabel="s since the first shard was scheduled", ylabel="launches", title="Launches against Fargate's quotas"
     )
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 _PICTURES: Final[Mapping[str, Callable[[Axes, FanOuts], None]]] = {
