@@ -16,13 +16,11 @@ from ecs_feature import cost
 from ecs_feature.cost import Usage
 from ecs_feature.launch import TAG_PREFIX, TIMEOUT_TAG
 from ecs_feature.leases import Decision, Lease, leases_of, policy_of
-from ecs_feature.outcomes import STOP_REASON_JANITOR
 from ecs_feature.resources import EcsService, EcsTask
 
 GRACE: Final = timedelta(minutes=5)
 """How long after its deadline a task is left to the triggerer, which stops it by itself if it still watches."""
 _MOST_SECONDS: Final = 366 * 86400
-STOP_REASON: Final = STOP_REASON_JANITOR
 
 
 @dataclass(frozen=True)

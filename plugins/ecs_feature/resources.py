@@ -92,8 +92,9 @@ class EcsTask:
 
     @property
     def starting(self) -> bool:
-        """Whether it has not run yet, and still may: PROVISIONING, PENDING or ACTIVATING."""
-        return self.started_at is None and self.last_status in ("PROVISIONING", "PENDING", "ACTIVATING")
+        """Whether it has not run yet, and still may; AmazonECS developerguide/task-lifecycle-explanation."""
+        early = self.last_status in ("PROVISIONING", "PENDING", "ACTIVATING")
+        return early and self.started_at is None and self.desired_status != "STOPPED"
 
     @property
     def capacity(self) -> str:

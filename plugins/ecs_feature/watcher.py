@@ -36,8 +36,6 @@ CALLS_AT_ONCE = 10
 CALL_SECONDS = 30.0
 """A DescribeTasks call that has not answered by then is given up, and asked again at the next poll."""
 LOOK_EVERY_SECONDS = 5.0
-# AmazonECS/latest/developerguide/task-lifecycle-explanation.html
-_STARTING = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
 
 
 @dataclass(eq=False)
@@ -237,14 +235,9 @@ class TaskWatcher:
             return
         if task is not None:
             one.missing_since = None
-            if task.stopped or (_starting(task) and self.clock() >= one.start_by):
+            if task.stopped or (task.starting and self.clock() >= one.start_by):
                 one.result.set_result(task)
         elif one.missing_since is None:
             one.missing_since = self.clock()
         elif self.clock() - one.missing_since >= self.missing_seconds:
             one.result.set_result(None)
-
-
-def _starting(task: EcsTask) -> bool:
-    """Whether the task is still on its way to RUNNING, and not on its way out already."""
-    return task.started_at is None and task.desired_status != "STOPPED" and task.last_status in _STARTING

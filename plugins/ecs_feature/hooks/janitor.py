@@ -10,8 +10,9 @@ from ecs_feature import limits
 from ecs_feature.aws_errors import translated
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.hooks.services import EcsServices
-from ecs_feature.janitor import GRACE, STOP_REASON, AbandonedService, OverdueTask, abandoned, overdue
+from ecs_feature.janitor import GRACE, AbandonedService, OverdueTask, abandoned, overdue
 from ecs_feature.leases import policy_of
+from ecs_feature.outcomes import STOP_REASON_JANITOR
 from ecs_feature.resources import EcsService, EcsTask
 
 
@@ -78,7 +79,7 @@ class ClusterJanitor:
 
         def stop() -> None:
             with translated(f"Task {arn!r}"):
-                self.keeper.ecs.stop_task(cluster=self.keeper.cluster, task=arn, reason=STOP_REASON)
+                self.keeper.ecs.stop_task(cluster=self.keeper.cluster, task=arn, reason=STOP_REASON_JANITOR)
 
         why_not = self._attempt(stop)
         row = finding.row(self.keeper.now())
