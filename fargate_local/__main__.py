@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
+from fargate_local.instances import InstanceSpec
 from fargate_local.server import Server
 from fargate_local.settings import RUNTIMES, Settings
 
@@ -26,6 +27,8 @@ def parse(arguments: list[str]) -> Settings:
     parser.add_argument("--pace", type=float, default=0.01, help="1 waits like Fargate, 0 not at all (%(default)s)")
     parser.add_argument("--quotas", action=argparse.BooleanOptionalAction, default=True, help="ECS's rate quotas")
     parser.add_argument("--fargate-vcpus", type=float, default=4000.0, help="vCPUs that may run at once (%(default)s)")
+    parser.add_argument("--instance", action="append", default=[], metavar="CLUSTER=VCPUS:MIB[:PROVIDER]",
+                        help="an EC2 container instance; may be given again and again")  # fmt: skip
     parser.add_argument("--load-balancer-port", action="append", default=[], metavar="GROUP=PORT",
                         help="local port of a target group, by its name")  # fmt: skip
     parser.add_argument("--verbose", action="store_true", help="log to stderr")
@@ -41,11 +44,19 @@ def parse(arguments: list[str]) -> Settings:
             quotas=given.quotas,
             runtime=given.runtime,
             fargate_vcpus=given.fargate_vcpus,
+            instances=_instances(_pairs("--instance", given.instance)),
             load_balancer_ports={n: int(p) for n, p in _pairs("--load-balancer-port", given.load_balancer_port)},
             verbose=given.verbose,
         )
     except ValueError as error:
         parser.error(str(error))
+
+
+def _instances(given: list[tuple[str, str]]) -> dict[str, list[InstanceSpec]]:
+    found: dict[str, list[InstanceSpec]] = {}
+    for cluster, text in given:
+        found.setdefault(cluster, []).append(InstanceSpec.parse(text))
+    return found
 
 
 def _pairs(option: str, values: list[str]) -> list[tuple[str, str]]:

@@ -114,7 +114,7 @@ def _task_metadata(task: Task) -> dict[str, Any]:
         "Revision": str(task.definition.revision),
         "DesiredStatus": task.desired_status,
         "KnownStatus": task.last_status,
-        "LaunchType": "FARGATE",
+        "LaunchType": "EC2" if task.on_ec2 else "FARGATE",
         "Limits": {"CPU": int(task.cpu) / 1024, "Memory": int(task.memory)},
         "Containers": [_container_metadata(task, container) for container in task.containers],
     }
@@ -131,7 +131,7 @@ def _container_metadata(task: Task, container: Container) -> dict[str, Any]:
         "Limits": {"CPU": container.cpu},
         "Type": "NORMAL",
         "ContainerARN": container.arn,
-        "Networks": [{"NetworkMode": "awsvpc", "IPv4Addresses": [task.private_ip]}],
+        "Networks": [{"NetworkMode": task.network_mode, "IPv4Addresses": [task.private_ip]}],
     }
 
 

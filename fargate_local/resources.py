@@ -7,7 +7,10 @@ import json
 from collections import deque
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from fargate_local.instances import CapacityProvider, ContainerInstance
 
 JsonObject = dict[str, Any]
 Starter = TypeVar("Starter", bound=str | None)
@@ -72,6 +75,8 @@ class Container:
     cpu: int
     memory_mib: int | None
     has_health_check: bool
+    memory_reservation_mib: int | None = None
+    ports: tuple[int, ...] = ()
     last_status: str = "PENDING"
     runtime_id: str | None = None
     exit_code: int | None = None
@@ -80,6 +85,7 @@ class Container:
 
     def to_aws(self, task: Task) -> JsonObject:
         interfaces = [{"attachmentId": task.attachment_id, "privateIpv4Address": task.private_ip}]
+        bound = self.ports if self.last_status == "RUNNING" and task.network_mode in ("bridge", "host") else ()
         return without_none(
             {
                 "containerArn": self.arn,
@@ -90,18 +96,29 @@ class Container:
                 "lastStatus": self.last_status,
                 "exitCode": self.exit_code,
                 "reason": self.reason,
-                "networkBindings": [],
-                "networkInterfaces": interfaces if task.private_ip else [],
+                "networkBindings": [
+                    {"bindIP": task.private_ip, "containerPort": port, "hostPort": port, "protocol": "tcp"}
+                    for port in bound
+                ],
+                "networkInterfaces": interfaces if task.has_interface else [],
                 "healthStatus": self.health_status,
                 "cpu": str(self.cpu),
                 "memory": None if self.memory_mib is None else str(self.memory_mib),
+                "memoryReservation": (
+                    None if self.memory_reservation_mib is None else str(self.memory_reservation_mib)
+                ),
             }
         )
 
 
 @dataclass
 class Task:
-    """One task, from RunTask or from a service. Times are seconds since the epoch."""
+    """One task, from RunTask or from a service. Times are seconds since the epoch.
+
+    :param cpu: of the whole task: its own, else the sum of its containers'; `memory` likewise.
+    :param on_ec2: whether it needs a container instance; `instance_arn` is the one that it has.
+    :param orphaned: whether its containers run on, but ECS no longer watches them.
+    """
 
     id: str
     arn: str
@@ -118,9 +135,13 @@ class Task:
     started_by: str | None = None
     launch_type: str | None = "FARGATE"
     capacity_provider: str | None = None
-    platform_version: str = "1.4.0"
+    platform_version: str | None = "1.4.0"
     execute_command: bool = False
-    ephemeral_storage_gib: int = 20
+    ephemeral_storage_gib: int | None = 20
+    network_mode: str = "awsvpc"
+    on_ec2: bool = False
+    instance_arn: str | None = None
+    orphaned: bool = False
     tags: Tags = field(default_factory=dict)
     visible_at: float = 0.0
     private_ip: str = ""
@@ -138,6 +159,7 @@ class Task:
     stopped_reason: str | None = None
     forgotten_at: float | None = None
     stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
+    placed: asyncio.Event = field(default_factory=asyncio.Event)
     _shown: dict[bool, tuple[object, Shown]] = field(default_factory=dict, repr=False)
 
     @property
@@ -151,8 +173,25 @@ class Task:
 
     @property
     def capacity(self) -> str:
-        """FARGATE or FARGATE_SPOT (or EC2)."""
+        """FARGATE, FARGATE_SPOT, EC2 or the capacity provider of an Auto Scaling group."""
         return self.capacity_provider or self.launch_type or "EC2"
+
+    @property
+    def has_interface(self) -> bool:
+        """Whether it has a network interface of its own; without one its containers share the instance's."""
+        return self.network_mode == "awsvpc" and bool(self.private_ip)
+
+    @property
+    def memory_limit_mib(self) -> int | None:
+        """What all its containers may use together; None where only they have limits."""
+        given = self.overrides.get("memory", self.definition.document.get("memory"))
+        return None if given is None else int(self.memory)
+
+    def place(self, instance_arn: str) -> None:
+        """It runs on that container instance."""
+        self.instance_arn = instance_arn
+        self.version += 1
+        self.placed.set()
 
     @property
     def service(self) -> str | None:
@@ -170,8 +209,11 @@ class Task:
             return "UNHEALTHY"
         return "HEALTHY" if checked and set(checked) == {"HEALTHY"} else "UNKNOWN"
 
-    def request_stop(self, code: str, reason: str, now: float) -> bool:
-        """Ask for the task's end; False when it was already asked for. The first reason stays."""
+    def request_stop(self, code: str | None, reason: str, now: float) -> bool:
+        """Ask for the task's end; False when it was already asked for. The first reason stays.
+
+        :param code: None: the task has none, as AWS documents none.
+        """
         if self.desired_status == "STOPPED":
             return False
         self.desired_status = "STOPPED"
@@ -196,10 +238,11 @@ class Task:
                 "taskArn": self.arn,
                 "clusterArn": self.cluster.arn,
                 "taskDefinitionArn": self.definition.arn,
-                "attachments": [self._attachment()],
+                "attachments": [self._attachment()] if self.network_mode == "awsvpc" else [],
                 "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
                 "availabilityZone": f"{self.arn.split(':')[3]}a",
                 "capacityProviderName": self.capacity_provider,
+                "containerInstanceArn": self.instance_arn,
                 "launchType": self.launch_type,
                 "connectivity": None if self.connectivity_at is None else "CONNECTED",
                 "connectivityAt": self.connectivity_at,
@@ -214,7 +257,7 @@ class Task:
                 "healthStatus": self.health_status,
                 "overrides": {"containerOverrides": [], "inferenceAcceleratorOverrides": []} | self.overrides,
                 "platformVersion": self.platform_version,
-                "platformFamily": "Linux",
+                "platformFamily": None if self.on_ec2 else "Linux",
                 "pullStartedAt": self.pull_started_at,
                 "pullStoppedAt": self.pull_stopped_at,
                 "startedAt": self.started_at,
@@ -226,10 +269,13 @@ class Task:
                 "executionStoppedAt": self.execution_stopped_at,
                 "tags": tags_to_aws(self.tags) if with_tags else [],
                 "version": self.version,
-                "ephemeralStorage": {"sizeInGiB": self.ephemeral_storage_gib},
-                "fargateEphemeralStorage": {"sizeInGiB": self.ephemeral_storage_gib},
+                "ephemeralStorage": self._storage(),
+                "fargateEphemeralStorage": self._storage(),
             }
         )
+
+    def _storage(self) -> JsonObject | None:
+        return None if self.ephemeral_storage_gib is None else {"sizeInGiB": self.ephemeral_storage_gib}
 
     def _attachment(self) -> JsonObject:
         statuses = {"PROVISIONING": "PRECREATED", "STOPPED": "DELETED", "DEPROVISIONING": "DETACHING"}
@@ -292,7 +338,7 @@ class Service:
 
 @dataclass
 class Cluster:
-    """One cluster, with its tasks and services by id and name.
+    """One cluster, with its tasks and services by id and name, and its container instances by id.
 
     :param started_by: its tasks by `startedBy`, which is a service's deployment for a service's tasks.
     :param in_group: its tasks by group.
@@ -310,6 +356,7 @@ class Cluster:
     services: dict[str, Service] = field(default_factory=dict)
     started_by: dict[str | None, dict[str, Task]] = field(default_factory=dict)
     in_group: dict[str, dict[str, Task]] = field(default_factory=dict)
+    instances: dict[str, ContainerInstance] = field(default_factory=dict)
 
     def add(self, task: Task) -> None:
         """Take in a new task."""
@@ -344,6 +391,7 @@ class State:
     clusters: dict[str, Cluster] = field(default_factory=dict)
     definitions: dict[str, list[TaskDefinition]] = field(default_factory=dict)
     made: list[Task] = field(default_factory=list)
+    capacity_providers: dict[str, CapacityProvider] = field(default_factory=dict)
 
     def forget_stopped_tasks(self, before: float) -> None:
         """Drop the tasks that stopped before that time."""

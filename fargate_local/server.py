@@ -19,6 +19,7 @@ from fargate_local.control import Control
 from fargate_local.engine.awslogs import AwsLogs
 from fargate_local.engine.launch import Launcher
 from fargate_local.engine.lifecycle import Lifecycle
+from fargate_local.engine.placement import Placement
 from fargate_local.engine.preparation import Preparation
 from fargate_local.engine.scheduler import Scheduler
 from fargate_local.engine.task_events import TaskEvents
@@ -86,6 +87,7 @@ class Server:
         def task_changed(task: Task) -> None:
             if task.last_status == "STOPPED":
                 quotas.give_back(task.id)
+                placement.task_stopped(task)
             events.task_changed(task)
             scheduler.task_changed(task)
 
@@ -94,7 +96,8 @@ class Server:
 
         preparation = Preparation(settings, runtime, self.moto, logs, state_dir, self.endpoint_url)
         lifecycle = Lifecycle(settings, settings.clock, runtime, preparation, self.faults, task_changed)
-        launcher = Launcher(settings, state, quotas, settings.clock, lifecycle)
+        placement = Placement(settings, state, settings.clock)
+        launcher = Launcher(settings, state, quotas, settings.clock, lifecycle, placement)
         balancers = LoadBalancers(settings, self.moto, runtime, service_changed)
         scheduler = Scheduler(state, launcher, balancers, quotas, settings.clock)
         ecs = Context(settings, state, quotas, ClientTokens(settings.clock), launcher, scheduler, settings.clock)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from fargate_local.instances import InstanceSpec
 
 ACCESS_KEY_ID = "local"
 """The only access key id that the server accepts, besides those that its own STS and IAM hand out."""
@@ -28,6 +30,7 @@ class Settings:
         Fargate (a task runs after about 35 s), 0 does not wait at all.
     :param quotas: whether ECS's API and launch quotas apply.
     :param fargate_vcpus: how many vCPUs may run at once on FARGATE, and as many on FARGATE_SPOT; counts with `quotas`.
+    :param instances: EC2 container instances by cluster; they are registered when the cluster is created.
     :param account_id: the account in every ARN.
     :param region: the region in every ARN.
     :param visible_after_seconds: a new task is MISSING in DescribeTasks for this long, as ECS is eventually consistent.
@@ -50,6 +53,7 @@ class Settings:
     pace: float = 0.01
     quotas: bool = True
     fargate_vcpus: float = 4000.0
+    instances: Mapping[str, Sequence[InstanceSpec]] = field(default_factory=dict)
     account_id: str = "123456789012"
     region: str = "us-east-1"
     visible_after_seconds: float = 0.0

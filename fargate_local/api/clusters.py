@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fargate_local import limits
+from fargate_local.api.capacity_providers import cluster_capacity
 from fargate_local.api.context import Context, page
 from fargate_local.api.tags import checked_tags
-from fargate_local.errors import ApiError, client, invalid
+from fargate_local.errors import ApiError, invalid
 from fargate_local.resources import BEFORE_RUNNING, Cluster, JsonObject, tags_to_aws, without_none
-
-CAPACITY_PROVIDERS = ("FARGATE", "FARGATE_SPOT")
 
 
 def create_cluster(ecs: Context, request: JsonObject) -> JsonObject:
@@ -21,7 +20,7 @@ def create_cluster(ecs: Context, request: JsonObject) -> JsonObject:
             "and underscores are allowed."
         )
     tags = checked_tags(request.get("tags"))
-    providers, strategy = _capacity(request)
+    providers, strategy = cluster_capacity(ecs.state, request)
     cluster = ecs.state.clusters.get(name)
     if cluster is None or cluster.status != "ACTIVE":
         cluster = Cluster(name=name, arn=ecs.arn(f"cluster/{name}"), tags=tags)
@@ -29,6 +28,8 @@ def create_cluster(ecs: Context, request: JsonObject) -> JsonObject:
         cluster.settings = request.get("settings", [{"name": "containerInsights", "value": "disabled"}])
         cluster.configuration = request.get("configuration")
         ecs.state.clusters[name] = cluster
+        for spec in ecs.settings.instances.get(name, ()):
+            ecs.launcher.placement.register(cluster, spec)
     return {"cluster": _to_aws(cluster, {"TAGS", "SETTINGS"})}
 
 
@@ -59,45 +60,19 @@ def delete_cluster(ecs: Context, request: JsonObject) -> JsonObject:
         raise ApiError("ClusterContainsServicesException", "The Cluster cannot be deleted while Services are active.")
     if any(task.last_status != "STOPPED" for task in cluster.tasks.values()):
         raise ApiError("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.")
+    if cluster.instances:
+        raise ApiError(
+            "ClusterContainsContainerInstancesException",
+            "The Cluster cannot be deleted while Container Instances are active or draining.",
+        )
     cluster.status = "INACTIVE"
     return {"cluster": _to_aws(cluster, set())}
 
 
 def put_cluster_capacity_providers(ecs: Context, request: JsonObject) -> JsonObject:
     cluster = ecs.cluster(request["cluster"])
-    cluster.capacity_providers, cluster.default_strategy = _capacity(request)
+    cluster.capacity_providers, cluster.default_strategy = cluster_capacity(ecs.state, request)
     return {"cluster": _to_aws(cluster, {"TAGS", "SETTINGS"})}
-
-
-def check_strategy(strategy: list[JsonObject], allowed: list[str]) -> None:
-    """Check a capacity provider strategy.
-
-    :param allowed: the providers that the cluster has.
-    :raises ApiError: InvalidParameterException.
-    """
-    for item in strategy:
-        if item["capacityProvider"] not in allowed:
-            raise invalid(
-                f"The specified capacity provider {item['capacityProvider']} was not found. Specify a valid "
-                "name or ARN and try again."
-            )
-    if strategy and not any(item.get("weight", 0) > 0 for item in strategy):
-        raise invalid("The specified capacity provider strategy must have at least one weight greater than zero.")
-    if sum(1 for item in strategy if item.get("base", 0) > 0) > 1:
-        raise invalid("Only one capacity provider in a strategy can have a base.")
-
-
-def _capacity(request: JsonObject) -> tuple[list[str], list[JsonObject]]:
-    providers = request.get("capacityProviders", [])
-    strategy = request.get("defaultCapacityProviderStrategy", [])
-    for provider in providers:
-        if provider not in CAPACITY_PROVIDERS:
-            raise client(
-                f"The specified capacity provider {provider!r} was not found; there are FARGATE and FARGATE_SPOT."
-            )
-    if strategy:
-        check_strategy(strategy, providers)
-    return providers, strategy
 
 
 def _to_aws(cluster: Cluster, include: set[str]) -> JsonObject:
@@ -107,7 +82,7 @@ def _to_aws(cluster: Cluster, include: set[str]) -> JsonObject:
             "clusterArn": cluster.arn,
             "clusterName": cluster.name,
             "status": cluster.status,
-            "registeredContainerInstancesCount": 0,
+            "registeredContainerInstancesCount": len(cluster.instances),
             "runningTasksCount": sum(1 for task in tasks if task.last_status == "RUNNING"),
             "pendingTasksCount": sum(1 for task in tasks if task.last_status in BEFORE_RUNNING),
             "activeServicesCount": sum(1 for service in cluster.services.values() if service.status == "ACTIVE"),

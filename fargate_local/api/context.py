@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fargate_local.errors import ApiError, client, invalid
+from fargate_local.instances import ContainerInstance
 from fargate_local.quotas import Quotas
 from fargate_local.resources import Cluster, Service, State, Task, TaskDefinition
 from fargate_local.settings import Settings
@@ -59,6 +60,11 @@ class Context:
         if task is None or _foreign(reference, task.arn) or not task.is_visible(self.now()):
             return None
         return task
+
+    def instance(self, cluster: Cluster, reference: str) -> ContainerInstance | None:
+        """The container instance of that id or ARN, or None."""
+        instance = cluster.instances.get(_last(reference))
+        return None if instance is None or _foreign(reference, instance.arn) else instance
 
     def definition(self, reference: str) -> TaskDefinition:
         """The revision that `family`, `family:revision` or an ARN names; a family is its latest active one.

@@ -32,23 +32,29 @@ def register_task_definition(ecs: Context, request: JsonObject) -> JsonObject:
         "volumes": request.get("volumes", []),
         "placementConstraints": request.get("placementConstraints", []),
         "requiresAttributes": [],
-        "containerDefinitions": [_with_defaults(container) for container in request["containerDefinitions"]],
+        "containerDefinitions": [
+            _with_defaults(container, request.get("networkMode", "bridge"))
+            for container in request["containerDefinitions"]
+        ],
     }
-    if "cpu" in document and "memory" in document:
+    if "cpu" in document:
         document["cpu"] = str(limits.cpu_units(document["cpu"]))
+    if "memory" in document:
         document["memory"] = str(limits.memory_mib(document["memory"]))
     definition = TaskDefinition(document["taskDefinitionArn"], family, revision, document, tags)
     revisions.append(definition)
     return {"taskDefinition": document, "tags": tags_to_aws(tags)}
 
 
-def _with_defaults(container: JsonObject) -> JsonObject:
+def _with_defaults(container: JsonObject, network_mode: str) -> JsonObject:
+    """A container as it is described; without a hostPort, bridge mode takes a free one (0)."""
     defaults: JsonObject = {
         "cpu": 0, "portMappings": [], "essential": True, "environment": [], "mountPoints": [], "volumesFrom": [],
         "systemControls": [],
     }  # fmt: skip
     ports = [
-        {"protocol": "tcp", "hostPort": port["containerPort"]} | port for port in container.get("portMappings", [])
+        {"protocol": "tcp", "hostPort": 0 if network_mode == "bridge" else port["containerPort"]} | port
+        for port in container.get("portMappings", [])
     ]
     filled = defaults | container | {"portMappings": ports}
     if "healthCheck" in container:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from fargate_local.api import clusters, definitions, services, tags, tasks
+from fargate_local.api import capacity_providers, clusters, definitions, instances, services, tags, tasks
 from fargate_local.api.context import Context
 from fargate_local.errors import ApiError
 from fargate_local.resources import JsonObject
@@ -12,8 +12,10 @@ from fargate_local.resources import JsonObject
 Handler = Callable[[Context, JsonObject], JsonObject | Awaitable[JsonObject]]
 
 OPERATIONS: dict[str, Handler] = {
+    **capacity_providers.OPERATIONS,
     **clusters.OPERATIONS,
     **definitions.OPERATIONS,
+    **instances.OPERATIONS,
     **services.OPERATIONS,
     **tags.OPERATIONS,
     **tasks.OPERATIONS,

@@ -22,13 +22,28 @@ def check_definition(document: JsonObject) -> None:
     _check_containers(document)
     if "FARGATE" in document.get("requiresCompatibilities", []):
         _check_fargate(document)
-    elif "memory" not in document:
+        return
+    _check_task_size(document.get("cpu"), document.get("memory"))
+    if "memory" not in document:
         for container in document["containerDefinitions"]:
             if "memory" not in container and "memoryReservation" not in container:
                 raise client(
                     f"Invalid setting for container '{container['name']}'. At least one of 'memory' or "
                     "'memoryReservation' must be specified."
                 )
+
+
+def _check_task_size(cpu: str | None, memory: str | None) -> None:
+    """Off Fargate a task may have any size, and none of its own.
+
+    :raises ApiError: ClientException, it is no size.
+    """
+    try:
+        sizes = [limits.cpu_units(cpu or "1"), limits.memory_mib(memory or "4")]
+    except ValueError:
+        sizes = [0]
+    if min(sizes) <= 0:
+        raise client(f"Invalid 'cpu' or 'memory' setting for task: {cpu!r}, {memory!r}.")
 
 
 def _check_containers(document: JsonObject) -> None:
@@ -130,12 +145,16 @@ def check_size(cpu: str, memory: str) -> tuple[int, int]:
     return cpu_units, memory_mib
 
 
-def check_network(configuration: JsonObject | None) -> JsonObject:
-    """The awsvpcConfiguration of a network configuration.
+def check_network(document: JsonObject, configuration: JsonObject | None) -> JsonObject:
+    """The awsvpcConfiguration of a network configuration; {} where the task has no network interface of its own.
 
     :raises ApiError: InvalidParameterException.
     """
     awsvpc: JsonObject | None = (configuration or {}).get("awsvpcConfiguration")
+    if document.get("networkMode") != "awsvpc":
+        if awsvpc is not None:
+            raise invalid("Network Configuration is not valid for the given networkMode of this task definition.")
+        return {}
     if awsvpc is None:
         raise invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified.")
     subnets, groups = awsvpc["subnets"], awsvpc.get("securityGroups", [])
@@ -148,9 +167,10 @@ def check_network(configuration: JsonObject | None) -> JsonObject:
     return awsvpc
 
 
-def check_overrides(overrides: JsonObject, document: JsonObject) -> None:
+def check_overrides(overrides: JsonObject, document: JsonObject, *, fargate: bool) -> None:
     """Check the overrides of a RunTask call against the task definition that they change.
 
+    :param fargate: whether the task must have one of Fargate's sizes.
     :raises ApiError: InvalidParameterException or ClientException.
     """
     characters = len(json.dumps(overrides, separators=(",", ":"), ensure_ascii=False))
@@ -164,9 +184,13 @@ def check_overrides(overrides: JsonObject, document: JsonObject) -> None:
             )
     cpu = overrides.get("cpu", document.get("cpu"))
     memory = overrides.get("memory", document.get("memory"))
-    if cpu is None or memory is None:
+    if not fargate:
+        _check_task_size(cpu, memory)
+    elif cpu is not None and memory is not None:
+        check_size(cpu, memory)
+    if memory is None:
         return
-    _, memory_mib = check_size(cpu, memory)
+    memory_mib = limits.memory_mib(memory)
     for override in overrides.get("containerOverrides", []):
         if override.get("memory", 0) > memory_mib:
             raise invalid(f"The 'memory' override for container '{override['name']}' is greater than for the task.")

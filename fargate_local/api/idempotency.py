@@ -19,8 +19,11 @@ class _Used:
     at: float
 
     def expired(self, now: float) -> bool:
-        """Whether the token is past min(24 h, lifetime of its tasks + 1 h)."""
+        """Whether the token is past min(24 h, lifetime of its tasks + 1 h), or a fault made ECS forget its tasks."""
         if now >= self.at + limits.CLIENT_TOKEN_SECONDS:
+            return True
+        forgotten = [task.forgotten_at for task in self.tasks]
+        if all(at is not None and now >= at for at in forgotten):
             return True
         stopped = [task.stopped_at for task in self.tasks]
         ended = [at for at in stopped if at is not None]

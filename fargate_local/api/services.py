@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fargate_local import limits
+from fargate_local.api.capacity_providers import capacity_of
 from fargate_local.api.context import Context, page
 from fargate_local.api.fargate_rules import check_network
 from fargate_local.api.tags import checked_tags
-from fargate_local.api.tasks import capacity_of, task_tags
+from fargate_local.api.tasks import task_tags
 from fargate_local.engine.scheduler import make_deployment
 from fargate_local.errors import ApiError, invalid
 from fargate_local.resources import BEFORE_RUNNING, Deployment, JsonObject, Service, Task, tags_to_aws, without_none
@@ -38,7 +39,7 @@ async def create_service(ecs: Context, request: JsonObject) -> JsonObject:
     definition = ecs.runnable_definition(request["taskDefinition"])
     desired = _checked_desired(request.get("desiredCount", 0))
     launch_type, strategy = capacity_of(cluster, definition, request)
-    check_network(request.get("networkConfiguration"))
+    check_network(definition.document, request.get("networkConfiguration"))
     tags = checked_tags(request.get("tags"))
     task_tags(cluster, definition, {"propagateTags": request.get("propagateTags")}, tags)
     for balancer in request.get("loadBalancers", []):
@@ -110,7 +111,7 @@ async def update_service(ecs: Context, request: JsonObject) -> JsonObject:
         definition = ecs.runnable_definition(request["taskDefinition"])
     desired = _checked_desired(request.get("desiredCount", service.desired_count))
     if "networkConfiguration" in request:
-        check_network(request["networkConfiguration"])
+        check_network(definition.document, request["networkConfiguration"])
     if request.get("capacityProviderStrategy"):
         capacity_of(cluster, definition, {"capacityProviderStrategy": request["capacityProviderStrategy"]})
         service.spec.pop("launchType", None)

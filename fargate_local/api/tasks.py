@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fargate_local import limits
-from fargate_local.api.clusters import check_strategy
+from fargate_local.api.capacity_providers import capacity_of, check_room, is_fargate
 from fargate_local.api.context import Context, page
 from fargate_local.api.fargate_rules import check_network, check_overrides
 from fargate_local.api.tags import checked_tags
+from fargate_local.engine.launch import Refused
 from fargate_local.errors import ApiError, client, invalid
 from fargate_local.resources import Cluster, JsonObject, Tags, Task, TaskDefinition, without_none
 
@@ -21,9 +22,12 @@ def run_task(ecs: Context, request: JsonObject) -> JsonObject:
         return {"tasks": [task.to_aws(with_tags=True) for task in earlier], "failures": []}
     definition = ecs.runnable_definition(request["taskDefinition"])
     launch_type, strategy = capacity_of(cluster, definition, request)
-    network = check_network(request.get("networkConfiguration"))
+    network = check_network(definition.document, request.get("networkConfiguration"))
     overrides = request.get("overrides", {})
-    check_overrides(overrides, definition.document)
+    on_fargate = is_fargate(launch_type, strategy)
+    check_overrides(overrides, definition.document, fargate=on_fargate)
+    if not on_fargate:
+        check_room(ecs, cluster, strategy)
     count = request.get("count", 1)
     providers = ecs.launcher.providers_for(strategy, count)
     ecs.quotas.take_run_task(providers[0] or launch_type or "", count)
@@ -44,8 +48,8 @@ def run_task(ecs: Context, request: JsonObject) -> JsonObject:
             execute_command=request.get("enableExecuteCommand", False),
             tags=dict(tags),
         )
-        if task is None:
-            failures.append({"reason": limits.VCPU_LIMIT_REASON})
+        if isinstance(task, Refused):
+            failures += task.failures
         else:
             tasks.append(task)
     if tasks:
@@ -65,31 +69,6 @@ def _check_run(request: JsonObject) -> None:
         )
 
 
-def capacity_of(
-    cluster: Cluster, definition: TaskDefinition, request: JsonObject
-) -> tuple[str | None, list[JsonObject]]:
-    """The launch type or the capacity provider strategy that a request (or else the cluster) asks for.
-
-    :raises ApiError: InvalidParameterException, the two do not fit or there is no such capacity.
-    """
-    launch_type: str | None = request.get("launchType")
-    strategy: list[JsonObject] = request.get("capacityProviderStrategy", [])
-    if launch_type and strategy:
-        raise invalid(
-            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again."
-        )
-    if strategy:
-        check_strategy(strategy, cluster.capacity_providers)
-    elif launch_type is None:
-        strategy = cluster.default_strategy
-        launch_type = None if strategy else "EC2"
-    if launch_type not in (None, "FARGATE"):
-        raise invalid("No Container Instances were found in your cluster.")
-    if "FARGATE" not in definition.document.get("requiresCompatibilities", []):
-        raise invalid("Task definition does not support launch_type FARGATE.")
-    return ("FARGATE" if not strategy else None), strategy
-
-
 def asked_capacity(ecs: Context, request: JsonObject) -> str | None:
     """The capacity that the first task of a RunTask or CreateService call will get; None where it does not say.
 
@@ -99,7 +78,8 @@ def asked_capacity(ecs: Context, request: JsonObject) -> str | None:
         strategy = request.get("capacityProviderStrategy") or []
         if not strategy and request.get("launchType"):
             return str(request["launchType"])
-        return ecs.launcher.providers_for(strategy or ecs.cluster(request.get("cluster")).default_strategy, 1)[0]
+        strategy = strategy or ecs.cluster(request.get("cluster")).default_strategy
+        return ecs.launcher.providers_for(strategy, 1)[0] or "EC2"
     except (ApiError, AttributeError, TypeError, KeyError, ValueError):
         return None
 
@@ -159,8 +139,12 @@ def _is_listed(task: Task, request: JsonObject) -> bool:
         and ("family" not in request or task.definition.family == request["family"])
         and ("launchType" not in request or (task.launch_type or "FARGATE") == request["launchType"])
         and ("serviceName" not in request or task.service == request["serviceName"].rpartition("/")[2])
-        and "containerInstance" not in request
+        and ("containerInstance" not in request or _is_on(task, request["containerInstance"]))
     )
+
+
+def _is_on(task: Task, instance: str) -> bool:
+    return task.instance_arn is not None and instance in (task.instance_arn, task.instance_arn.rpartition("/")[2])
 
 
 def stop_task(ecs: Context, request: JsonObject) -> JsonObject:

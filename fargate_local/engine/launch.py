@@ -7,12 +7,26 @@ import random
 import secrets
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from fargate_local import limits
 from fargate_local.engine.lifecycle import Lifecycle
+from fargate_local.engine.placement import Placement, merged, needs
 from fargate_local.quotas import Quotas
 from fargate_local.resources import Cluster, Container, JsonObject, State, Tags, Task, TaskDefinition
 from fargate_local.settings import Settings
+
+
+@dataclass(frozen=True)
+class Refused:
+    """No task was launched.
+
+    :param failures: as RunTask tells them.
+    :param of_service: what the event of a service says.
+    """
+
+    failures: list[JsonObject]
+    of_service: str
 
 
 def spread(strategy: list[JsonObject], count: int) -> list[str]:
@@ -44,11 +58,21 @@ def loopback_addresses() -> Iterator[str]:
         yield f"127.{1 + block // 256}.{block % 256}.{1 + last}"
 
 
+# AmazonECS/latest/developerguide/service-event-messages-list
+NO_INSTANCE = "was unable to place a task because no container instance met all of its requirements."
+
+
 class Launcher:
     """Makes tasks and hands them to the lifecycle."""
 
     def __init__(
-        self, settings: Settings, state: State, quotas: Quotas, now: Callable[[], float], lifecycle: Lifecycle
+        self,
+        settings: Settings,
+        state: State,
+        quotas: Quotas,
+        now: Callable[[], float],
+        lifecycle: Lifecycle,
+        placement: Placement,
     ) -> None:
         self._settings = settings
         self._state = state
@@ -56,6 +80,7 @@ class Launcher:
         self._now = now
         self._addresses = loopback_addresses()
         self.lifecycle = lifecycle
+        self.placement = placement
 
     @staticmethod
     def providers_for(strategy: list[JsonObject], count: int) -> list[str | None]:
@@ -76,17 +101,21 @@ class Launcher:
         platform_version: str | None = None,
         execute_command: bool = False,
         tags: Tags | None = None,
-    ) -> Task | None:
-        """A new task in PROVISIONING, with its lifecycle begun; None when the account's vCPUs do not suffice."""
+    ) -> Task | Refused:
+        """A new task in PROVISIONING, with its lifecycle begun; or why there is none."""
         task_id = secrets.token_hex(16)
         overrides = overrides or {}
+        on_ec2 = (capacity_provider or launch_type) not in limits.VCPU_QUOTAS
         prefix = f"arn:aws:ecs:{self._settings.region}:{self._settings.account_id}"
         document = definition.document
-        sizes: JsonObject = {"cpu": "0", "memory": "0", "ephemeralStorage": {}} | document | overrides
-        now = self._now()
-        cpu = limits.cpu_units(sizes["cpu"])
-        if not self._quotas.take_vcpus(capacity_provider or launch_type or "", task_id, cpu / 1024):
-            return None
+        now, need = self._now(), needs(document, overrides)
+        instance, failures = self.placement.choose(cluster, capacity_provider, need) if on_ec2 else (None, [])
+        if on_ec2 and instance is None and not self.placement.waits(capacity_provider):
+            return Refused(failures, NO_INSTANCE)
+        if not self._quotas.take_vcpus(capacity_provider or launch_type or "", task_id, need.cpu / 1024):
+            reason = limits.VCPU_LIMIT_REASON
+            return Refused([{"reason": reason}], f"was unable to place a task. Reason: {reason}.")
+        storage = (document.get("ephemeralStorage", {}) | overrides.get("ephemeralStorage", {})).get("sizeInGiB", 20)
         task = Task(
             id=task_id,
             arn=f"{prefix}:task/{cluster.name}/{task_id}",
@@ -96,37 +125,48 @@ class Launcher:
                 _container(prefix, cluster, task_id, container, overrides) for container in definition.containers
             ],
             group=group,
-            cpu=str(cpu),
-            memory=str(limits.memory_mib(sizes["memory"])),
+            cpu=str(need.cpu),
+            memory=str(need.memory_mib),
             created_at=now,
             subnet=network["subnets"][0] if network.get("subnets") else "",
             attachment_id=str(uuid.uuid4()),
             overrides=overrides,
             started_by=started_by,
-            launch_type=launch_type,
+            launch_type="EC2" if on_ec2 else launch_type,
             capacity_provider=capacity_provider,
-            platform_version=platform_version if platform_version not in (None, "LATEST") else "1.4.0",
+            platform_version=None
+            if on_ec2
+            else platform_version
+            if platform_version not in (None, "LATEST")
+            else "1.4.0",
             execute_command=execute_command,
-            ephemeral_storage_gib=sizes["ephemeralStorage"].get("sizeInGiB", 20),
+            ephemeral_storage_gib=None if on_ec2 else storage,
+            network_mode=document.get("networkMode", "bridge"),
+            on_ec2=on_ec2,
             tags=tags or {},
             visible_at=now + self._settings.visible_after_seconds,
             private_ip=next(self._addresses),
         )
         cluster.add(task)
         self._state.made.append(task)
+        if instance is not None:
+            self.placement.put(task, instance, need)
+        elif on_ec2:
+            self.placement.wait(task, need)
         self.lifecycle.begin(task)
         return task
 
 
 def _container(prefix: str, cluster: Cluster, task_id: str, definition: JsonObject, overrides: JsonObject) -> Container:
-    own = (o for o in overrides.get("containerOverrides", []) if o.get("name") == definition["name"])
-    merged: JsonObject = definition | next(own, {})
+    own = merged(definition, overrides)
     return Container(
         arn=f"{prefix}:container/{cluster.name}/{task_id}/{uuid.uuid4()}",
         name=definition["name"],
         image=definition["image"],
         essential=definition.get("essential", True),
-        cpu=merged.get("cpu", 0),
-        memory_mib=merged.get("memory"),
+        cpu=own.get("cpu", 0),
+        memory_mib=own.get("memory"),
         has_health_check="healthCheck" in definition,
+        memory_reservation_mib=own.get("memoryReservation"),
+        ports=tuple(port["containerPort"] for port in definition.get("portMappings", []) if "containerPort" in port),
     )

@@ -62,10 +62,15 @@ class Lifecycle:
         self._runs[task.id] = run
         run.add_done_callback(lambda _: self._runs.pop(task.id, None))
 
-    def stop(self, task: Task, code: str, reason: str) -> None:
+    def stop(self, task: Task, code: str | None, reason: str) -> None:
         """Ask for a task's end. The first request counts."""
         if task.request_stop(code, reason, self._now()):
             self._on_change(task)
+
+    def orphan(self, task: Task, reason: str) -> None:
+        """Stop a task for ECS only: its containers run on, and nobody hears of them any more."""
+        task.orphaned = task.desired_status != "STOPPED"
+        self.stop(task, None, reason)
 
     async def close(self) -> None:
         """End all tasks; returns when the last one has stopped."""
@@ -80,6 +85,7 @@ class Lifecycle:
         prepared: Prepared | None = None
         try:
             await self._pause(task, "PROVISIONING", stuck=fault.get("stuck"))
+            await self._until_placed(task)
             self._enter(task, "PENDING", connectivity_at=self._now(), pull_started_at=self._now())
             if "start_failure" in fault:
                 raise StartFailure(fault["start_failure"])
@@ -103,6 +109,17 @@ class Lifecycle:
             log.exception("task %s", task.id)
             task.request_stop("TaskFailedToStart", "InternalError: unexpected error in fargate_local", self._now())
         await self._wind_down(task, prepared, containers)
+
+    async def _until_placed(self, task: Task) -> None:
+        """Wait until a task of EC2 capacity has its container instance."""
+        if not task.on_ec2:
+            return
+        waits = [asyncio.create_task(event.wait()) for event in (task.placed, task.stop_requested)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if task.stop_requested.is_set():
+            raise _StopRequested
 
     async def _start(
         self, task: Task, prepared: Prepared, containers: dict[str, RunningContainer], fault: Mapping[str, object]
@@ -186,6 +203,9 @@ class Lifecycle:
         self.stop(task, code, str(fault.get("message") or reasons.get(code, code)))
 
     async def _wind_down(self, task: Task, prepared: Prepared | None, containers: dict[str, RunningContainer]) -> None:
+        if task.orphaned:
+            await self._leave(task, prepared, containers)
+            return
         self._enter(task, "DEACTIVATING")
         self._enter(task, "STOPPING")
         started = [container for container in task.containers if container.name in containers]
@@ -197,12 +217,26 @@ class Lifecycle:
         if prepared is not None:
             await prepared.flush()
         self._enter(task, "DEPROVISIONING")
-        await asyncio.sleep(limits.STATE_SECONDS["DEPROVISIONING"] * self._settings.pace)
+        await asyncio.sleep(self._seconds(task, "DEPROVISIONING"))
         self.runtime.release(task.id)
         forgotten = self._faults.effect_on(_subject(task), frozenset({"forget"}))
         if forgotten is not None:
             task.forgotten_at = self._now() + _after_seconds(forgotten)
         self._enter(task, "STOPPED", stopped_at=self._now())
+
+    async def _leave(self, task: Task, prepared: Prepared | None, containers: dict[str, RunningContainer]) -> None:
+        """The orphaned task is STOPPED at once; its containers stay as ECS saw them last, and end in their own time."""
+        self._enter(task, "STOPPED", stopped_at=self._now())
+        await asyncio.gather(*(running.wait() for running in containers.values()))
+        if prepared is not None:
+            await prepared.flush()
+        self.runtime.release(task.id)
+
+    def _seconds(self, task: Task, state: str) -> float:
+        """How long a state takes; without a network interface of its own a task needs none of the interface's time."""
+        if task.network_mode != "awsvpc" and state in ("PROVISIONING", "DEPROVISIONING"):
+            return 0.0
+        return limits.STATE_SECONDS[state] * self._settings.pace
 
     async def _stop_container(self, task: Task, container: Container, running: RunningContainer) -> None:
         definition = next(d for d in task.definition.containers if d["name"] == container.name)
@@ -218,7 +252,7 @@ class Lifecycle:
 
     async def _pause(self, task: Task, state: str, stuck: object = None) -> None:
         """Stay in a state for as long as it takes, unless the task is asked to stop."""
-        seconds = None if stuck == state else limits.STATE_SECONDS[state] * self._settings.pace
+        seconds = None if stuck == state else self._seconds(task, state)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(task.stop_requested.wait(), seconds)
         if task.stop_requested.is_set():

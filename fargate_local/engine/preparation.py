@@ -85,14 +85,14 @@ class Preparation:
         }
 
     def _base_environment(self, task: Task, container: str) -> dict[str, str]:
-        """What every container of a Fargate task finds in its environment, and the way to this server."""
+        """What every container of a task finds in its environment, and the way to this server."""
         return {
             "AWS_ENDPOINT_URL": self._endpoint_url,
             "AWS_REGION": self._settings.region,
             "AWS_DEFAULT_REGION": self._settings.region,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
             "AWS_SECRET_ACCESS_KEY": ACCESS_KEY_ID,
-            "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
+            "AWS_EXECUTION_ENV": "AWS_ECS_EC2" if task.on_ec2 else "AWS_ECS_FARGATE",
             "ECS_CONTAINER_METADATA_URI_V4": f"{self._endpoint_url}/_fargate_local/metadata/v4/{task.id}/{container}",
         }
 

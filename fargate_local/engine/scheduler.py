@@ -8,9 +8,8 @@ import secrets
 import uuid
 from collections.abc import Callable
 
-from fargate_local import limits
 from fargate_local.balancer.groups import LoadBalancers
-from fargate_local.engine.launch import Launcher
+from fargate_local.engine.launch import Launcher, Refused
 from fargate_local.engine.plan import TaskView, plan
 from fargate_local.quotas import Quotas
 from fargate_local.resources import AFTER_RUNNING, Deployment, Service, State, Tags, Task, TaskDefinition
@@ -154,8 +153,8 @@ class Scheduler:
                 execute_command=spec.get("enableExecuteCommand", False),
                 tags=_task_tags(service, deployment.definition),
             )
-            if task is None:
-                event(service, now, f"was unable to place a task. Reason: {limits.VCPU_LIMIT_REASON}.")
+            if isinstance(task, Refused):
+                event(service, now, task.of_service)
                 self._later(service, RETRY_SECONDS)
                 break
             started.append(task)

@@ -49,7 +49,7 @@ def container_spec(
         mounts=mounts,
         working_directory=definition.get("workingDirectory"),
         memory_mib=override.get("memory", definition.get("memory")),
-        task_memory_mib=int(task.memory) or None,
+        task_memory_mib=task.memory_limit_mib,
         address=task.private_ip,
         ports=tuple(port["containerPort"] for port in definition.get("portMappings", []) if "containerPort" in port),
     )

@@ -16,6 +16,7 @@ from fargate_local.api.dispatch import OPERATIONS
 from .conftest import CLUSTER, NETWORK, Stack, task_definition, until
 
 AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/ecs/aws4_request, SignedHeaders=host, Signature=0"
+INSTANCE = "<the instance that was made last>"
 
 
 def raw(stack: Stack, operation: str, body: Any, authorization: str | None = AUTHORIZATION) -> httpx.Response:
@@ -118,6 +119,17 @@ def test_every_answer_has_only_members_that_botocore_knows_and_is_parsed_whole(o
                                          "defaultCapacityProviderStrategy": []}),
         ("DescribeClusters", {"clusters": ["more", "none"], "include": ["TAGS", "SETTINGS"]}),
         ("ListClusters", {}),
+        ("CreateCapacityProvider", {"name": "batch", "tags": [{"key": "a", "value": "b"}], "autoScalingGroupProvider": {
+            "autoScalingGroupArn": "batch", "managedScaling": {"status": "ENABLED", "targetCapacity": 80}}}),
+        ("DescribeCapacityProviders", {"capacityProviders": ["FARGATE", "batch", "none"], "include": ["TAGS"]}),
+        ("DeleteCapacityProvider", {"capacityProvider": "batch"}),
+        ("RegisterContainerInstance", {"cluster": "more", "tags": [{"key": "a", "value": "b"}], "totalResources": [
+            {"name": "CPU", "type": "INTEGER", "integerValue": 1024},
+            {"name": "MEMORY", "type": "INTEGER", "integerValue": 512}]}),
+        ("ListContainerInstances", {"cluster": "more"}),
+        ("DescribeContainerInstances", {"cluster": "more", "containerInstances": [INSTANCE, "0" * 32],
+                                        "include": ["TAGS"]}),
+        ("DeregisterContainerInstance", {"cluster": "more", "containerInstance": INSTANCE}),
         ("DeleteCluster", {"cluster": "more"}),
         ("RegisterTaskDefinition", task_definition("full", tags=[{"key": "a", "value": "b"}])),
         ("DescribeTaskDefinition", {"taskDefinition": "full", "include": ["TAGS"]}),
@@ -138,8 +150,11 @@ def test_every_answer_has_only_members_that_botocore_knows_and_is_parsed_whole(o
         ("DeregisterTaskDefinition", {"taskDefinition": "full:1"}),
     ]  # fmt: skip
     assert {operation for operation, _ in requests} == set(OPERATIONS)
+    made = ""
     for operation, request in requests:
-        answer = raw(stack, operation, request)
+        filled = json.loads(json.dumps(request).replace(INSTANCE, made))
+        answer = raw(stack, operation, filled)
+        made = answer.json().get("containerInstance", {}).get("containerInstanceArn", made)
         assert answer.status_code == 200, answer.text
         _hold_against(answer.json(), model.operation_model(operation).output_shape, operation)
     parsed = stack.ecs.describe_tasks(cluster=CLUSTER, tasks=[task])["tasks"][0]

@@ -1,0 +1,166 @@
+"""Capacity providers and strategies: what there is, and what a request may ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fargate_local import limits
+from fargate_local.api.context import Context, page
+from fargate_local.api.tags import checked_tags
+from fargate_local.errors import client, invalid
+from fargate_local.instances import CapacityProvider
+from fargate_local.resources import Cluster, JsonObject, State, TaskDefinition, without_none
+
+FARGATE = ("FARGATE", "FARGATE_SPOT")
+
+# AmazonECS/latest/APIReference/API_ManagedScaling: what is filled in.
+_SCALING: JsonObject = {
+    "status": "DISABLED",
+    "targetCapacity": 100,
+    "minimumScalingStepSize": 1,
+    "maximumScalingStepSize": 10000,
+    "instanceWarmupPeriod": 300,
+}
+
+
+def create_capacity_provider(ecs: Context, request: JsonObject) -> JsonObject:
+    name = request["name"]
+    if not limits.NAME.fullmatch(name) or name.lower().startswith(("aws", "ecs", "fargate")):
+        raise invalid(
+            f"Invalid capacity provider name {name!r}: up to 255 letters (uppercase and lowercase), numbers, hyphens, "
+            "and underscores are allowed, and it can not begin with aws, ecs or fargate."
+        )
+    group = request.get("autoScalingGroupProvider")
+    if group is None:
+        raise invalid(
+            "fargate_local has capacity providers of Auto Scaling groups only: give autoScalingGroupProvider."
+        )
+    if name in ecs.state.capacity_providers:
+        raise invalid(f"A capacity provider with the name {name} already exists. Specify another name and try again.")
+    tags = checked_tags(request.get("tags"))
+    filled = {"managedTerminationProtection": "DISABLED", "managedDraining": "ENABLED"} | group
+    filled["managedScaling"] = _SCALING | group.get("managedScaling", {})
+    made = CapacityProvider(name, _arn(ecs, name), filled, tags)
+    ecs.state.capacity_providers[name] = made
+    return {"capacityProvider": made.to_aws(with_tags=True)}
+
+
+def describe_capacity_providers(ecs: Context, request: JsonObject) -> JsonObject:
+    with_tags = "TAGS" in request.get("include", [])
+    shown: dict[str, JsonObject] = {
+        name: {"capacityProviderArn": _arn(ecs, name), "name": name, "status": "ACTIVE", "type": name, "tags": []}
+        for name in FARGATE
+    }
+    shown |= {each.name: each.to_aws(with_tags=with_tags) for each in ecs.state.capacity_providers.values()}
+    asked = [reference.rpartition("/")[2] for reference in request.get("capacityProviders", [])] or list(shown)
+    listed, token = page(asked, request.get("nextToken"), request.get("maxResults", limits.MAX_LIST_RESULTS))
+    missing = [{"arn": _arn(ecs, name), "reason": "MISSING"} for name in listed if name not in shown]
+    found = [shown[name] for name in listed if name in shown]
+    return without_none({"capacityProviders": found, "failures": missing, "nextToken": token})
+
+
+def _arn(ecs: Context, name: str) -> str:
+    return ecs.arn(f"capacity-provider/{name}")
+
+
+def delete_capacity_provider(ecs: Context, request: JsonObject) -> JsonObject:
+    name = request["capacityProvider"].rpartition("/")[2]
+    if name not in ecs.state.capacity_providers:
+        raise invalid("The specified capacity provider does not exist. Specify a valid name or ARN and try again.")
+    if any(name in cluster.capacity_providers for cluster in ecs.state.clusters.values() if cluster.status == "ACTIVE"):
+        raise client("The capacity provider is in use by a cluster. Remove it from the cluster and try again.")
+    return {"capacityProvider": ecs.state.capacity_providers.pop(name).to_aws() | {"status": "INACTIVE"}}
+
+
+def cluster_capacity(state: State, request: JsonObject) -> tuple[list[str], list[JsonObject]]:
+    """The capacity providers and the default strategy that a request gives a cluster.
+
+    :raises ApiError: ClientException or InvalidParameterException.
+    """
+    providers = request.get("capacityProviders", [])
+    strategy = request.get("defaultCapacityProviderStrategy", [])
+    known = (*FARGATE, *state.capacity_providers)
+    for provider in providers:
+        if provider not in known:
+            raise client(f"The specified capacity provider {provider!r} was not found; there are {', '.join(known)}.")
+    if strategy:
+        check_strategy(strategy, providers)
+    return providers, strategy
+
+
+def check_strategy(strategy: list[JsonObject], allowed: list[str]) -> None:
+    """Check a capacity provider strategy.
+
+    Sources: AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem, API_PutClusterCapacityProviders.
+
+    :param allowed: the providers that the cluster has.
+    :raises ApiError: InvalidParameterException.
+    """
+    for item in strategy:
+        if item["capacityProvider"] not in allowed:
+            raise invalid(
+                f"The specified capacity provider {item['capacityProvider']} was not found. Specify a valid "
+                "name or ARN and try again."
+            )
+    if len({item["capacityProvider"] in FARGATE for item in strategy}) > 1:
+        raise invalid(
+            "A capacity provider strategy cannot contain a mix of capacity providers using Auto Scaling groups and "
+            "Fargate providers. Specify one or the other and try again."
+        )
+    if strategy and not any(item.get("weight", 0) > 0 for item in strategy):
+        raise invalid("The specified capacity provider strategy must have at least one weight greater than zero.")
+    if sum(1 for item in strategy if item.get("base", 0) > 0) > 1:
+        raise invalid("Only one capacity provider in a strategy can have a base.")
+
+
+def capacity_of(
+    cluster: Cluster, definition: TaskDefinition, request: JsonObject
+) -> tuple[str | None, list[JsonObject]]:
+    """The launch type or the capacity provider strategy that a request (or else the cluster) asks for.
+
+    :raises ApiError: InvalidParameterException, the two do not fit or there is no such capacity.
+    """
+    launch_type: str | None = request.get("launchType")
+    strategy: list[JsonObject] = request.get("capacityProviderStrategy", [])
+    if launch_type and strategy:
+        raise invalid(
+            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again."
+        )
+    if strategy:
+        check_strategy(strategy, cluster.capacity_providers)
+    elif launch_type is None:
+        strategy = cluster.default_strategy
+        launch_type = None if strategy else "EC2"
+    if launch_type not in (None, "FARGATE", "EC2"):
+        raise invalid(f"fargate_local has no launch type {launch_type}: it has FARGATE and EC2.")
+    wanted = "FARGATE" if is_fargate(launch_type, strategy) else "EC2"
+    if wanted not in definition.document["compatibilities"]:
+        raise invalid(f"Task definition does not support launch_type {wanted}.")
+    if wanted == "EC2" and request.get("platformVersion"):
+        raise invalid("The platform version must be null when specifying an EC2 launch type.")
+    return launch_type, strategy
+
+
+def is_fargate(launch_type: str | None, strategy: list[JsonObject]) -> bool:
+    """Whether tasks of that launch type or strategy, of which one is given, run on Fargate."""
+    return launch_type == "FARGATE" or bool(strategy and strategy[0]["capacityProvider"] in FARGATE)
+
+
+def check_room(ecs: Context, cluster: Cluster, strategy: list[JsonObject]) -> None:
+    """Check that an EC2 launch has instances to run on, or that its capacity provider starts some.
+
+    :raises ApiError: InvalidParameterException.
+    """
+    placement = ecs.launcher.placement
+    if not strategy and not placement.candidates(cluster, None):
+        raise invalid("No Container Instances were found in your cluster.")
+    names = [item["capacityProvider"] for item in strategy]
+    if names and not any(placement.waits(name) or placement.candidates(cluster, name) for name in names):
+        raise invalid("No Container Instances were found in your capacity provider.")
+
+
+OPERATIONS: dict[str, Any] = {
+    "CreateCapacityProvider": create_capacity_provider,
+    "DescribeCapacityProviders": describe_capacity_providers,
+    "DeleteCapacityProvider": delete_capacity_provider,
+}
