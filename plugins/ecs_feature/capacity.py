@@ -22,6 +22,7 @@ _REQUESTS: Final[dict[str, dict[str, Any]]] = {
     CLUSTER_DEFAULT: {},
 }
 _BUCKETS: Final = {ON_DEMAND: "FARGATE", SPOT: "FARGATE_SPOT"}
+_OF_FARGATE: Final = frozenset(_BUCKETS.values())
 # AmazonECS/latest/APIReference/API_RunTask.html (capacityProviderStrategy), API_CapacityProviderStrategyItem.html
 STRATEGY_ITEMS: Final = 20
 _MOST_WEIGHT: Final = 1000
@@ -56,16 +57,28 @@ def request_of(capacity: str | Strategy) -> dict[str, Any]:
     return {"capacityProviderStrategy": [dict(item) for item in capacity]}
 
 
-def bucket_of(capacity: str | Strategy) -> str:
+def bucket_of(capacity: str | Strategy, default: Strategy | None = None) -> str:
     """Which launch quota it uses: ``FARGATE``, ``FARGATE_SPOT``, or none of the two (empty).
 
-    A strategy counts as the provider with the greatest weight, the cluster's default as Fargate on demand.
+    A strategy counts as the provider with the greatest weight.
+
+    :param default: the cluster's default strategy; empty when it has none, which is EC2 then; None when it is not
+        known, which counts as Fargate on demand.
     """
+    if capacity == CLUSTER_DEFAULT:
+        return "FARGATE" if default is None else bucket_of(default or EC2)
     if isinstance(capacity, str):
-        return _BUCKETS.get(capacity, "" if capacity == EC2 else "FARGATE")
+        return _BUCKETS.get(capacity, "")
     heaviest = max(capacity, key=lambda item: int(item.get("weight", 0)) + int(item.get("base", 0)))
     name = str(heaviest["capacityProvider"])
-    return name if name in _BUCKETS.values() else ""
+    return name if name in _OF_FARGATE else ""
+
+
+def may_be_instances(capacity: str | Strategy) -> bool:
+    """Whether tasks can land on EC2 instances, where they need no Fargate size and, perhaps, no network interface."""
+    if isinstance(capacity, str):
+        return capacity in (EC2, CLUSTER_DEFAULT)
+    return any(item["capacityProvider"] not in _OF_FARGATE for item in capacity)
 
 
 def check_capacity(capacity: str | Strategy) -> None:
@@ -84,8 +97,18 @@ def check_capacity(capacity: str | Strategy) -> None:
         )
     for item in capacity:
         _check_item(item)
-    if not any(item.get("weight", 0) or item.get("base", 0) for item in capacity):
+    if not any(item.get("weight", 0) for item in capacity):
         raise ConfigurationError("capacity: no item of the strategy has a weight; give at least one 1 or more.")
+    if sum(bool(item.get("base", 0)) for item in capacity) > 1:
+        raise ConfigurationError(
+            "capacity: several items of the strategy have a base; only one may "
+            "(AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.html)."
+        )
+    if len({item["capacityProvider"] in _OF_FARGATE for item in capacity}) > 1:
+        raise ConfigurationError(
+            "capacity: the strategy mixes Fargate and providers of Auto Scaling groups; give one or the other "
+            "(AmazonECS/latest/APIReference/API_PutClusterCapacityProviders.html)."
+        )
 
 
 def _check_item(item: Mapping[str, Any]) -> None:

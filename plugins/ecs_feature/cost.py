@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ecs_feature.resources import EcsTask
+from ecs_feature.resources import EcsTask, is_of_instances
 
 MINIMUM_BILLED_SECONDS: Final = 60
 """Fargate bills from the start of the image pull to the end of the task, per second, at least a minute
@@ -32,8 +32,17 @@ estimate."""
 SPOT: Final = Price(ON_DEMAND.vcpu_hour_usd * SPOT_SHARE, ON_DEMAND.gb_hour_usd * SPOT_SHARE)
 
 
+INSTANCES: Final = Price(vcpu_hour_usd=0.0, gb_hour_usd=0.0)
+"""A task on instances of one's own costs nothing by itself: the instances are paid, full or empty."""
+
+
 def price_of(capacity: str) -> Price:
-    """The price of what runs on ``FARGATE_SPOT``, or on anything else; EC2's instances are priced as Fargate."""
+    """The price of what runs on ``FARGATE_SPOT``, on instances, or on Fargate on demand.
+
+    :param capacity: as :attr:`EcsTask.capacity`; empty, when it is not known, is Fargate.
+    """
+    if is_of_instances(capacity):
+        return INSTANCES
     return SPOT if capacity == "FARGATE_SPOT" else ON_DEMAND
 
 
@@ -57,7 +66,7 @@ def usage(cpu: int, memory_mib: int, seconds: float) -> Usage:
 
 
 def billed_seconds(task: EcsTask, now: datetime | None = None) -> float:
-    """For how many seconds a task is billed; 0 when its image was never pulled.
+    """For how many seconds a task is billed; 0 when its image was never pulled. On instances: how long it was there.
 
     :param now: counts as the end of a task that still runs.
     """
@@ -65,9 +74,10 @@ def billed_seconds(task: EcsTask, now: datetime | None = None) -> float:
     end = task.stopped_at or now
     if start is None or end is None:
         return 0.0
-    return max(float(MINIMUM_BILLED_SECONDS), (end - start).total_seconds())
+    seconds = (end - start).total_seconds()
+    return seconds if task.on_instances else max(float(MINIMUM_BILLED_SECONDS), seconds)
 
 
 def of_task(task: EcsTask) -> Usage:
-    """What a stopped task is billed for."""
-    return usage(task.cpu, task.memory_mib, billed_seconds(task))
+    """What a stopped task is billed for; on instances, what it held of them."""
+    return usage(task.cpu, task.whole_memory_mib, billed_seconds(task))

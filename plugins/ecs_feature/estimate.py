@@ -126,6 +126,7 @@ def savings(runs: Sequence[Run], bounds: Bounds, timeline: Timeline) -> dict[str
         "triggerer capacity": (runs, dataclasses.replace(bounds, max_shards=None)),
         "runs at once": (runs, dataclasses.replace(bounds, max_active_runs=max(1, len(runs)))),
         "slowest shard": ([_evened(run) for run in runs], bounds),
+        "hand-over": ([_handed_at_once(run) for run in runs], bounds),
         "before the shards": ([_at_once(run) for run in runs], bounds),
         "after the shards": ([dataclasses.replace(run, after_seconds=0.0) for run in runs], bounds),
     }
@@ -167,6 +168,18 @@ def _at_once(run: Run) -> Run:
         return dataclasses.replace(work, before_seconds=0.0, services=services)
 
     return dataclasses.replace(run, variants=tuple(map(hasty, run.variants)))
+
+
+def _handed_at_once(run: Run) -> Run:
+    """The run with shards that the triggerer takes on in no time."""
+
+    def quick(work: VariantWork) -> VariantWork:
+        seconds = work.handover_seconds
+        services = dataclasses.replace(work.services, lead_seconds=max(0.0, work.services.lead_seconds - seconds))
+        before = max(0.0, work.before_seconds - seconds)
+        return dataclasses.replace(work, before_seconds=before, services=services, handover_seconds=0.0)
+
+    return dataclasses.replace(run, variants=tuple(map(quick, run.variants)))
 
 
 def _rounded(value: Any) -> Any:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,9 +22,12 @@ from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception, wait_r
 from ecs_feature import limits
 from ecs_feature.aws_clients import AwsClients
 from ecs_feature.aws_errors import NOT_THERE_CODES, is_transient, translate
-from ecs_feature.exceptions import ClientTokenConflictError, LaunchError
+from ecs_feature.capacity import Strategy
+from ecs_feature.exceptions import ClientTokenConflictError, EcsFeatureError, LaunchError
 from ecs_feature.launch import Launch
 from ecs_feature.launch_queue import LaunchQueue
+from ecs_feature.live_log import Fresh, LogLine
+from ecs_feature.log_follower import Followed, LogFollower
 from ecs_feature.log_tail import LogTail
 from ecs_feature.resources import EcsTask
 from ecs_feature.slots import Slots, Wish
@@ -78,6 +81,7 @@ class Fleet:
     members: int = 0
     _own: set[str] = field(default_factory=set)
     _definitions: dict[str, asyncio.Task[dict[str, Any]]] = field(default_factory=dict)
+    _defaults: dict[str, asyncio.Task[Strategy | None]] = field(default_factory=dict)
     _opening: asyncio.Task[None] | None = None
     _refresh: asyncio.Task[None] | None = None
     _events: TaskEvents | None = None
@@ -87,7 +91,8 @@ class Fleet:
         self._clients = AwsClients(key.aws_conn_id, key.region_name, key.verify)
         self._queue = LaunchQueue()
         self._watcher = TaskWatcher(self._describe_once)
-        self._logs = LogTail(lambda region: self._clients.get("logs", region=region, direct=True), self.task_definition)
+        self._logs = LogTail(self._logs_client, self.task_definition)
+        self._follower = LogFollower(self._logs_client, self.task_definition, self._logs.batched)
         self._slots = Slots(lambda capacity: self._quota.left(capacity))
         self._quota = VcpuQuota(
             self._call_service, lambda: self._own, self._slots.waiting_for_quota, lambda: self._slots.admit()
@@ -115,7 +120,7 @@ class Fleet:
                 await asyncio.gather(task, return_exceptions=True)
         if self._events is not None:
             await self._events.close()
-        for part in (self._queue, self._watcher, self._logs, self._quota, self._clients):
+        for part in (self._queue, self._watcher, self._follower, self._logs, self._quota, self._clients):
             await part.close()
 
     @asynccontextmanager
@@ -178,7 +183,8 @@ class Fleet:
             task = EcsTask.from_aws(answer["tasks"][0])
             self._own.add(task.arn)
             return task
-        reasons = [failure.get("reason", "") for failure in answer.get("failures", ())]
+        # On EC2 one failure for each container instance: a cluster has hundreds.
+        reasons = dict.fromkeys(failure.get("reason", "") for failure in answer.get("failures", ()))
         raise LaunchError("; ".join(filter(None, reasons)) or "RunTask gave neither a task nor a reason")
 
     async def ended(
@@ -211,18 +217,30 @@ class Fleet:
         """The tasks with that ``startedBy`` that ECS still shows, running and stopped ones, newest first."""
         arns: list[str] = []
         for status in ("RUNNING", "STOPPED"):
-            request = {"cluster": cluster, "startedBy": started_by, "desiredStatus": status}
-            while True:
-                answer = await self._call_service("ecs", "list_tasks", **request)
-                arns += answer.get("taskArns", ())
-                if not answer.get("nextToken"):
-                    break
-                request["nextToken"] = answer["nextToken"]
+            arns += await self._list(cluster, startedBy=started_by, desiredStatus=status)
+        tasks = await self.tasks(cluster, arns)
+        return sorted(tasks, key=lambda task: task.created_at.timestamp() if task.created_at else 0.0, reverse=True)
+
+    async def running_tasks(self, cluster: str) -> list[EcsTask]:
+        """All tasks of the cluster that run or start."""
+        return await self.tasks(cluster, await self._list(cluster, desiredStatus="RUNNING"))
+
+    async def tasks(self, cluster: str, arns: Iterable[str]) -> list[EcsTask]:
+        """Those that ECS still shows, by calls for a hundred."""
         unique = list(dict.fromkeys(arns))
         tasks = []
         for start in range(0, len(unique), limits.DESCRIBE_TASKS):
             tasks += await self._describe(cluster, unique[start : start + limits.DESCRIBE_TASKS])
-        return sorted(tasks, key=lambda task: task.created_at.timestamp() if task.created_at else 0.0, reverse=True)
+        return tasks
+
+    async def _list(self, cluster: str, **request: str) -> list[str]:
+        arns: list[str] = []
+        while True:
+            answer = await self._call_service("ecs", "list_tasks", cluster=cluster, **request)
+            arns += answer.get("taskArns", ())
+            if not answer.get("nextToken"):
+                return arns
+            request["nextToken"] = answer["nextToken"]
 
     async def object_exists(self, uri: str) -> bool:
         """Whether the S3 object ``s3://bucket/key`` is there.
@@ -262,12 +280,54 @@ class Fleet:
             self._definitions.pop(arn, None)
             raise
 
-    async def log_tail(self, task: EcsTask, container: str, lines: int, *, failed: bool = False) -> list[str]:
+    async def default_strategy(self, cluster: str) -> Strategy | None:
+        """The cluster's default capacity provider strategy, asked for once; empty: none; None: AWS does not tell."""
+        if cluster not in self._defaults:
+
+            async def look_up() -> Strategy | None:
+                try:
+                    answer = await self._call_service("ecs", "describe_clusters", clusters=[cluster])
+                except EcsFeatureError as error:
+                    log.info("The default capacity of %s is not known; it counts as Fargate: %s", cluster, error)
+                    return None
+                found = answer.get("clusters", ())
+                return tuple(found[0].get("defaultCapacityProviderStrategy", ())) if found else None
+
+            self._defaults[cluster] = asyncio.get_running_loop().create_task(look_up(), context=contextvars.Context())
+        return await asyncio.shield(self._defaults[cluster])
+
+    async def log_tail(
+        self, task: EcsTask, container: str, lines: int, *, failed: bool = False, quiet: bool = False
+    ) -> list[LogLine]:
         """The last log lines of a task's container; empty when there are none or they cannot be read.
 
         :param failed: its very last lines, read by itself; else it is read together with others.
+        :param quiet: say nothing when they cannot be read.
         """
-        return await self._logs.last_lines(task, container, lines, failed=failed)
+        return await self._logs.last_lines(task, container, lines, failed=failed, quiet=quiet)
+
+    def live_log(
+        self,
+        task: EcsTask,
+        container: str,
+        show: Callable[[Fresh], None],
+        *,
+        keep: int | None = 0,
+        since: int | None = None,
+        known: Sequence[LogLine] = (),
+    ) -> AbstractContextManager[Followed]:
+        """Within it, ``show`` is given the new log lines of a task's container, from when the task has started.
+
+        The others are those of :meth:`ecs_feature.log_follower.LogFollower.followed`.
+        """
+        return self._follower.followed(task, container, show, keep=keep, since=since, known=known)
+
+    async def rest_of_log(self, followed: Followed) -> bool:
+        """Show what the log of an ended task has that was not shown; whether that is all, within ten seconds."""
+        return await self._follower.finish(followed)
+
+    async def _logs_client(self, region: str) -> Any:
+        return await self._clients.get("logs", region=region, direct=True)
 
     async def _describe(self, cluster: str, arns: list[str]) -> list[EcsTask]:
         answer = await self._call_service("ecs", "describe_tasks", cluster=cluster, tasks=arns)
@@ -276,7 +336,10 @@ class Fleet:
     async def _describe_once(self, cluster: str, arns: list[str]) -> list[EcsTask]:
         ecs = await self._clients.get("ecs", direct=True)
         answer = await ecs.describe_tasks(cluster=cluster, tasks=arns)
-        return [EcsTask.from_aws(task) for task in answer.get("tasks", ())]
+        tasks = [EcsTask.from_aws(task) for task in answer.get("tasks", ())]
+        for task in tasks:
+            self._follower.note(task)
+        return tasks
 
     async def _call_service(self, service: str, operation: str, **parameters: Any) -> Any:
         client = await self._clients.get(service)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ecs_feature import limits
@@ -64,6 +64,9 @@ class Launch:
 
     :param capacity: ``on_demand``, ``spot``, ``ec2``, ``cluster_default``, or a capacity provider strategy, see
         :mod:`ecs_feature.capacity`.
+    :param network: None where the task definition's network mode is not awsvpc: such tasks have no interface of their
+        own, which only EC2 allows.
+    :param default_strategy: the cluster's, with capacity ``cluster_default``; None: not known. Not part of the request.
     :param size: what to ask for instead of the task definition's CPU and memory.
     :param started_by: who asks (a template, too): the DAG and, so that a try's tasks can be listed, the task
         instance's UUID; becomes RunTask's ``startedBy``.
@@ -72,7 +75,7 @@ class Launch:
     cluster: str
     task_definition: str
     container: str
-    network: Network
+    network: Network | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     command: Sequence[str] = ()
     capacity: str | Strategy = ON_DEMAND
@@ -80,6 +83,7 @@ class Launch:
     started_by: str = "{{ dag.dag_id }}/{{ ti.id }}"
     tags: Mapping[str, str] = field(default_factory=dict)
     client_token: str = ""
+    default_strategy: Strategy | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Launch:
@@ -88,9 +92,8 @@ class Launch:
         return cls(
             **{
                 **values,
-                "network": Network(
-                    tuple(network["subnets"]), tuple(network["security_groups"]), network["assign_public_ip"]
-                ),
+                "network": network
+                and Network(tuple(network["subnets"]), tuple(network["security_groups"]), network["assign_public_ip"]),
                 "command": tuple(values.get("command", ())),
                 "capacity": capacity if isinstance(capacity, str) else tuple(capacity),
             }
@@ -103,7 +106,8 @@ class Launch:
             "cluster": self.cluster,
             "task_definition": self.task_definition,
             "container": self.container,
-            "network": {
+            "network": network
+            and {
                 "subnets": list(network.subnets),
                 "security_groups": list(network.security_groups),
                 "assign_public_ip": network.assign_public_ip,
@@ -118,7 +122,15 @@ class Launch:
     @property
     def bucket(self) -> str:
         """Whose launch quota it uses: ``FARGATE``, ``FARGATE_SPOT``, or neither (empty)."""
-        return bucket_of(self.capacity)
+        return bucket_of(self.capacity, self.default_strategy)
+
+    def fitted(self, definition: Mapping[str, Any]) -> Launch:
+        """The launch without the network that a task definition of EC2 has no use for, and RunTask would refuse.
+
+        :param definition: as DescribeTaskDefinition shows it; empty when it is not known.
+        """
+        shares_the_host = bool(definition) and definition.get("networkMode", "bridge") != "awsvpc"
+        return replace(self, network=None) if shares_the_host and not self.bucket else self
 
     def overrides(self) -> dict[str, Any]:
         """The ``overrides`` of RunTask.
@@ -147,11 +159,12 @@ class Launch:
             "cluster": self.cluster,
             "taskDefinition": self.task_definition,
             "count": 1,
-            "networkConfiguration": self.network.to_aws(),
             "overrides": self.overrides(),
             "enableECSManagedTags": True,
             "propagateTags": "TASK_DEFINITION",
         }
+        if self.network is not None:
+            request["networkConfiguration"] = self.network.to_aws()
         request.update(request_of(self.capacity))
         if self.started_by:
             request["startedBy"] = started_by(self.started_by)

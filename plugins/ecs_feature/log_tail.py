@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ecs_feature import limits
 from ecs_feature.aws_errors import is_transient
 from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.live_log import LogLine
 from ecs_feature.resources import EcsTask
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ EXACT_PAGES = 3
 """GetLogEvents may answer with an empty page although there are lines."""
 WINDOWS_SECONDS: Sequence[float | None] = (None, 30.0, 3.0)
 """What is read of a task's log, from its end: all of its life first."""
+
+
+CANNOT_BE_READ = "The log of task %s cannot be read: %s"
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Wanted:
     lines: int
     started: datetime | None
     stopped: datetime | None
-    result: asyncio.Future[list[str]]
+    result: asyncio.Future[list[LogLine]]
 
 
 @dataclass(eq=False)
@@ -81,23 +85,27 @@ class LogTail:
 
     :param client: gives the ``logs`` client of a region; empty: the fleet's own. One without retries of its own.
     :param task_definition: ARN -> the described task definition.
+    :param batched: what all calls of FilterLogEvents wait for, also those of others that share it.
     """
 
     client: Callable[[str], Awaitable[Any]]
     task_definition: Callable[[str], Awaitable[dict[str, Any]]]
     collect_seconds: float = COLLECT_SECONDS
     most_seconds: float = MOST_SECONDS
+    batched: AsyncLimiter = field(default_factory=lambda: AsyncLimiter(1, 1 / limits.FILTER_LOG_EVENTS_PER_SECOND))
     _exact: AsyncLimiter = field(default_factory=lambda: AsyncLimiter(1, 1 / limits.GET_LOG_EVENTS_PER_SECOND))
-    _batched: AsyncLimiter = field(default_factory=lambda: AsyncLimiter(1, 1 / limits.FILTER_LOG_EVENTS_PER_SECOND))
     _exact_waiting: int = 0
     _wanted: dict[tuple[str, str], list[Wanted]] = field(default_factory=lambda: defaultdict(list))
     _readers: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def last_lines(self, task: EcsTask, container: str, lines: int, *, failed: bool = False) -> list[str]:
+    async def last_lines(
+        self, task: EcsTask, container: str, lines: int, *, failed: bool = False, quiet: bool = False
+    ) -> list[LogLine]:
         """At most ``lines`` last lines of the container's log, oldest first; empty when there are none, or none
         could be read in time, which one line in the log says.
 
         :param failed: read this one's very last lines by itself; while many fail at once, it is read with the others.
+        :param quiet: say nothing when they cannot be read, as that was said before.
         """
         try:
             async with asyncio.timeout(self.most_seconds):
@@ -113,7 +121,7 @@ class LogTail:
                 return await self._read_with_others(place, stream, task, lines)
         except (EcsFeatureError, ClientError, BotoCoreError, TimeoutError) as error:
             why = str(error) or f"no answer within {self.most_seconds:g} s"
-            log.warning("The log of task %s cannot be read: %s", task.task_id, why)
+            log.log(logging.DEBUG if quiet else logging.WARNING, CANNOT_BE_READ, task.task_id, why)
             return []
 
     async def close(self) -> None:
@@ -121,7 +129,7 @@ class LogTail:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
 
-    async def _read_one(self, place: LogPlace, stream: str, lines: int) -> list[str]:
+    async def _read_one(self, place: LogPlace, stream: str, lines: int) -> list[LogLine]:
         client, token = await self.client(place.region), ""
         for _ in range(EXACT_PAGES):
             request = {"logGroupName": place.group, "logStreamName": stream, "limit": lines, "startFromHead": False}
@@ -137,9 +145,9 @@ class LogTail:
             if answer["events"] or answer.get("nextBackwardToken", token) == token:
                 break
             token = answer["nextBackwardToken"]
-        return [event["message"].rstrip("\n") for event in answer["events"]][-lines:]
+        return [LogLine.from_aws(event) for event in answer["events"]][-lines:]
 
-    async def _read_with_others(self, place: LogPlace, stream: str, task: EcsTask, lines: int) -> list[str]:
+    async def _read_with_others(self, place: LogPlace, stream: str, task: EcsTask, lines: int) -> list[LogLine]:
         loop = asyncio.get_running_loop()
         wanted = Wanted(stream, lines, task.started_at, task.stopped_at, loop.create_future())
         key = (place.group, place.region)
@@ -190,9 +198,9 @@ class LogTail:
             if not wanted.result.done():
                 wanted.result.set_result(found.get(wanted.stream, [])[-wanted.lines :])
 
-    async def _tails(self, client: Any, group: str, batch: list[Wanted]) -> dict[str, list[str]]:
+    async def _tails(self, client: Any, group: str, batch: list[Wanted]) -> dict[str, list[LogLine]]:
         """Each stream's last lines; of the longest window whose lines are not too many to read, or what was read."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[LogLine]] = {}
         for seconds in WINDOWS_SECONDS:
             window, whole = await self._window(client, group, batch, seconds)
             found |= window
@@ -202,7 +210,7 @@ class LogTail:
 
     async def _window(
         self, client: Any, group: str, batch: list[Wanted], seconds: float | None
-    ) -> tuple[dict[str, list[str]], bool]:
+    ) -> tuple[dict[str, list[LogLine]], bool]:
         """The lines of the last ``seconds`` before the first of them stopped, by stream, and whether it is all."""
         events: list[dict[str, Any]] = []
         request: dict[str, Any] = {
@@ -214,7 +222,7 @@ class LogTail:
         if since is not None:
             request["startTime"] = since
         for _ in range(PAGES):
-            answer = await _calm(self._batched, client.filter_log_events, **request)
+            answer = await _calm(self.batched, client.filter_log_events, **request)
             events += answer.get("events", ())
             token = answer.get("nextToken")
             if not token:
@@ -227,16 +235,16 @@ def _since(batch: list[Wanted], seconds: float | None) -> int | None:
     """Where the window begins, in milliseconds since 1970; None: at the beginning."""
     if seconds is None:
         # A container may log before its task is RUNNING, and its clock is not ECS's.
-        return min((_milliseconds(one.started) - 60_000 for one in batch if one.started), default=None)
-    ends = [_milliseconds(one.stopped) for one in batch if one.stopped]
+        return min((milliseconds(one.started) - 60_000 for one in batch if one.started), default=None)
+    ends = [milliseconds(one.stopped) for one in batch if one.stopped]
     return min(ends) - int(seconds * 1000) if ends else None
 
 
-def _by_stream(events: list[dict[str, Any]]) -> dict[str, list[str]]:
+def _by_stream(events: list[dict[str, Any]]) -> dict[str, list[LogLine]]:
     """Lines by stream, oldest first; events of one moment stay in the order in which they came."""
-    lines: dict[str, list[str]] = defaultdict(list)
+    lines: dict[str, list[LogLine]] = defaultdict(list)
     for event in sorted(events, key=lambda event: event["timestamp"]):
-        lines[event["logStreamName"]].append(event["message"].rstrip("\n"))
+        lines[event["logStreamName"]].append(LogLine.from_aws(event))
     return dict(lines)
 
 
@@ -253,5 +261,6 @@ async def _calm(limiter: AsyncLimiter, call: Callable[..., Awaitable[Any]], **re
             await asyncio.sleep(RETRY_SECONDS)
 
 
-def _milliseconds(moment: datetime) -> int:
+def milliseconds(moment: datetime) -> int:
+    """Since 1970, as CloudWatch counts."""
     return int(moment.timestamp() * 1000)

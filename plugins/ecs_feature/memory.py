@@ -17,29 +17,55 @@ GROWTH: Final = 4
 class Size:
     """Of a launch, as RunTask's overrides take it: CPU units, MiB, and the hard limits of its containers in MiB.
 
-    All zero, and no containers: as the task definition says.
+    What is zero, and containers that are not named: as the task definition says.
     """
 
     cpu: int = 0
     memory_mib: int = 0
     container_mib: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def whole_mib(self) -> int:
+        """Of the task, else of the containers that are named."""
+        return self.memory_mib or sum(self.container_mib.values())
+
 
 def next_size(task: EcsTask, most_mib: int) -> Size | None:
-    """The next size that Fargate has with more memory than a task had; None when that is more than ``most_mib``.
+    """The next size with more memory than a task had; None when that is more than ``most_mib``.
 
-    The memory grows by one step of the task's CPU size; past the last one the smallest bigger CPU size that has more
-    is taken. Containers with a hard limit of their own get what the task gets more.
+    On Fargate the memory grows by one step of the task's CPU size; past the last one the smallest bigger CPU size that
+    has more is taken. On instances any size is valid, so it doubles, up to ``most_mib``, and the CPU stays. Containers
+    with a hard limit of their own get what the task gets more.
 
     :param task: the one that ran out of memory, as described; its sizes are overrides included.
     """
+    if task.on_instances:
+        return _doubled(task, most_mib)
     found = _next_pair(task.cpu, task.memory_mib)
     if found is None or found[1] > most_mib:
         return None
     cpu, memory_mib = found
     more = memory_mib - task.memory_mib
-    limits = {container.name: container.memory_mib + more for container in task.containers if container.memory_mib}
-    return Size(cpu, memory_mib, limits)
+    return Size(cpu, memory_mib, _grown(task, more))
+
+
+def _doubled(task: EcsTask, most_mib: int) -> Size | None:
+    own = task.whole_memory_mib
+    more = min(2 * own, most_mib) - own
+    if more <= 0 or _only_reserves(task):
+        return None
+    return Size(memory_mib=own + more if task.memory_mib else 0, container_mib=_grown(task, more))
+
+
+def _only_reserves(task: EcsTask) -> bool:
+    """Whether nothing limits it: it ran out of the instance's memory, and a limit would only give it less."""
+    reserved = sum(container.reserved_mib for container in task.containers)
+    return bool(reserved) and not _grown(task, 0) and task.memory_mib in (0, reserved)
+
+
+def _grown(task: EcsTask, more: int) -> dict[str, int]:
+    """The hard limits that its containers have, each with so much more."""
+    return {container.name: container.memory_mib + more for container in task.containers if container.memory_mib}
 
 
 def _next_pair(cpu: int, memory_mib: int) -> tuple[int, int] | None:

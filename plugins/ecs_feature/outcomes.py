@@ -83,7 +83,15 @@ _SPOT_CODES: Final = frozenset({"SpotInterruption", "TerminationNotice"})
 _OUT_OF_MEMORY: Final = re.compile(r"^OutOfMemory", re.I)
 # Seen without a stop code (aws/containers-roadmap#1565).
 _SPOT_WORDS: Final = re.compile(r"^Your Spot Task was interrupted", re.I)
-_STOPPED_BY_ECS: Final = re.compile(r"^Host EC2 |maintenance|retire", re.I)
+_STOPPED_BY_ECS: Final = re.compile(r"maintenance|retire", re.I)
+# With stop code TerminationNotice, or none: the user's instance is gone, on demand or Spot.
+_HOST_GONE: Final = re.compile(r"^Host EC2 ", re.I)
+_DEREGISTERED: Final = re.compile(r"^Container instance deregistration", re.I)
+# What a cluster of one's own instances lacks, and not Fargate.
+_NO_INSTANCE: Final = re.compile(
+    r"\bresource:(?!fargate)|container instances|active instances|empty capacity provider", re.I
+)
+_MORE_INSTANCES: Final = "add container instances, or make the task smaller"
 # 128 + SIGKILL and SIGTERM: how the other containers end when an essential one has ended.
 _TAKEN_ALONG: Final = frozenset({None, 137, 143})
 
@@ -153,7 +161,7 @@ WORDS: Final[dict[Kind, str]] = {
     Kind.NOT_RETRYABLE: "{container} exited with code {exit_code}, which no retry can help",
     Kind.OUT_OF_MEMORY: "{container} ran out of memory",
     Kind.SPOT_INTERRUPTION: "its Spot capacity was taken back",
-    Kind.CAPACITY_UNAVAILABLE: "Fargate had no capacity for it",
+    Kind.CAPACITY_UNAVAILABLE: "there was no capacity for it",
     Kind.START_FAILED_TRANSIENT: "its task could not start",
     Kind.START_FAILED_PERMANENT: "its task can not start",
     Kind.STUCK: "its task did not start in time",
@@ -180,6 +188,11 @@ def of_task(task: EcsTask, *, main_container: str = "", codes: ExitCodes = NO_CO
         container=decider.name if decider else "",
         exit_codes=tuple((container.name, container.exit_code) for container in task.containers),
     )
+    if _HOST_GONE.match(task.stopped_reason):
+        return replace(ended, kind=Kind.STOPPED_BY_ECS)
+    if _DEREGISTERED.match(task.stopped_reason):
+        hint = "its containers may run on there: end the instance"
+        return replace(ended, kind=Kind.STOPPED_BY_ECS, hint=hint)
     if task.stop_code in _SPOT_CODES or _SPOT_WORDS.match(task.stopped_reason):
         return replace(ended, kind=Kind.SPOT_INTERRUPTION)
     if task.stop_code == "TaskFailedToStart":
@@ -200,8 +213,8 @@ def of_launch_failure(reason: str) -> Outcome:
     """The outcome of a RunTask that started nothing, from the reason in its ``failures`` or its error message."""
     cause = cause_of(reason, unknown=Cause.PERMANENT)
     if cause is Cause.CAPACITY:
-        hint = "the launch is repeated; if this stays, ask AWS for a higher Fargate vCPU quota"
-        return Outcome(Kind.CAPACITY_UNAVAILABLE, reason, hint=hint)
+        more = _MORE_INSTANCES if _NO_INSTANCE.search(reason) else "ask AWS for a higher Fargate vCPU quota"
+        return Outcome(Kind.CAPACITY_UNAVAILABLE, reason, hint=f"the launch is repeated; if this stays, {more}")
     if cause is Cause.TRANSIENT:
         return Outcome(Kind.START_FAILED_TRANSIENT, reason)
     return Outcome(Kind.START_FAILED_PERMANENT, reason, hint="correct the task definition or the pipeline's settings")
@@ -281,6 +294,8 @@ def _of_start_failure(ended: Outcome, task: EcsTask) -> Outcome:
 def _of_stop(ended: Outcome, task: EcsTask) -> Outcome:
     for reason, (kind, hint) in _STOPS.items():
         if reason in task.stopped_reason:
+            if kind is Kind.STUCK and task.unplaced:
+                return replace(ended, kind=Kind.CAPACITY_UNAVAILABLE, hint=f"if this stays, {_MORE_INSTANCES}")
             return replace(ended, kind=kind, hint=hint)
     return replace(ended, kind=Kind.STOPPED_BY_USER, hint="clear it to run it again")
 

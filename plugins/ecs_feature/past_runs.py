@@ -23,11 +23,19 @@ class PastVariant:
 
     :param shards: name -> its launches; only of shards that succeeded.
     :param before_seconds: from the run's start to the first launch; None: unknown, as of a run that was cleared.
+    :param handover_seconds: the end of that, since Airflow gave the shards to the triggerer.
+    :param tasks: shards that it gave, those that were not selected too; 0: as many as ``shards``.
     """
 
     shards: Mapping[str, Shard]
     before_seconds: float | None = None
     services: Services = NO_SERVICES
+    handover_seconds: float = 0.0
+    tasks: int = 0
+
+    @property
+    def handed(self) -> int:
+        return self.tasks or len(self.shards)
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class PastRun:
 
     :param after_seconds: from the end of its last shard to its own; None where that says nothing, as of a failed run.
     :param start: when it started, in seconds since any moment; ``seconds``: how long it took.
+    :param partial: whether it was restricted to some of its shards.
     """
 
     run_id: str
@@ -43,6 +52,7 @@ class PastRun:
     after_seconds: float | None = None
     start: float = 0.0
     seconds: float | None = None
+    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,15 +75,20 @@ def calibrated(past: Sequence[PastRun], bounds: Bounds) -> list[PastRun]:
 
     The runs are replayed as they overlapped, so that time they have waited for each other is not taken for their own.
     A run whose stages are unknown stays as it is.
+
+    :param bounds: those that the past was under, as far as is known.
     """
+    past = alone(past)
     known = [run for run in past if run.after_seconds is not None and run.seconds is not None]
     if not known:
-        return list(past)
+        return past
     first = min(run.start for run in known)
-    replay = simulate(
-        [_replayed(run, run.start - first) for run in known],
-        dataclasses.replace(bounds, max_vcpus=None, max_active_runs=len(known)),
-    )
+    runs = [_replayed(run, run.start - first) for run in known]
+    bounds = dataclasses.replace(bounds, max_active_runs=len(known))
+    try:
+        replay = simulate(runs, bounds)
+    except ConfigurationError:  # they had more vCPUs
+        replay = simulate(runs, dataclasses.replace(bounds, max_vcpus=None))
     more = {
         run.run_id: max(0.0, (run.seconds or 0.0) - (times.end - (run.start - first)))
         for run, times in zip(known, replay.runs, strict=True)
@@ -86,9 +101,49 @@ def calibrated(past: Sequence[PastRun], bounds: Bounds) -> list[PastRun]:
     ]
 
 
+def alone(past: Sequence[PastRun]) -> list[PastRun]:
+    """The past as it would have been if the triggerer had taken each variant's shards on by themselves.
+
+    It takes on what it is given together, so of the time of those that overlapped each keeps its share, by shards.
+    """
+    spans = [
+        (ready - work.handover_seconds, ready, work.handed)
+        for run in past
+        for work in run.variants.values()
+        if work.before_seconds is not None and work.handover_seconds
+        for ready in [run.start + work.before_seconds]
+    ]
+
+    def own(run: PastRun, work: PastVariant) -> PastVariant:
+        if work.before_seconds is None or not work.handover_seconds:
+            return work
+        end = run.start + work.before_seconds
+        begin = end - work.handover_seconds
+        together = sum(count for start, stop, count in spans if start < end and stop > begin)
+        seconds = work.handover_seconds * work.handed / together
+        waited = work.handover_seconds - seconds
+        lead = max(0.0, work.services.lead_seconds - waited)
+        return dataclasses.replace(
+            work,
+            before_seconds=work.before_seconds - waited,
+            services=dataclasses.replace(work.services, lead_seconds=lead),
+            handover_seconds=seconds,
+        )
+
+    return [
+        dataclasses.replace(run, variants={name: own(run, work) for name, work in run.variants.items()}) for run in past
+    ]
+
+
 def _replayed(run: PastRun, offset: float) -> Run:
     works = tuple(
-        VariantWork(name, tuple(work.shards.values()), offset + (work.before_seconds or 0.0), work.services)
+        VariantWork(
+            name,
+            tuple(work.shards.values()),
+            offset + (work.before_seconds or 0.0),
+            work.services,
+            work.handover_seconds,
+        )
         for name, work in run.variants.items()
     )
     return Run(works, run.after_seconds or 0.0)
@@ -101,6 +156,7 @@ def given(
     start_seconds: float,
     before_seconds: float,
     after_seconds: float,
+    seen_seconds: float = 0.0,
 ) -> list[PastRun]:
     """A past made of durations that somebody gives, instead of receipts.
 
@@ -108,6 +164,7 @@ def given(
     :param variants: name -> vCPUs and GB of its task, and what a run holds of its services.
     :param start_seconds: from launch to start; billed as well, so at most what Fargate bills.
     :param before_seconds: what precedes the shards; the services are held for all of it.
+    :param seen_seconds: from a container's end until its place is free.
     """
     rounds = max(map(len, seconds.values()))
     return [
@@ -116,7 +173,7 @@ def given(
             {
                 variant: PastVariant(
                     {
-                        shard: (_given(values[i % len(values)], start_seconds, vcpus, gigabytes),)
+                        shard: (_given(values[i % len(values)], start_seconds, vcpus, gigabytes, seen_seconds),)
                         for shard, values in seconds.items()
                     },
                     before_seconds,
@@ -130,9 +187,9 @@ def given(
     ]
 
 
-def _given(run_seconds: float, start_seconds: float, vcpus: float, gigabytes: float) -> Attempt:
+def _given(run_seconds: float, start_seconds: float, vcpus: float, gigabytes: float, seen_seconds: float) -> Attempt:
     billed = max(float(MINIMUM_BILLED_SECONDS), start_seconds + run_seconds)
-    return Attempt(start_seconds, run_seconds, vcpus, Usage(vcpus * billed, gigabytes * billed))
+    return Attempt(start_seconds, run_seconds, vcpus, Usage(vcpus * billed, gigabytes * billed), seen_seconds)
 
 
 @dataclass(eq=False)
@@ -159,6 +216,8 @@ class Draw:
         }
         # A run whose own stages are unknown (failed, cleared) still lends its shards' durations.
         self.whole = [run for run in self.past if run.after_seconds is not None] or list(self.past)
+        if not self.ask.shards:  # as many shards as the drawn run had: a run of some of them would make it too few
+            self.whole = [run for run in self.whole if not run.partial] or self.whole
 
     def runs(self) -> list[Run]:
         return [self._run() for _ in range(self.ask.runs)]
@@ -182,7 +241,12 @@ class Draw:
             own = self.rng.choice(known) if known else own or PastVariant({})
         shards = tuple(self._shards(own.shards, pool_of))
         before = max(own.before_seconds or 0.0, own.services.lead_seconds)
-        return VariantWork(name, shards, before, own.services)
+        if self.ask.shard_count is None or not own.handed:
+            return VariantWork(name, shards, before, own.services, own.handover_seconds)
+        handover = own.handover_seconds * self.ask.shard_count / own.handed
+        more, lead = handover - own.handover_seconds, own.services.lead_seconds
+        services = dataclasses.replace(own.services, lead_seconds=lead + more if lead else lead)
+        return VariantWork(name, shards, before + more, services, handover)
 
     def _shards(self, own: Mapping[str, Shard], variant: str) -> Iterator[Shard]:
         pool, everything = self.pools[variant], self.everything[variant]

@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from ecs_feature.capacity import ON_DEMAND, Fallback, Strategy, check_capacity
+from ecs_feature.capacity import ON_DEMAND, Fallback, Strategy, check_capacity, may_be_instances
 from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.launch import Network
 from ecs_feature.leases import SharingPolicy, check_count
 from ecs_feature.limits import FARGATE_SIZES, FARGATE_SIZES_PAGE
+from ecs_feature.live_log import check_live_lines
+from ecs_feature.selection import LIVE_LOG_SHARDS
 from ecs_feature.shard_sources import NAME, check_listing, is_listing
 
 if TYPE_CHECKING:
@@ -105,7 +107,8 @@ class FeaturePipeline:
     :param ingest: a callable that brings the raw data of ``day`` (YYYY-MM-DD) to ``input_uri`` before any shard;
         called as ``ingest(day=..., input_uri=..., aws_conn_id=..., region_name=...)`` on a worker.
     :param taskdefs: the folder with the task definitions; default: ``include/taskdefs`` beside the DAGs folder.
-    :param subnets: comma-separated or a list, 1 to 16; likewise ``security_groups``, 0 to 5.
+    :param subnets: comma-separated or a list, 1 to 16; likewise ``security_groups``, 0 to 5. Where ``capacity`` is EC2
+        and the task definition's network mode is not awsvpc, they are not used and may be empty.
     :param assign_public_ip: needed in a public subnet without NAT.
     :param capacity: ``on_demand``, ``spot``, ``spot_with_fallback``, ``ec2``, ``cluster_default``, or a capacity
         provider strategy as RunTask takes it, e.g. ``[{"capacityProvider": "FARGATE_SPOT", "weight": 3}, ...]``.
@@ -118,8 +121,8 @@ class FeaturePipeline:
     :param start_timeout: a shard's ECS task that has not started so long after its launch is replaced.
     :param max_relaunches: how many infrastructure failures a try of a shard survives.
     :param capacity_timeout: how long a try of a shard waits for capacity; not counted as failures.
-    :param max_memory_mib: up to how much memory a shard that ran out of it is launched again, size by size; None: four
-        times its task definition's, 0: never.
+    :param max_memory_mib: up to how much memory a shard that ran out of it is launched again, size by size (on EC2 it
+        doubles); None: four times its task definition's, 0: never.
     :param parallelism: how many shards of one variant run at once per triggerer; None: no bound.
     :param max_vcpus: how many vCPUs they have at once per triggerer; None: the account's Fargate quota, less what
         runs already.
@@ -128,8 +131,10 @@ class FeaturePipeline:
     :param task_events_queue_url: of an SQS queue that gets ECS's task state changes: shards are polled for rarely
         then, see docs/task-events.md.
     :param log_lines: last lines of each container's log that are copied to the task log.
+    :param live_lines: whose log is copied line by line while the container runs: ``retries``: of a shard that runs
+        again because its code failed or ran out of memory; ``always``; ``never``. See docs/logs.md.
     :param max_active_runs: runs at once.
-    :param params: more DAG params; ``shards`` and ``variants`` are taken.
+    :param params: more DAG params; ``shards``, ``variants`` and ``live_log_shards`` are taken.
     :param environment: the placeholders' values; default: the environment file.
     :raises ConfigurationError: at parse time; the sentence names the field, the value and the limit.
     """
@@ -165,6 +170,7 @@ class FeaturePipeline:
     steady_timeout: timedelta = timedelta(minutes=15)
     poll_seconds: float = 1.0
     log_lines: int = 20
+    live_lines: Literal["never", "retries", "always"] = "retries"
     task_events_queue_url: str = ""
     max_active_runs: int = 4
     catchup: bool = False
@@ -210,6 +216,7 @@ class FeaturePipeline:
         _check_names([variant.name for variant in self.variants], "variants")
         check_capacity(self.capacity)
         self._check_exit_codes()
+        check_live_lines(self.live_lines)
         self._check_times()
         for name, least in (("retries", 0), ("max_relaunches", 0), ("log_lines", 0), ("max_active_runs", 1)):
             if getattr(self, name) < least:
@@ -218,21 +225,26 @@ class FeaturePipeline:
             raise ConfigurationError(f"parallelism: {self.parallelism} is too small; give 1 or more, or None.")
         if self.max_vcpus is not None and self.max_vcpus <= 0:
             raise ConfigurationError(f"max_vcpus: {self.max_vcpus} is too small; give more than 0, or None.")
-        most = FARGATE_SIZES[max(FARGATE_SIZES)][-1]
-        if self.max_memory_mib is not None and not 0 <= self.max_memory_mib <= most:
-            raise ConfigurationError(
-                f"max_memory_mib: {self.max_memory_mib} is no size of a Fargate task; give 0 to {most}, or None "
-                f"({FARGATE_SIZES_PAGE})."
-            )
+        self._check_memory()
         if self.poll_seconds <= 0:
             raise ConfigurationError(f"poll_seconds: {self.poll_seconds} is not a pause; give more than 0.")
         for uri in ("input_uri", "output_uri"):
             if not getattr(self, uri).startswith("s3://"):
                 raise ConfigurationError(f"{uri}: {getattr(self, uri)!r} is not an S3 URI; write s3://bucket/prefix.")
-        taken = {"shards", "variants"} & set(self.params)
+        taken = {"shards", "variants", LIVE_LOG_SHARDS} & set(self.params)
         if taken:
             raise ConfigurationError(f"params: {', '.join(sorted(taken))} belong to the pipeline; rename yours.")
         self.network()
+
+    def _check_memory(self) -> None:
+        most = FARGATE_SIZES[max(FARGATE_SIZES)][-1]
+        if self.max_memory_mib is not None and self.max_memory_mib < 0:
+            raise ConfigurationError(f"max_memory_mib: {self.max_memory_mib} is too small; give 0 or more, or None.")
+        if self.max_memory_mib is not None and self.max_memory_mib > most and not may_be_instances(self.capacity):
+            raise ConfigurationError(
+                f"max_memory_mib: {self.max_memory_mib} is no size of a Fargate task; give 0 to {most}, or None "
+                f"({FARGATE_SIZES_PAGE})."
+            )
 
     def _check_exit_codes(self) -> None:
         for name in ("non_retryable_exit_codes", "skip_exit_codes"):
@@ -268,7 +280,10 @@ class FeaturePipeline:
             return 1
         return math.ceil((len(self.named_shards()) or MOST_FOUND_SHARDS) / self.parallelism)
 
-    def network(self) -> Network:
+    def network(self) -> Network | None:
+        """None when no subnets are given for tasks on EC2: their task definition must not need any."""
+        if may_be_instances(self.capacity) and not _names(self.subnets) and not _names(self.security_groups):
+            return None
         return Network(_names(self.subnets), _names(self.security_groups), self.assign_public_ip)
 
     def taskdef_path(self, variant: Variant) -> Path:

@@ -25,6 +25,7 @@ from ecs_feature.operators.service_scale import EcsServiceScaleOperator
 from ecs_feature.operators.shard import EcsShardOperator, start_args
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
 from ecs_feature.pipeline import FeaturePipeline, Variant
+from ecs_feature.selection import LIVE_LOG_SHARDS
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
 from ecs_feature.shard_run import ShardPolicy
 from ecs_feature.triggers.references import reference
@@ -81,9 +82,18 @@ def _params(pipeline: FeaturePipeline) -> dict[str, Param]:
             description=f"Restrict the run to these {field}; nothing chosen means all {len(names) or 'found'}.",
         )
 
+    names = list(pipeline.named_shards())
     return {
-        "shards": choice("shards", list(pipeline.named_shards())),
+        "shards": choice("shards", names),
         "variants": choice("variants", [variant.name for variant in pipeline.variants]),
+        LIVE_LOG_SHARDS: Param(
+            [],
+            type=["null", "array"],
+            items={"type": "string"},
+            **({"examples": names} if names else {}),
+            title="Live log shards",
+            description="Copy the containers' lines of these shards to their task logs while they run.",
+        ),
     }
 
 
@@ -302,6 +312,7 @@ def _policy(pipeline: FeaturePipeline, variant: Variant) -> ShardPolicy:
         parallel_group=f"{pipeline.dag_id}/{variant.name}",
         not_retryable_codes=tuple(pipeline.non_retryable_exit_codes),
         skip_codes=tuple(pipeline.skip_exit_codes),
+        live_lines=pipeline.live_lines,
     )
 
 

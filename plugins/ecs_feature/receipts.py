@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ecs_feature.cost import Usage, price_of
+from ecs_feature.resources import is_of_instances
 
 _FAILED = ("failed", "upstream_failed")
 _NAMED = 10
@@ -157,7 +158,8 @@ def render(receipt: Mapping[str, Any]) -> str:
 
 
 def _notes(receipt: Mapping[str, Any]) -> list[str]:
-    """What did not go smoothly, by variant: launches that ended badly, and memory that was too little."""
+    """What did not go smoothly, by variant: launches that ended badly, and memory that was too little. And what is
+    not in the cost."""
     notes = []
     for name, variant in receipt["variants"].items():
         bad = [launch for launch in variant["launches"] if launch["outcome"] not in ("succeeded", "skipped")]
@@ -165,6 +167,12 @@ def _notes(receipt: Mapping[str, Any]) -> list[str]:
             shards = sorted({launch["shard"] for launch in bad if launch["outcome"] == outcome})
             named = ", ".join(shards[:_NAMED]) + (f" and {len(shards) - _NAMED} more" if len(shards) > _NAMED else "")
             notes.append(f"{name}: {count} of {len(variant['launches'])} launches ended as {outcome} ({named})")
+        of_instances = [launch["capacity"] for launch in variant["launches"] if is_of_instances(launch["capacity"])]
+        if of_instances:
+            notes.append(
+                f"{name}: {len(of_instances)} of {len(variant['launches'])} launches ran on instances "
+                f"({', '.join(sorted(set(of_instances)))}), which are paid by themselves and not part of the cost"
+            )
         memory = variant["memory"]
         if memory and memory["suggested_mib"]:
             notes.append(

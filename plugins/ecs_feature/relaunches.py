@@ -135,13 +135,13 @@ def _placed(history: Sequence[Ended], policy: RelaunchPolicy, pause: float) -> N
 
 def _bigger(history: Sequence[Ended], policy: RelaunchPolicy) -> NextLaunch | None:
     last = history[-1]
-    if last.task is None or not last.task.memory_mib:
+    if last.task is None or not last.task.whole_memory_mib:
         return None
-    own = next(ended.task.memory_mib for ended in history if ended.task is not None)
+    own = next(ended.task.whole_memory_mib for ended in history if ended.task is not None)
     size = next_size(last.task, most_memory_mib(own, policy.max_memory_mib))
     if size is None:
         return None
-    change = f"with {size.memory_mib} MiB instead of {last.task.memory_mib}"
-    if size.cpu != last.task.cpu:
+    change = f"with {size.whole_mib} MiB instead of {last.task.whole_memory_mib}"
+    if size.cpu and size.cpu != last.task.cpu:
         change += f", and so {size.cpu / 1024:g} vCPU instead of {last.task.cpu / 1024:g}"
     return NextLaunch(0.0, last.capacity, size, change)

@@ -15,7 +15,7 @@ from typing import Any
 class EcsContainer:
     """A container of a task. ``exit_code`` is None when it never ran, or ECS does not know.
 
-    ``memory_mib`` is its own hard limit, 0 without one.
+    ``memory_mib`` is its own hard limit, ``reserved_mib`` its soft one; 0 without one.
     """
 
     name: str
@@ -24,6 +24,7 @@ class EcsContainer:
     reason: str = ""
     health: str = "UNKNOWN"
     memory_mib: int = 0
+    reserved_mib: int = 0
 
     @classmethod
     def from_aws(cls, raw: Mapping[str, Any]) -> EcsContainer:
@@ -34,6 +35,7 @@ class EcsContainer:
             reason=raw.get("reason", ""),
             health=raw.get("healthStatus", "UNKNOWN"),
             memory_mib=int(raw.get("memory") or 0),
+            reserved_mib=int(raw.get("memoryReservation") or 0),
         )
 
 
@@ -41,7 +43,8 @@ class EcsContainer:
 class EcsTask:
     """A task as DescribeTasks shows it (AmazonECS/latest/APIReference/API_Task.html); tags only if asked for.
 
-    ``cpu`` is in CPU units (1024 to a vCPU), ``memory_mib`` in MiB; 0 when AWS does not say.
+    ``cpu`` is in CPU units (1024 to a vCPU), ``memory_mib`` in MiB; 0 when AWS does not say. ``container_instance`` is
+    the ARN of the EC2 instance that it is on, empty on Fargate, and until it is placed.
     """
 
     arn: str
@@ -56,12 +59,14 @@ class EcsTask:
     memory_mib: int = 0
     launch_type: str = ""
     capacity_provider: str = ""
+    container_instance: str = ""
     health: str = "UNKNOWN"
     created_at: datetime | None = None
     pull_started_at: datetime | None = None
     started_at: datetime | None = None
     stopped_at: datetime | None = None
     tags: tuple[tuple[str, str], ...] = ()
+    started_by: str = ""
 
     @classmethod
     def from_aws(cls, raw: Mapping[str, Any]) -> EcsTask:
@@ -78,12 +83,14 @@ class EcsTask:
             memory_mib=int(raw.get("memory") or 0),
             launch_type=raw.get("launchType", ""),
             capacity_provider=raw.get("capacityProviderName", ""),
+            container_instance=raw.get("containerInstanceArn", ""),
             health=raw.get("healthStatus", "UNKNOWN"),
             created_at=raw.get("createdAt"),
             pull_started_at=raw.get("pullStartedAt"),
             started_at=raw.get("startedAt"),
             stopped_at=raw.get("stoppedAt"),
             tags=_tags(raw),
+            started_by=raw.get("startedBy", ""),
         )
 
     @property
@@ -100,6 +107,21 @@ class EcsTask:
     def capacity(self) -> str:
         """``FARGATE``, ``FARGATE_SPOT``, ``EC2`` or the name of a capacity provider."""
         return self.capacity_provider or self.launch_type
+
+    @property
+    def on_instances(self) -> bool:
+        """Whether it runs, or is to run, on instances of the user's own, and not on Fargate."""
+        return bool(self.container_instance) or is_of_instances(self.capacity)
+
+    @property
+    def unplaced(self) -> bool:
+        """Whether it never got a container instance: its capacity provider has started none with room for it."""
+        return self.on_instances and not self.container_instance and self.started_at is None
+
+    @property
+    def whole_memory_mib(self) -> int:
+        """Of the task, else of all its containers that have hard limits; 0 when AWS does not say."""
+        return self.memory_mib or sum(container.memory_mib for container in self.containers)
 
     @property
     def scaled_in(self) -> bool:
@@ -164,6 +186,11 @@ class EcsService:
     @property
     def active(self) -> bool:
         return self.status == "ACTIVE"
+
+
+def is_of_instances(capacity: str) -> bool:
+    """Whether a task's :attr:`EcsTask.capacity` is the user's instances; Fargate when AWS does not say."""
+    return capacity not in ("", "FARGATE", "FARGATE_SPOT")
 
 
 def _tags(raw: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

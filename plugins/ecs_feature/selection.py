@@ -8,6 +8,9 @@ from typing import Any
 
 from ecs_feature.exceptions import SelectionError
 
+LIVE_LOG_SHARDS = "live_log_shards"
+"""The run's param with the shards whose logs are followed while they run."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -20,12 +23,15 @@ class Selection:
 def select(params: Mapping[str, Any], *, shards: Sequence[str], variants: Sequence[str]) -> Selection:
     """Resolve the params ``shards`` and ``variants`` of a run; nothing or an empty list means all.
 
+    ``live_log_shards`` is checked as well.
+
     :raises SelectionError: when one names something that the pipeline does not have.
     """
+    _chosen(params, LIVE_LOG_SHARDS, shards, "shards")
     return Selection(_chosen(params, "shards", shards), _chosen(params, "variants", variants))
 
 
-def _chosen(params: Mapping[str, Any], field: str, known: Sequence[str]) -> tuple[str, ...]:
+def _chosen(params: Mapping[str, Any], field: str, known: Sequence[str], what: str = "") -> tuple[str, ...]:
     asked = params.get(field) or []
     if isinstance(asked, str) or not isinstance(asked, list | tuple):
         raise SelectionError(f'{field}: {asked!r} is not a list; give a list of names, e.g. ["{known[0]}"].')
@@ -34,6 +40,6 @@ def _chosen(params: Mapping[str, Any], field: str, known: Sequence[str]) -> tupl
         listed = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
         raise SelectionError(
             f"{field}: {', '.join(map(repr, unknown))} {'is' if len(unknown) == 1 else 'are'} not among the "
-            f"pipeline's {len(known)} {field}; choose from {listed}."
+            f"pipeline's {len(known)} {what or field}; choose from {listed}."
         )
     return tuple(name for name in known if name in asked) if asked else tuple(known)

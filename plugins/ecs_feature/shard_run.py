@@ -6,15 +6,19 @@ import asyncio
 import dataclasses
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from ecs_feature import cost, outcomes
+from ecs_feature.capacity import CLUSTER_DEFAULT
 from ecs_feature.exceptions import AwsError, EcsFeatureError, LaunchError
 from ecs_feature.fleet import Fleet
 from ecs_feature.launch import TIMEOUT_TAG, Launch, client_token, started_by
+from ecs_feature.live_log import Fresh, LiveLines, check_live_lines, is_followed
+from ecs_feature.log_follower import Followed
 from ecs_feature.outcomes import ExitCodes, Outcome
 from ecs_feature.relaunches import Ended, NextLaunch, RelaunchPolicy, next_launch
 from ecs_feature.resources import EcsTask
@@ -34,6 +38,8 @@ class ShardPolicy:
     :param start_seconds: a task that has not started so long after its creation is stopped and replaced; None: never.
     :param poll_seconds: how often the watcher asks for this shard at most; one call serves 100 shards.
     :param log_lines: how many last lines of the container's log are copied to the task log; 0: none.
+    :param live_lines: whose log is copied line by line while the container runs: ``retries``: only of a try or launch
+        that follows one that the application failed or that ran out of memory; ``always``; ``never``.
     :param max_parallel: how many tasks of ``parallel_group`` run at once per triggerer; None: no bound.
     :param max_vcpus: how many vCPUs they have at once; None: the account's quota.
     :param not_retryable_codes: exit codes after which the shard fails at once; ``skip_codes``: it is skipped.
@@ -55,6 +61,10 @@ class ShardPolicy:
     parallel_group: str = ""
     not_retryable_codes: tuple[int, ...] = ()
     skip_codes: tuple[int, ...] = ()
+    live_lines: str = LiveLines.RETRIES.value
+
+    def __post_init__(self) -> None:
+        check_live_lines(self.live_lines)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-safe, what differs from the default: it is stored once a shard."""
@@ -113,7 +123,7 @@ class LaunchRecord:
             reason=outcome.reason,
             attempt=attempt,
             cpu=task.cpu,
-            memory_mib=task.memory_mib,
+            memory_mib=task.whole_memory_mib,
             capacity=task.capacity,
             created_at=_iso(task.created_at),
             started_at=_iso(task.started_at),
@@ -138,6 +148,7 @@ class ShardRun:
     :param result_uri: of the file that the shard leaves last; decides when ECS no longer shows the task.
     :param since: when the run started: no client token of this try is older.
     :param attempt: Airflow's try number.
+    :param live: whether its log is followed whatever the policy says, since the user asks for it.
     :param sent: whether RunTask was called for the current launch.
     :param replayed: whether the launch gave back a task that had stopped before: an earlier triggerer's.
     :param known: how many launches an earlier triggerer made before the one that was found again.
@@ -154,6 +165,7 @@ class ShardRun:
     result_uri: str = ""
     since: datetime | None = None
     attempt: int = 1
+    live: bool = False
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     now: Callable[[], datetime] = _now
     history: list[Ended] = field(default_factory=list)
@@ -173,11 +185,12 @@ class ShardRun:
 
         A call that AWS refuses for good is an outcome, too.
         """
-        policy = self.policy
+        policy, definition = self.policy, await self._definition()
+        self.launch = await self._fitted(definition)
         async with self.fleet.slot(
             policy.parallel_group,
             policy.max_parallel,
-            vcpus=await self._vcpus(),
+            vcpus=self._vcpus(definition),
             most_vcpus=policy.max_vcpus,
             capacity=self.launch.bucket,
         ):
@@ -280,16 +293,30 @@ class ShardRun:
         self.task, self.replayed = task, task.stopped
         if self.on_launch is not None:
             await self.on_launch(task)
-        ended = await self._stopped(task)
-        if ended is None:
-            if await self._has_result():
-                self.log.info("Shard %s: ECS no longer shows its task, and its result file is there.", self.shard)
-                return outcomes.of_result()
-            return outcomes.of_missing(MISSING_SECONDS)
-        self.task = ended
-        outcome = outcomes.of_task(ended, main_container=self.launch.container, codes=self.policy.codes)
-        await self._copy_log(ended, outcome)
-        return outcome
+        with self._followed(task) as followed:
+            ended = await self._stopped(task)
+            if ended is not None:
+                self.task = ended
+                outcome = outcomes.of_task(ended, main_container=self.launch.container, codes=self.policy.codes)
+                await self._copy_log(ended, outcome, followed)
+                return outcome
+        if await self._has_result():
+            self.log.info("Shard %s: ECS no longer shows its task, and its result file is there.", self.shard)
+            return outcomes.of_result()
+        return outcomes.of_missing(MISSING_SECONDS)
+
+    def _followed(self, task: EcsTask) -> AbstractContextManager[Followed | None]:
+        """Within it, the container's log is copied as it grows, where that is wanted."""
+        ended = (one.outcome for one in self.history)
+        if task.stopped or not is_followed(
+            self.policy.live_lines, asked_for=self.live, attempt=self.attempt, ended=ended
+        ):
+            return nullcontext()
+        return self.fleet.live_log(task, self.launch.container, self._show, keep=self.policy.log_lines)
+
+    def _show(self, fresh: Fresh) -> None:
+        for text in fresh.texts():
+            self.log.info("[%s] %s", self.launch.container, text)
 
     async def _stopped(self, task: EcsTask) -> EcsTask | None:
         """Wait for the task's end, and see to it when it does not start or end in time."""
@@ -316,15 +343,24 @@ class ShardRun:
     async def _has_result(self) -> bool:
         return bool(self.result_uri) and await self.fleet.object_exists(self.result_uri)
 
-    async def _vcpus(self) -> float:
-        """What the shard takes of the account's vCPU quota; 0 when its task definition cannot be read."""
-        if self.launch.size.cpu:
-            return self.launch.size.cpu / 1024
+    async def _definition(self) -> Mapping[str, Any]:
+        """The task definition; empty when it cannot be read."""
         try:
-            definition = await self.fleet.task_definition(self.launch.task_definition)
+            return await self.fleet.task_definition(self.launch.task_definition)
         except EcsFeatureError:
-            return 0.0
-        return int(definition.get("cpu") or 0) / 1024
+            return {}
+
+    async def _fitted(self, definition: Mapping[str, Any]) -> Launch:
+        """The launch as its cluster and its task definition want it."""
+        launch = self.launch
+        if launch.capacity == CLUSTER_DEFAULT:
+            launch = dataclasses.replace(launch, default_strategy=await self.fleet.default_strategy(launch.cluster))
+        return launch.fitted(definition)
+
+    def _vcpus(self, definition: Mapping[str, Any]) -> float:
+        """What the shard takes of the vCPU quota or of ``max_vcpus``; 0 when nothing says."""
+        own = self.launch.size.cpu or int(definition.get("cpu") or 0)
+        return (own or sum(each.get("cpu", 0) for each in definition.get("containerDefinitions", ()))) / 1024
 
     def _tags(self) -> dict[str, str]:
         """The launch's tags, and the deadline by which the janitor stops a task that nobody watches any more."""
@@ -339,15 +375,33 @@ class ShardRun:
         age = (self.now() - task.created_at).total_seconds() if task.created_at else 0.0
         return max(0.0, self.policy.timeout_seconds - age)
 
-    async def _copy_log(self, task: EcsTask, outcome: Outcome) -> None:
-        if self.policy.log_lines < 1 or task.started_at is None:
+    async def _copy_log(self, task: EcsTask, outcome: Outcome, followed: Followed | None) -> None:
+        """Copy the last lines of the container that decided, or of a log that is followed what was not copied yet."""
+        if task.started_at is None:
             return
         container = outcome.container or self.launch.container
-        lines = await self.fleet.log_tail(task, container, self.policy.log_lines, failed=not outcome.succeeded)
-        for line in lines:
-            self.log.info("[%s] %s", container, line)
-        if not lines:
+        mine = followed if followed is not None and followed.container == container else None
+        if followed is not None and await self._is_copied(followed, mine, outcome):
+            return
+        if self.policy.log_lines < 1:
+            return
+        quiet = followed is not None and followed.warned
+        lines = await self.fleet.log_tail(
+            task, container, self.policy.log_lines, failed=not outcome.succeeded, quiet=quiet
+        )
+        for line in mine.shown.without(lines) if mine is not None else lines:
+            self.log.info("[%s] %s", container, line.text)
+        if not lines and not quiet and not (mine is not None and mine.shown):
             self.log.info("The container %s of shard %s left no log lines.", container, self.shard)
+
+    async def _is_copied(self, followed: Followed, mine: Followed | None, outcome: Outcome) -> bool:
+        """Copy the rest of a log that is followed; whether nothing more is to be copied.
+
+        A failed shard's very last lines are read by themselves all the same. Where the log of one that succeeded could
+        not be followed, which was said, it is not waited for a second time.
+        """
+        whole = await self.fleet.rest_of_log(followed)
+        return outcome.succeeded and (followed.warned or (whole and mine is not None and bool(mine.shown)))
 
     async def kill(self) -> None:
         """Stop what this run has launched. After an unanswered RunTask, the token finds out what it started."""

@@ -30,16 +30,19 @@ class Attempt:
     :param start_seconds: from RunTask to the container's start; ``run_seconds``: from there until it stopped.
     :param vcpus: its size.
     :param used: what it is billed for.
+    :param seen_seconds: from there until the triggerer has seen it and given its place to another.
     """
 
     start_seconds: float
     run_seconds: float
     vcpus: float = 0.0
     used: Usage = _NO_USAGE
+    seen_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
-        return self.start_seconds + self.run_seconds
+        """How long it keeps its place."""
+        return self.start_seconds + self.run_seconds + self.seen_seconds
 
 
 Shard = tuple[Attempt, ...]
@@ -64,12 +67,15 @@ class VariantWork:
     """One variant's part of a run.
 
     :param before_seconds: from the run's start to when its first shard may start; at least the services' lead.
+    :param handover_seconds: the end of that: what the triggerer needs to take the shards on, if it takes no others on
+        meanwhile. It takes those of all runs on together, so that each waits for all.
     """
 
     name: str
     shards: tuple[Shard, ...]
     before_seconds: float = 0.0
     services: Services = Services()
+    handover_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,7 @@ class _Line:
     left: int
     waiting: deque[tuple[Shard, int]] = field(default_factory=deque)
     held_since: float = 0.0
+    handover_left: float = 0.0
 
     @property
     def head(self) -> Attempt:
@@ -226,6 +233,9 @@ class _World:
         self.wakes_at = math.inf
         self.services: deque[_Line] = deque()  # wait for vCPUs
         self.lines: deque[_Line] = deque()  # have shards to launch
+        self.handed: list[_Line] = []  # are being taken on
+        self.handed_at = 0.0
+        self.handed_round = 0
         self.variants_left: list[int] = []
         self.starts: list[float] = []
         self.ends: dict[int, float] = {}
@@ -266,8 +276,12 @@ class _World:
             self._take_services(_Line(index, work, len(work.shards)))
 
     def _take_services(self, line: _Line) -> None:
-        ahead = max(0.0, line.work.before_seconds - line.work.services.lead_seconds)
-        self._after(ahead, lambda: self.services.append(line))
+        self._after(line.work.before_seconds - self._lead(line.work), lambda: self.services.append(line))
+
+    @staticmethod
+    def _lead(work: VariantWork) -> float:
+        """How long before its first shard a variant's services are held; those of none hold nothing."""
+        return min(work.before_seconds, max(work.services.lead_seconds, work.handover_seconds))
 
     def _end_run(self, index: int) -> None:
         self.ends[index] = self.now
@@ -304,7 +318,39 @@ class _World:
         services = line.work.services
         line.held_since = self.now
         self.use.size(services.vcpus, self.use.counted(services))
-        self._after(min(services.lead_seconds, line.work.before_seconds), lambda: self._ready(line))
+        handover = min(line.work.handover_seconds, line.work.before_seconds)
+        self._after(self._lead(line.work) - handover, lambda: self._hand_over(line, handover))
+
+    def _hand_over(self, line: _Line, seconds: float) -> None:
+        """The triggerer begins to take on the line's shards; it shares its time among those of all such lines."""
+        self._pass_handover()
+        line.handover_left = seconds
+        self.handed.append(line)
+        self._next_handover()
+
+    def _pass_handover(self) -> None:
+        """The time since the last look went to all lines that are being taken on, in equal parts."""
+        for line in self.handed:
+            line.handover_left -= (self.now - self.handed_at) / len(self.handed)
+        self.handed_at = self.now
+
+    def _next_handover(self) -> None:
+        """Look again when the next line is taken on, unless another comes before."""
+        self.handed_round += 1
+        if self.handed:
+            this, least = self.handed_round, min(line.handover_left for line in self.handed)
+            self._after(max(0.0, least) * len(self.handed), lambda: self._handed_over(this))
+
+    def _handed_over(self, this: int) -> None:
+        if this != self.handed_round:
+            return
+        self._pass_handover()
+        least = min(line.handover_left for line in self.handed)
+        done = [line for line in self.handed if line.handover_left <= least + _HAIR]
+        self.handed = [line for line in self.handed if line not in done]
+        for line in done:
+            self._ready(line)
+        self._next_handover()
 
     def _ready(self, line: _Line) -> None:
         if not line.left:

@@ -37,7 +37,7 @@ _THROTTLED: Final = re.compile(
 _CAPACITY: Final = re.compile(
     r"capacity is unavailable|insufficient ?capacity|capacity provider\b.*\b(unavailable|insufficient)|"
     r"empty capacity provider|no active instances|limit on the number of|exceeded the limit of concurrent|"
-    r"insufficientfreeaddresses|(^|: )resource:",
+    r"insufficientfreeaddresses|(^|[:;] )resource:|no container instances",  # of several instances one is enough
     re.I,
 )
 _MEMORY: Final = re.compile(r"oom-killed|^outofmemory", re.I)
@@ -54,7 +54,7 @@ _PERMANENT: Final = re.compile(
 _TRANSIENT: Final = re.compile(
     r"time ?out|timed out|deadli|connection (reset|refused|issue|closed)|try again|service ?unavailable|"
     r"internal (server )?error|internalerror|no such host|temporar|unexpected eof|bad gateway|broken pipe|"
-    r"^\s*agent\W*$",  # the container instance's agent is disconnected for the moment
+    r"(^|; )\s*agent\W*($|;)",  # the container instance's agent is disconnected for the moment
     re.I,
 )
 

@@ -143,7 +143,7 @@ async def test_a_failed_shards_log_is_read_by_itself_and_others_together(aws: Lo
         together = await asyncio.gather(*(fleet.log_tail(task, "job", 20) for task in ended[1:]))
         unknown = await fleet.log_tail(ended[0], "no such container", 20)
     assert len(exact) == 1
-    assert all(lines[-1] == exact[0] for lines in together)
+    assert all(lines[-1].text == exact[0].text for lines in together)
     assert unknown == []
     made = calls(aws)
     assert (made["GetLogEvents"], made["FilterLogEvents"]) == (1, 1)

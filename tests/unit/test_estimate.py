@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ecs_feature.cost import ON_DEMAND, SPOT, Usage
 from ecs_feature.estimate import Estimate, Range, estimate
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.past_runs import Ask, Draw, PastRun, PastVariant, calibrated, given
+from ecs_feature.past_runs import Ask, Draw, PastRun, PastVariant, alone, calibrated, given
 from ecs_feature.simulation import Attempt, Bounds, Services
 
 FREE = Bounds(launches=(1e9, 1e9), run_task_calls=(1e9, 1e9), max_active_runs=100)
@@ -141,9 +141,9 @@ def test_what_the_simulation_does_not_explain_of_a_past_run_is_added_after_its_s
 
 def test_time_that_past_runs_waited_for_each_other_is_not_taken_for_their_own() -> None:
     bounds = dataclasses.replace(FREE, parallelism=1)
-    alone = past_run("a", {"AA": 10.0})
-    first = dataclasses.replace(alone, start=0.0, seconds=40.0)
-    second = dataclasses.replace(alone, run_id="b", start=5.0, seconds=45.0)
+    one = past_run("a", {"AA": 10.0})
+    first = dataclasses.replace(one, start=0.0, seconds=40.0)
+    second = dataclasses.replace(one, run_id="b", start=5.0, seconds=45.0)
     assert [run.after_seconds for run in calibrated([first, second], bounds)] == [10.0, 10.0]
 
 
@@ -185,3 +185,55 @@ def test_cost_adds_up_over_runs_and_parts(durations: list[float], runs: int, at_
     answer = estimate(Ask(runs, ["control"], list(past[0].variants["control"].shards)), past, bounds)
     assert answer.usd.p50 == pytest.approx(runs * answer.run_usd.p50)
     assert answer.usd.p50 == pytest.approx(answer.shards_usd.p50 + answer.services_usd.p50)
+
+
+def taken_on(run_id: str, start: float, handover: float, tasks: int) -> PastRun:
+    work = PastVariant({"AA": shard(10.0)}, 20.0, Services(1.0, 2.0, 15.0, 5.0), handover, tasks)
+    return PastRun(run_id, {"control": work}, 10.0, start=start)
+
+
+def test_what_a_triggerer_took_to_take_shards_on_is_shared_by_those_it_took_on_together() -> None:
+    together = [taken_on("a", 0.0, 12.0, 30), taken_on("b", 1.0, 12.0, 10), taken_on("c", 100.0, 12.0, 10)]
+    works = [run.variants["control"] for run in alone(together)]
+    assert [work.handover_seconds for work in works] == [9.0, 3.0, 12.0]
+    assert [work.before_seconds for work in works] == [17.0, 11.0, 20.0]
+    assert [work.services.lead_seconds for work in works] == [12.0, 6.0, 15.0]
+
+
+def test_past_runs_that_were_taken_on_together_are_replayed_as_they_went() -> None:
+    past = [dataclasses.replace(taken_on(name, 0.0, 12.0, 10), seconds=40.0) for name in "ab"]
+    assert [run.after_seconds for run in calibrated(past, FREE)] == [10.0, 10.0]
+
+
+def test_more_runs_at_once_wait_for_the_triggerer_and_that_is_a_bound() -> None:
+    past = [taken_on("a", 0.0, 12.0, 10)]
+    assert estimate(Ask(1, ["control"]), past, FREE).seconds.p50 == pytest.approx(40.0)
+    three = estimate(Ask(3, ["control"]), past, FREE)
+    assert three.seconds.p50 == pytest.approx(40.0 + 24.0)
+    assert three.bounds["hand-over"] == pytest.approx(36.0)
+
+
+def test_taking_more_shards_on_takes_longer_in_proportion() -> None:
+    work = Draw(Ask(1, ["control"], shard_count=40), [taken_on("a", 0.0, 12.0, 10)], random.Random(0)).runs()[0]
+    (variant,) = work.variants
+    assert (variant.handover_seconds, variant.before_seconds, variant.services.lead_seconds) == (48.0, 56.0, 51.0)
+
+
+def test_the_past_is_replayed_under_the_quota_it_was_under_unless_it_needed_more() -> None:
+    run = past_run("a", {"AA": 10.0, "UA": 10.0})
+    waited = dataclasses.replace(run, seconds=50.0)  # 20 before, 10 and 10 after each other, 10 after them
+    under = dataclasses.replace(FREE, max_vcpus=1.5)  # a vCPU of services leaves one shard's
+    assert [each.after_seconds for each in calibrated([waited], under)] == [10.0]
+    assert [each.after_seconds for each in calibrated([waited], FREE)] == [20.0]
+    assert [each.after_seconds for each in calibrated([waited], dataclasses.replace(FREE, max_vcpus=0.5))] == [20.0]
+
+
+def test_a_run_of_some_shards_is_drawn_only_where_shards_are_named() -> None:
+    some = dataclasses.replace(past_run("some", {"AA": 30.0}), partial=True)
+    past = [past_run("all", {"AA": 10.0, "UA": 20.0}), some]
+    whole = Draw(Ask(50, ["control"]), past, random.Random(0)).runs()
+    assert {len(run.variants[0].shards) for run in whole} == {2}
+    named = Draw(Ask(50, ["control"], ["AA"]), past, random.Random(0)).runs()
+    assert {run.variants[0].shards[0][0].run_seconds for run in named} == {10.0, 30.0}
+    only = Draw(Ask(1, ["control"]), [some], random.Random(0)).runs()
+    assert [len(run.variants[0].shards) for run in only] == [1]

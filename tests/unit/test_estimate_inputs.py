@@ -19,11 +19,12 @@ from botocore.stub import Stubber
 from ecs_feature.cli import quotas
 from ecs_feature.cli.definition import _not_negative
 from ecs_feature.cli.facts import PipelineFacts, count_runs
-from ecs_feature.cli.history import _past_run
+from ecs_feature.cli.history import _past_run, _ShardTask
 from ecs_feature.cli.report import WHAT_HELPS, render
 from ecs_feature.cost import Usage
 from ecs_feature.estimate import savings
 from ecs_feature.exceptions import SelectionError
+from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.past_runs import Ask, Draw, PastRun, PastVariant
 from ecs_feature.simulation import Attempt, Bounds, Services, simulate
 
@@ -52,16 +53,19 @@ def record(shard: str, *launches: dict[str, Any], outcome: str = "succeeded") ->
     return {"shard": shard, "outcome": outcome, "launches": list(launches)}
 
 
-def read(xcoms: dict[str, list[Any]], **changes: Any) -> PastRun:
+def read(xcoms: dict[str, list[Any]], tasks: list[_ShardTask] | None = None, **changes: Any) -> PastRun:
     run = SimpleNamespace(
         run_id="r",
         state="success",
         clear_number=0,
+        conf={},
         start_date=START,
         end_date=START + timedelta(seconds=100),
     )
     vars(run).update(changes)
-    return _past_run(FACTS, run, xcoms, {("r", "control.scale_up"): START + timedelta(seconds=10)})
+    return _past_run(
+        FACTS, run, xcoms, {("r", "control.scale_up"): START + timedelta(seconds=10)}, {("r", "control"): tasks or []}
+    )
 
 
 XCOMS = {
@@ -114,6 +118,59 @@ def test_only_a_whole_run_tells_its_stages(changes: dict[str, Any]) -> None:
 )
 def test_what_says_nothing_of_a_duration_is_left_out(value: Any) -> None:
     assert read({"control.shards.AA": [value]}).variants == {}
+
+
+def shard_task(start: float, end: float | None, state: str = "success") -> _ShardTask:
+    return _ShardTask(state, START + timedelta(seconds=start), None if end is None else START + timedelta(seconds=end))
+
+
+def test_shards_tasks_tell_when_they_were_handed_over_and_how_late_their_ends_were_seen() -> None:
+    tasks = [shard_task(31, 61), shard_task(30, 83), shard_task(30, 32, "skipped")]
+    run = read(XCOMS, tasks)
+    work = run.variants["control"]
+    assert (work.handover_seconds, work.tasks) == (10.0, 3)
+    assert {each.seen_seconds for shard in work.shards.values() for each in shard} == {2.0}
+    assert run.after_seconds == 18
+    assert work.services.tail_seconds == pytest.approx(3.1)
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [[shard_task(50, 61)], [shard_task(50, 59), shard_task(50, 79)], [shard_task(50, None), shard_task(50, 85)]],
+    ids=["one without a record", "before the launch's end", "one has not ended"],
+)
+def test_tasks_that_do_not_match_their_records_tell_nothing(tasks: list[_ShardTask]) -> None:
+    run = read(XCOMS, tasks)
+    work = run.variants["control"]
+    assert (work.handover_seconds, run.after_seconds) == (0.0, 20)
+    assert {each.seen_seconds for shard in work.shards.values() for each in shard} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("conf", "partial"), [(None, False), ({}, False), ({"shards": []}, False), ({"shards": ["AA"]}, True)]
+)
+def test_a_run_that_was_asked_for_some_shards_is_a_partial_one(conf: dict[str, Any] | None, partial: bool) -> None:
+    assert read(XCOMS, conf=conf).partial is partial
+
+
+def test_a_hook_is_given_only_what_it_takes_of_a_shards_aws_arguments() -> None:
+    arguments = {
+        "shard": "AA",
+        "record": {"variant": "control"},
+        "launch": {},
+        "policy": {},
+        "aws": {"aws_conn_id": "aws_default", "region_name": None, "verify": None, "events_queue_url": ""},
+    }
+    shard = SimpleNamespace(
+        task_id="control.shards.AA",
+        task_type="EcsShardOperator",
+        is_mapped=False,
+        start_trigger_args=SimpleNamespace(trigger_kwargs=arguments),
+    )
+    plan = SimpleNamespace(task_id="plan", task_type="FeaturePlanOperator", start_trigger_args=None)
+    facts = PipelineFacts.of(SimpleNamespace(dag_id="p", task_dict={"a": plan, "b": shard}))
+    assert facts.aws == {"aws_conn_id": "aws_default", "region_name": None, "verify": None}
+    EcsFeatureHook("service-quotas", **facts.aws)
 
 
 def test_names_are_chosen_by_words_or_commas_and_unknown_ones_are_refused() -> None:

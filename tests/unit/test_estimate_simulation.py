@@ -216,3 +216,49 @@ def test_equal_shards_never_go_slower_when_a_bound_is_lifted(count: int, seconds
         {"max_active_runs": 3},
     ):
         assert simulate(runs, dataclasses.replace(bounds, **change)).seconds <= bound + 1e-6, change
+
+
+def handed(seconds: float, *, before: float, handover: float, services: Services | None = None) -> Run:
+    return Run((VariantWork("control", ((attempt(seconds),),), before, services or Services(), handover),))
+
+
+@pytest.mark.parametrize(
+    ("runs", "seconds"),
+    [
+        ([handed(5, before=10, handover=4)], [15.0]),
+        # Together they take twice as long, and each waits for both.
+        ([handed(5, before=10, handover=4)] * 2, [19.0, 19.0]),
+        # The second comes when half of the first is done; two seconds later both have two seconds left, then one.
+        ([handed(5, before=10, handover=4), handed(5, before=12, handover=4)], [17.0, 19.0]),
+        ([handed(5, before=10, handover=4), handed(5, before=20, handover=4)], [15.0, 25.0]),
+        ([handed(5, before=3, handover=4)], [8.0]),
+    ],
+    ids=["alone", "together", "one after the other", "apart", "never longer than what precedes the shards"],
+)
+def test_a_triggerer_takes_on_the_shards_of_all_runs_together(runs: list[Run], seconds: list[float]) -> None:
+    assert taken(simulate(runs, FREE)) == seconds
+
+
+def test_services_are_held_while_their_shards_wait_to_be_taken_on() -> None:
+    services = Services(vcpus=1.0, lead_seconds=6.0)
+    alone = simulate([handed(5, before=10, handover=4, services=services)], FREE)
+    assert [run.services.vcpu_seconds for run in alone.runs] == [pytest.approx(11.0)]
+    both = simulate([handed(5, before=10, handover=4, services=services)] * 2, FREE)
+    assert [run.services.vcpu_seconds for run in both.runs] == [pytest.approx(15.0)] * 2
+
+
+@given(st.lists(st.tuples(st.floats(0, 50), st.floats(0, 20)), min_size=1, max_size=8))
+def test_taking_shards_on_never_takes_longer_than_one_after_the_other_nor_less_than_alone(
+    times: list[tuple[float, float]],
+) -> None:
+    runs = [handed(1, before=before, handover=handover) for before, handover in times]
+    ends = taken(simulate(runs, FREE))
+    most = max(before for before, _ in times) + sum(handover for _, handover in times)
+    assert max(ends) <= most + 1.001
+    assert all(end >= before + 0.999 for end, (before, _) in zip(ends, times, strict=True))
+
+
+def test_a_place_is_free_only_when_the_end_was_seen() -> None:
+    seen = dataclasses.replace(attempt(10), seen_seconds=2.0)
+    run = Run((VariantWork("control", ((seen,),) * 3),))
+    assert taken(simulate([run], dataclasses.replace(FREE, parallelism=1))) == [36.0]

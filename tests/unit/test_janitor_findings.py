@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
 from ecs_feature.exceptions import LaunchError
-from ecs_feature.janitor import GRACE, abandoned, deadline_of, overdue
+from ecs_feature.janitor import GRACE, OverdueTask, abandoned, deadline_of, overdue
 from ecs_feature.launch import Launch, Network
 from ecs_feature.leases import Lease, SharingPolicy, reconcile
 from ecs_feature.resources import EcsService, EcsTask
@@ -75,6 +76,8 @@ def test_a_task_is_overdue_after_its_timeout_and_the_grace() -> None:
     assert deadline_of(late) == NOW - HOUR
     assert overdue([late], NOW - HOUR + GRACE - timedelta(seconds=1)) == []
     (found,) = overdue([late], NOW - HOUR + GRACE)
+    on_instance = OverdueTask(replace(late, launch_type="EC2"), found.deadline).row(NOW)
+    assert (on_instance["cost_usd"], on_instance["vcpu_seconds"]) == (0.0, 3600.0)
     assert found.row(NOW) == {
         "arn": "arn",
         "dag": "d",

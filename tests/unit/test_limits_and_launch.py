@@ -139,3 +139,36 @@ def test_started_by_holds_only_what_ecs_allows_and_the_whole_id_of_the_try() -> 
 def test_a_capacity_survives_the_way_through_a_triggers_arguments(capacity: object) -> None:
     original = launch(capacity=capacity)
     assert Launch.from_dict(json.loads(json.dumps(original.to_dict()))) == original
+
+
+def test_a_launch_without_a_network_asks_for_none() -> None:
+    original = launch(network=None, capacity="ec2")
+    assert "networkConfiguration" not in original.to_aws()
+    assert Launch.from_dict(json.loads(json.dumps(original.to_dict()))) == original
+
+
+BATCH = ({"capacityProvider": "batch", "weight": 1},)
+
+
+@pytest.mark.parametrize(
+    ("changes", "definition", "kept"),
+    [
+        ({"capacity": "ec2"}, {"networkMode": "bridge"}, False),
+        ({"capacity": "ec2"}, {"family": "f"}, False),
+        ({"capacity": "ec2"}, {"networkMode": "awsvpc"}, True),
+        ({"capacity": "ec2"}, {}, True),
+        ({"capacity": BATCH}, {"networkMode": "host"}, False),
+        ({"capacity": "cluster_default", "default_strategy": BATCH}, {"networkMode": "none"}, False),
+        ({"capacity": "cluster_default", "default_strategy": ()}, {"networkMode": "bridge"}, False),
+        ({"capacity": "cluster_default"}, {"networkMode": "bridge"}, True),
+        ({"capacity": "on_demand"}, {"networkMode": "bridge"}, True),
+    ],
+    ids=[
+        "bridge", "bridge by default", "awsvpc", "definition not known", "a group's provider", "the cluster's provider",
+        "no default is EC2", "default not known", "Fargate",
+    ],
+)  # fmt: skip
+def test_a_task_that_shares_its_hosts_network_is_launched_without_one(
+    changes: dict[str, object], definition: dict[str, object], kept: bool
+) -> None:
+    assert (launch(**changes).fitted(definition).network is not None) is kept

@@ -28,6 +28,13 @@ def refusal(code: str, operation: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": code}}, operation)
 
 
+class Tail(LogTail):
+    """Gives texts."""
+
+    async def last_lines(self, *arguments: Any, **options: Any) -> list[str]:  # type: ignore[override]
+        return [line.text for line in await super().last_lines(*arguments, **options)]
+
+
 class NotFoundError(ClientError):
     pass
 
@@ -88,7 +95,8 @@ class Logs:
         lines = self._stream(logStreamName, "GetLogEvents")
         if not nextToken:
             return {"events": [], "nextBackwardToken": "b/1"}  # an empty page although there are lines
-        return {"events": [{"message": text} for _, text in lines[-limit:]], "nextBackwardToken": "b/2"}
+        events = [{"timestamp": int(at.timestamp() * 1000), "message": text} for at, text in lines[-limit:]]
+        return {"events": events, "nextBackwardToken": "b/2"}
 
     async def client(self, region: str) -> Any:
         assert region == "us-east-1"
@@ -101,8 +109,8 @@ class Logs:
             ]
         }
 
-    def tail(self, **options: Any) -> LogTail:
-        return LogTail(self.client, self.definition, **{"collect_seconds": 0.05, "most_seconds": 5.0, **options})
+    def tail(self, **options: Any) -> Tail:
+        return Tail(self.client, self.definition, **{"collect_seconds": 0.05, "most_seconds": 5.0, **options})
 
     def made(self) -> Counter[str]:
         return Counter(operation for operation, _ in self.calls)

@@ -279,6 +279,23 @@ def test_a_receipt_of_a_run_that_never_scaled_is_still_written() -> None:
     assert (receipt["rows"], receipt["services"], receipt["cost_usd"], receipt["manifest_uri"]) == (0, [], 0.0, None)
 
 
+def test_launches_on_instances_cost_nothing_and_the_table_says_so() -> None:
+    launch = {"outcome": "succeeded", "vcpu_seconds": 3600.0, "gb_seconds": 0.0}
+    records = [
+        {"shard": shard, "launches": [{**launch, "capacity": capacity}]}
+        for shard, capacity in (("AA", "FARGATE"), ("UA", "batch"), ("OO", "EC2"), ("B6", "EC2"))
+    ]
+    variant = variant_receipt(
+        states=dict.fromkeys(("AA", "UA", "OO", "B6"), "success"), records=records, up=None, steady=None, down=None,
+        published=None,
+    )  # fmt: skip
+    assert (variant["cost_usd"], variant["vcpu_seconds"]) == (0.04048, 4 * 3600)
+    receipt = {"dag_id": "d", "run_id": "r", "logical_date": "2013-01-01", "state": "success", "seconds": 1.0}
+    assert render({**receipt, "variants": {"control": variant}}).splitlines()[-1] == (
+        "control: 3 of 4 launches ran on instances (EC2, batch), which are paid by themselves and not part of the cost"
+    )
+
+
 def test_the_table_names_the_run_and_every_variant() -> None:
     variant = variant_receipt(states={"AA": "success"}, records=[], up=None, steady=None, down=None, published=None)
     text = render(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
@@ -56,6 +56,41 @@ def test_a_container_with_a_limit_of_its_own_gets_what_the_task_gets_more(
     limited = EcsContainer("features", "STOPPED", 137, memory_mib=own)
     task = starved(512, memory_mib, limited, EcsContainer("logger", "STOPPED", 143))
     assert next_size(task, 4096) == Size(512, following[0], {"features": following[1]})
+
+
+def on_instances(memory_mib: int, *containers: EcsContainer) -> EcsTask:
+    return replace(starved(300, memory_mib, *containers), launch_type="EC2")
+
+
+APP = EcsContainer("features", "STOPPED", 137, memory_mib=700)
+SIDECAR = EcsContainer("logger", "STOPPED", 143, memory_mib=100)
+
+
+@pytest.mark.parametrize(
+    ("task", "most", "size"),
+    [
+        (on_instances(700), 5000, Size(0, 1400)),
+        (on_instances(700), 1000, Size(0, 1000)),
+        (on_instances(700), 700, None),
+        (on_instances(800, APP, SIDECAR), 5000, Size(0, 1600, {"features": 1500, "logger": 900})),
+        (on_instances(0, APP), 5000, Size(0, 0, {"features": 1400})),
+        (on_instances(0), 5000, None),
+        (on_instances(128, EcsContainer("features", "STOPPED", 137, reserved_mib=128)), 5000, None),
+        (on_instances(0, EcsContainer("features", "STOPPED", 137, reserved_mib=128)), 5000, None),
+        (on_instances(512, EcsContainer("features", "STOPPED", 137, reserved_mib=128)), 5000, Size(0, 1024)),
+    ],
+    ids=[
+        "doubles", "up to the most", "that it has", "with its containers", "only its container", "AWS does not say",
+        "only reserved", "only reserved, and AWS does not say", "reserved within the task's own",
+    ],
+)  # fmt: skip
+def test_on_instances_memory_doubles_to_any_size_and_cpu_stays(task: EcsTask, most: int, size: Size | None) -> None:
+    assert next_size(task, most) == size
+
+
+@pytest.mark.parametrize("size", [Size(0, 1400), Size(0, 0, {"a": 1000, "b": 400}), Size(256, 1400, {"a": 1400})])
+def test_the_whole_memory_of_a_size(size: Size) -> None:
+    assert size.whole_mib == 1400
 
 
 def test_a_size_that_asks_for_nothing_is_zero_everywhere_and_none_can_be_changed() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from stopped import ESSENTIAL, ran, task
 
@@ -50,7 +52,24 @@ SENTENCES = [
     (
         task("TaskFailedToStart", "TaskFailedToStart: RESOURCE:GPU"),
         "capacity_unavailable",
-        "Fargate had no capacity for it (TaskFailedToStart: RESOURCE:GPU).",
+        "there was no capacity for it (TaskFailedToStart: RESOURCE:GPU).",
+    ),
+    (
+        task("", "Container instance deregistration forced by user", ran(None)),
+        "stopped_by_ecs",
+        "ECS stopped its task (Container instance deregistration forced by user); its containers may run on there: end "
+        "the instance.",
+    ),
+    (
+        task("TerminationNotice", "Host EC2 (instance i-1) terminated.", ran(143)),
+        "stopped_by_ecs",
+        "ECS stopped its task (Host EC2 (instance i-1) terminated).",
+    ),
+    (
+        replace(task("UserInitiated", outcomes.STOP_REASON_STUCK, started=False), capacity_provider="batch"),
+        "capacity_unavailable",
+        "there was no capacity for it (ecs_feature: did not start in time); if this stays, add container instances, "
+        "or make the task smaller.",
     ),
     (
         task("TaskFailedToStart", "TaskFailedToStart: AGENT"),
@@ -106,7 +125,28 @@ def test_every_ending_of_a_task_is_said_in_one_sentence(ended: EcsTask, kind: st
             outcomes.of_launch_failure("RESOURCE:ENI"),
             "capacity_unavailable",
             "infrastructure",
-            "Fargate had no capacity for it (RESOURCE:ENI); the launch is repeated; if this stays, ask AWS for a "
+            "there was no capacity for it (RESOURCE:ENI); the launch is repeated; if this stays, add container "
+            "instances, or make the task smaller.",
+        ),
+        (
+            outcomes.of_refusal("No Container Instances were found in your capacity provider."),
+            "capacity_unavailable",
+            "infrastructure",
+            "there was no capacity for it (No Container Instances were found in your capacity provider); the launch is "
+            "repeated; if this stays, add container instances, or make the task smaller.",
+        ),
+        (
+            outcomes.of_launch_failure("You've reached the limit on the number of vCPUs you can run concurrently"),
+            "capacity_unavailable",
+            "infrastructure",
+            "there was no capacity for it (You've reached the limit on the number of vCPUs you can run concurrently); "
+            "the launch is repeated; if this stays, ask AWS for a higher Fargate vCPU quota.",
+        ),
+        (
+            outcomes.of_launch_failure("RESOURCE:FARGATE"),
+            "capacity_unavailable",
+            "infrastructure",
+            "there was no capacity for it (RESOURCE:FARGATE); the launch is repeated; if this stays, ask AWS for a "
             "higher Fargate vCPU quota.",
         ),
         (

@@ -295,6 +295,27 @@ def test_a_refusal_keeps_its_sentence_and_capacity_is_told_apart(message: str, k
     assert (outcome.kind, outcome.reason) == (kind, message)
 
 
+def test_a_task_without_an_instance_that_is_past_its_deadline_has_timed_out() -> None:
+    late = replace(task("UserInitiated", outcomes.STOP_REASON_TIMEOUT, started=False), capacity_provider="batch")
+    assert outcomes.of_task(late).kind is Kind.TIMED_OUT
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"capacity_provider": "FARGATE_SPOT"},
+        {"launch_type": "FARGATE"},
+        {},
+        {"capacity_provider": "batch", "container_instance": "arn"},
+        {"launch_type": "EC2", "started_at": datetime(2026, 11, 21)},
+    ],
+    ids=["Spot", "Fargate", "not told", "has an instance", "has started"],
+)
+def test_a_task_that_is_stuck_for_another_cause_than_a_missing_instance_is_stuck(changed: dict[str, Any]) -> None:
+    stuck = task("UserInitiated", outcomes.STOP_REASON_STUCK, started=False)
+    assert outcomes.of_task(replace(stuck, **changed)).kind is Kind.STUCK
+
+
 @pytest.mark.parametrize(
     ("reason", "kind"),
     [
@@ -304,6 +325,12 @@ def test_a_refusal_keeps_its_sentence_and_capacity_is_told_apart(message: str, k
         ),
         ("You've reached the limit on the number of vCPUs you can run concurrently", "capacity"),
         ("RESOURCE:ENI", "capacity"),
+        ("RESOURCE:CPU; RESOURCE:MEMORY", "capacity"),
+        ("AGENT; RESOURCE:MEMORY", "capacity"),
+        ("ATTRIBUTE; RESOURCE:CPU", "capacity"),
+        ("ATTRIBUTE; AGENT", "start_failed_transient"),
+        ("AGENT; ATTRIBUTE", "start_failed_transient"),
+        ("ATTRIBUTE", "start_failed_permanent"),
         ("MISSING", "start_failed_permanent"),
     ],
 )

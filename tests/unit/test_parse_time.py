@@ -131,3 +131,17 @@ def test_every_airflow_command_loads_no_more_of_the_package_than_what_describes_
     """
     modules = ["ecs_feature", "ecs_feature.cli", "ecs_feature.cli.definition", "ecs_feature.provider_info"]
     assert fresh(code, tmp_path) == [["ecs-feature"], modules]
+
+
+def test_a_process_that_has_loaded_plugins_has_all_of_the_package_that_a_dag_file_needs(tmp_path: Path) -> None:
+    code = f"""
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.plugins_manager import get_operator_extra_links
+    get_operator_extra_links()
+    before = set(sys.modules)
+    bag = DagBag({str(ROOT / "dags" / "flight_delay_features.py")!r})
+    assert bag.import_errors == {{}}, bag.import_errors
+    new = sorted(set(sys.modules) - before)
+    print(json.dumps([name for name in new if name.startswith(("ecs_feature", "airflow.sdk", "airflow.providers"))]))
+    """
+    assert fresh(AIRFLOW_FIRST + textwrap.dedent(code), tmp_path) == []

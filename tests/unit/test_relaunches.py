@@ -159,6 +159,30 @@ def test_the_cpu_is_not_told_when_it_stays() -> None:
     assert step.change == "with 3072 MiB instead of 2048"
 
 
+@pytest.mark.parametrize(
+    ("memory_mib", "container_mib", "size", "change"),
+    [
+        (700, 0, Size(0, 1400), "with 1400 MiB instead of 700"),
+        (0, 300, Size(0, 0, {"f": 600}), "with 600 MiB instead of 300"),
+    ],
+    ids=["of the task", "of its container"],
+)
+def test_on_instances_memory_doubles_up_to_four_times_what_it_had(
+    memory_mib: int, container_mib: int, size: Size, change: str
+) -> None:
+    containers = (EcsContainer("f", "STOPPED", 137, memory_mib=container_mib),)
+    small = replace(TASK, launch_type="EC2", memory_mib=memory_mib, containers=containers)
+    first = ended(Kind.OUT_OF_MEMORY, task=small)
+    step = following(first)
+    assert (step.size, step.change) == (size, change)
+    limit = memory_mib or container_mib
+    grown = replace(
+        small, memory_mib=4 * memory_mib, containers=(replace(containers[0], memory_mib=4 * container_mib),)
+    )
+    assert following(first, ended(Kind.OUT_OF_MEMORY, task=grown)) is None
+    assert following(first, ended(Kind.OUT_OF_MEMORY, task=grown), max_memory_mib=5 * limit) is not None
+
+
 @pytest.mark.parametrize("value", [RelaunchPolicy(), ended(Kind.LOST), following(ended(Kind.LOST))])
 def test_what_is_decided_does_not_change(value: Any) -> None:
     with pytest.raises(FrozenInstanceError):

@@ -35,6 +35,7 @@ def test_a_worker_defers_to_the_same_trigger_with_the_same_arguments_rendered() 
         "ds": "2013-01-01",
         "dag": SimpleNamespace(dag_id="d"),
         "dag_run": dag_run,
+        "params": {"live_log_shards": ["UA"]},
     }
     with pytest.raises(TaskDeferred) as deferred:
         task.execute(context)
@@ -47,6 +48,7 @@ def test_a_worker_defers_to_the_same_trigger_with_the_same_arguments_rendered() 
         "token_id": "uuid",
         "record": {"result_uri": "s3://b/2013-01-01/{shard}"},
         "since": "2013-01-01T00:00:00+00:00",
+        "live_log_shards": ["UA"],
         "end_in_triggerer": False,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,12 +13,15 @@ import pytest
 from ecs_feature import outcomes
 from ecs_feature.exceptions import AwsError, LaunchError
 from ecs_feature.launch import Launch, Network, client_token
+from ecs_feature.live_log import Cursor, Fresh, LogLine, Shown
+from ecs_feature.log_follower import Followed
 from ecs_feature.memory import Size
 from ecs_feature.outcomes import Kind
 from ecs_feature.resources import EcsContainer, EcsTask
 from ecs_feature.shard_run import ShardPolicy, ShardRun
 
 LAUNCH = Launch("features", "f:1", "features", Network(("subnet-0a",)), started_by="d/uuid")
+BATCH = ({"capacityProvider": "batch", "weight": 1},)
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 RUNNING = EcsTask("", "", "f:1", "RUNNING", "RUNNING", cpu=512, memory_mib=1024, created_at=datetime.now(UTC))
 
@@ -34,6 +37,11 @@ def stopped(exit_code: int | None, stop_code: str = "EssentialContainerExited", 
         started_at=NOW,
         stopped_at=NOW + timedelta(seconds=120),
     )
+
+
+STARVED = replace(
+    stopped(137), containers=(EcsContainer("features", "STOPPED", 137, "OutOfMemoryError: Container killed"),)
+)
 
 
 class RefusedLaunch(AwsError):
@@ -52,6 +60,14 @@ class Fleet:
         self.given_back = RUNNING
         self.looked_for: list[str] = []
         self.objects: set[str] = set()
+        self.definition: dict[str, Any] = {"cpu": "512"}
+        self.default: Any = None
+        self.tail = [LogLine(1, "last words")]
+        self.live, self.rest, self.trouble = [LogLine(0, "first words")], [LogLine(1, "last words")], False
+        self.gap = False
+        self.tails: list[tuple[int, bool, bool]] = []
+        self.followed: list[str] = []
+        self.left: list[str] = []
 
     @property
     def tokens(self) -> list[str]:
@@ -63,7 +79,10 @@ class Fleet:
         yield
 
     async def task_definition(self, name: str) -> dict[str, Any]:
-        return {"cpu": "512"}
+        return self.definition
+
+    async def default_strategy(self, cluster: str) -> Any:
+        return self.default
 
     async def launch(self, launch: Launch, *, share: str, on_sent: Any = None) -> EcsTask:
         self.launched.append(launch)
@@ -91,12 +110,36 @@ class Fleet:
     async def stop(self, cluster: str, task_arn: str, reason: str) -> None:
         self.stopped.append(f"{task_arn} {reason}")
 
-    async def log_tail(self, task: EcsTask, container: str, lines: int, *, failed: bool) -> list[str]:
-        return ["last words"]
+    async def log_tail(
+        self, task: EcsTask, container: str, lines: int, *, failed: bool, quiet: bool = False
+    ) -> list[LogLine]:
+        self.tails.append((lines, failed, quiet))
+        return self.tail
+
+    @contextmanager
+    def live_log(self, task: EcsTask, container: str, show: Any, *, keep: int) -> Any:
+        """Shows ``self.live`` at once, and ``self.rest`` when the task has ended."""
+        self.followed.append(task.arn)
+        one = Followed(task, container, show, keep, Cursor(0), Shown(100), 0.0, warned=self.trouble)
+        one.say(Fresh(self.live))
+        yield one
+        self.left.append(task.arn)
+
+    async def rest_of_log(self, followed: Followed) -> bool:
+        if not self.trouble and not self.gap:
+            followed.say(Fresh(self.rest, left_out=7))
+        return not self.trouble and not self.gap
 
 
 def shard_run(
-    fleet: Fleet, *, launch: Launch = LAUNCH, since: datetime | None = None, result_uri: str = "", **policy: Any
+    fleet: Fleet,
+    *,
+    launch: Launch = LAUNCH,
+    since: datetime | None = None,
+    result_uri: str = "",
+    attempt: int = 1,
+    live: bool = False,
+    **policy: Any,
 ) -> ShardRun:
     pauses: list[float] = []
 
@@ -113,6 +156,8 @@ def shard_run(
         sleep=sleep,
         since=since,
         result_uri=result_uri,
+        attempt=attempt,
+        live=live,
     )
     run.pauses = pauses  # type: ignore[attr-defined]
     return run
@@ -186,14 +231,58 @@ async def test_after_the_interruptions_that_are_borne_the_shard_runs_on_demand()
 
 
 async def test_out_of_memory_is_launched_again_in_the_next_size_and_a_later_relaunch_keeps_it() -> None:
-    starved = replace(
-        stopped(137), containers=(EcsContainer("features", "STOPPED", 137, "OutOfMemoryError: Container killed"),)
-    )
-    fleet = Fleet(starved, stopped(143, "SpotInterruption"), stopped(0))
+    fleet = Fleet(STARVED, stopped(143, "SpotInterruption"), stopped(0))
     run = shard_run(fleet)
     assert (await run.run()).kind is Kind.SUCCEEDED
     assert [launch.size for launch in fleet.launched] == [Size(), Size(512, 2048), Size(512, 2048)]
     assert [record.outcome for record in run.launches] == ["out_of_memory", "spot_interruption", "succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("endings", "given", "followed"),
+    [
+        ([stopped(0)], {}, []),
+        ([stopped(3)], {}, []),
+        ([stopped(143, "SpotInterruption"), stopped(0)], {}, []),
+        ([STARVED, stopped(0)], {}, [2]),
+        ([stopped(0)], {"attempt": 2}, [1]),
+        ([stopped(0)], {"attempt": 2, "live_lines": "never"}, []),
+        ([STARVED, stopped(0)], {"live_lines": "always"}, [1, 2]),
+        ([stopped(0)], {"live": True, "live_lines": "never"}, [1]),
+    ],
+    ids=["first try", "failing", "spot", "memory", "second try", "never", "always", "asked for"],
+)
+async def test_whose_log_is_followed(endings: list[EcsTask], given: dict[str, Any], followed: list[int]) -> None:
+    fleet = Fleet(*endings)
+    await shard_run(fleet, **given).run()
+    assert fleet.followed == fleet.left == [f"arn:aws:ecs:us-east-1:1:task/features/{number}" for number in followed]
+
+
+LEFT_OUT = "... 7 lines left out; see the log link"
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "given", "lines", "tails"),
+    [
+        (0, {}, ["first words", LEFT_OUT, "last words"], []),
+        (3, {}, ["first words", LEFT_OUT, "last words", "Traceback"], [(20, True, False)]),
+        (0, {"gap": True}, ["first words", "last words", "Traceback"], [(20, False, False)]),
+        (0, {"trouble": True}, ["first words"], []),
+        (3, {"trouble": True}, ["first words", "last words", "Traceback"], [(20, True, True)]),
+    ],
+    ids=["all was shown", "failed: its end is read again", "too much", "not readable", "failed and not readable"],
+)
+async def test_no_line_of_a_followed_log_is_copied_twice(
+    exit_code: int, given: dict[str, bool], lines: list[str], tails: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    fleet = Fleet(stopped(exit_code))
+    fleet.tail = [LogLine(0, "first words"), LogLine(1, "last words"), LogLine(2, "Traceback")]
+    fleet.trouble, fleet.gap = given.get("trouble", False), given.get("gap", False)
+    await shard_run(fleet, live=True).run()
+    copied = [record.message for record in caplog.records if record.message.startswith("[features]")]
+    assert copied == [f"[features] {line}" for line in lines]
+    assert fleet.tails == tails
 
 
 async def test_a_task_that_does_not_start_is_stopped_and_replaced() -> None:
@@ -292,6 +381,44 @@ async def test_within_the_hour_the_token_finds_the_task_and_nothing_is_looked_fo
     fleet = Fleet(stopped(0))
     await shard_run(fleet, since=datetime.now(UTC) - timedelta(minutes=49)).run()
     assert fleet.looked_for == []
+
+
+@pytest.mark.parametrize(
+    ("definition", "vcpus"),
+    [
+        ({"containerDefinitions": [{"cpu": 256}, {"cpu": 512}, {}]}, 0.75),
+        ({"cpu": "1024", "containerDefinitions": [{"cpu": 256}]}, 1.0),
+        ({}, 0.0),
+    ],
+    ids=["the containers'", "the task's own", "not known"],
+)
+async def test_a_task_without_a_size_of_its_own_takes_what_its_containers_do(
+    definition: dict[str, Any], vcpus: float
+) -> None:
+    fleet = Fleet(stopped(0))
+    fleet.definition = definition
+    await shard_run(fleet, launch=replace(LAUNCH, capacity="ec2")).run()
+    assert fleet.slots == [{"vcpus": vcpus, "most_vcpus": None, "capacity": ""}]
+
+
+@pytest.mark.parametrize(
+    ("default", "bucket", "has_network"), [(None, "FARGATE", True), ((), "", False), (BATCH, "", False)]
+)
+async def test_the_clusters_default_decides_on_the_quota_and_with_the_definition_on_the_network(
+    default: Any, bucket: str, has_network: bool
+) -> None:
+    fleet = Fleet(stopped(0))
+    fleet.default, fleet.definition = default, {"cpu": "512", "networkMode": "bridge"}
+    await shard_run(fleet, launch=replace(LAUNCH, capacity="cluster_default")).run()
+    assert fleet.slots[0]["capacity"] == fleet.launched[0].bucket == bucket
+    assert (fleet.launched[0].network is not None) is has_network
+
+
+async def test_the_record_of_a_task_without_a_size_has_the_memory_of_its_containers() -> None:
+    containers = (EcsContainer("features", "STOPPED", 0, memory_mib=300),)
+    run = shard_run(Fleet(replace(stopped(0), launch_type="EC2", memory_mib=0, containers=containers)))
+    await run.run()
+    assert run.launches[0].memory_mib == 300
 
 
 async def test_a_shard_takes_its_vcpus_of_the_quota() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import gc
+import weakref
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +32,7 @@ class Fleet:
     def __init__(self, exit_code: int = 0, seconds: float = 0.0) -> None:
         self.exit_code, self.seconds = exit_code, seconds
         self.definitions: list[str] = []
+        self.followed: list[str] = []
 
     @asynccontextmanager
     async def slot(self, *_: Any, **__: Any) -> Any:
@@ -41,6 +44,10 @@ class Fleet:
     async def launch(self, launch: Launch, **_: Any) -> EcsTask:
         self.definitions.append(launch.task_definition)
         return EcsTask(ARN, "", "", "RUNNING", "RUNNING", created_at=datetime.now(UTC))
+
+    def live_log(self, task: EcsTask, *_: Any, **__: Any) -> Any:
+        self.followed.append(task.arn)
+        return nullcontext()
 
     async def ended(self, *_: Any, **__: Any) -> EcsTask:
         await asyncio.sleep(self.seconds)
@@ -65,7 +72,16 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return stored
 
 
-async def event_of(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, *, try_number: int = 1, **arguments: Any) -> Any:
+async def event_of(
+    fleet: Fleet,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    try_number: int = 1,
+    params: dict[str, Any] | None = None,
+    ti: Any = None,
+    context: dict[str, Any] | None = None,
+    **arguments: Any,
+) -> Any:
     @asynccontextmanager
     async def joined(key: Any) -> Any:
         yield fleet
@@ -73,7 +89,11 @@ async def event_of(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, *, try_number:
     monkeypatch.setattr(module, "joined", joined)
     values = {"shard": "UA", "launch": launch().to_dict(), "policy": {"log_lines": 0}, "aws": {}, "token_id": "uuid"}
     trigger = ShardTrigger(**{**values, **arguments})
-    trigger._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="UA", map_index=-1, try_number=try_number)
+    trigger._task_instance = ti or SimpleNamespace(
+        dag_id="d", run_id="r", task_id="UA", map_index=-1, try_number=try_number
+    )
+    trigger.template_fields = ()
+    trigger.render_template_fields(context or {"params": params or {}})
     (event,) = [event async for event in trigger.run()]
     return event
 
@@ -98,6 +118,30 @@ async def test_a_long_shard_shows_its_links_while_it_runs(
     monkeypatch.setattr(module, "LINK_SECONDS", 0.0)
     await event_of(Fleet(seconds=0.05), monkeypatch)
     assert list(pushed) == LINKS
+
+
+async def test_a_waiting_shard_keeps_no_copy_of_its_dag(
+    pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dag:
+        pass
+
+    dag = Dag()
+    gone = weakref.ref(dag)
+    context = {"dag": dag, "params": {}}
+    ti = SimpleNamespace(
+        dag_id="d", run_id="r", task_id="UA", map_index=-1, try_number=1, task=SimpleNamespace(dag=dag)
+    )
+    del dag
+
+    class Looking(Fleet):
+        async def ended(self, *_: Any, **__: Any) -> EcsTask:
+            gc.collect()
+            assert gone() is None
+            return await super().ended()
+
+    event = await event_of(Looking(), monkeypatch, ti=ti, context=context)
+    assert event.xcoms["return_value"]["outcome"] == "succeeded"
 
 
 async def test_a_retry_keeps_the_launches_of_the_tries_before(
@@ -126,6 +170,28 @@ async def test_a_shard_whose_exit_code_skips_it_ends_in_the_triggerer(
     event = await event_of(Fleet(exit_code=3), monkeypatch, policy={"log_lines": 0, "skip_codes": [3]})
     assert type(event).__name__ == "TaskSkippedEvent"
     assert event.xcoms["return_value"]["outcome"] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("params", "arguments", "followed"),
+    [
+        ({}, {}, []),
+        ({"live_log_shards": None}, {}, []),
+        ({"live_log_shards": ["AA"]}, {}, []),
+        ({"live_log_shards": ["AA", "UA"]}, {}, [ARN]),
+        ({}, {"live_log_shards": ["UA"]}, [ARN]),
+    ],
+)
+async def test_a_run_names_the_shards_whose_logs_are_followed(
+    pushed: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    params: dict[str, Any],
+    arguments: dict[str, Any],
+    followed: list[str],
+) -> None:
+    fleet = Fleet()
+    await event_of(fleet, monkeypatch, params=params, **arguments)
+    assert fleet.followed == followed
 
 
 async def test_references_are_resolved_before_anything_is_launched(

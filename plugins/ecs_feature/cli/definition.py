@@ -16,7 +16,7 @@ def get_ecs_feature_cli_commands() -> list[Any]:
     return [
         GroupCommand(
             name="ecs-feature",
-            help="Look ahead at batch feature pipelines on Amazon ECS",
+            help="Look ahead at batch feature pipelines on Amazon ECS, and into their shards' logs",
             subcommands=(
                 ActionCommand(
                     name="estimate",
@@ -28,6 +28,16 @@ def get_ecs_feature_cli_commands() -> list[Any]:
                     ),
                     func=lazy_load_command("ecs_feature.cli.estimate_command.estimate"),
                     args=_estimate_arguments(),
+                ),
+                ActionCommand(
+                    name="logs",
+                    help="What the containers of a run's shards say, from CloudWatch Logs",
+                    description=(
+                        "Prints the last lines of the containers of a run's shards, in order of time, each with its\n"
+                        "shard's name. With --follow it goes on until all of them have ended."
+                    ),
+                    func=lazy_load_command("ecs_feature.cli.logs_command.logs"),
+                    args=_logs_arguments(),
                 ),
             ),
         )
@@ -109,6 +119,26 @@ def _estimate_arguments() -> tuple[Any, ...]:
             metavar="(table, json)",
             help="Output format (default: table)",
         ),
+        ARG_VERBOSE,
+    )
+
+
+def _logs_arguments() -> tuple[Any, ...]:
+    from airflow.cli.cli_config import ARG_VERBOSE, Arg, positive_int
+
+    return (
+        Arg(("dag_id",), help="The id of the DAG"),
+        Arg(("run_id",), help="The id of the run"),
+        Arg(("--shard",), metavar="NAME", nargs="+", help="Only these shards; control/UA is the one of a variant"),
+        Arg(("--failed",), action="store_true", help="Only shards whose last ended try failed"),
+        Arg(
+            ("--lines",),
+            metavar="N",
+            type=positive_int(allow_zero=True),
+            default=20,
+            help="So many last lines of each shard (default: 20)",
+        ),
+        Arg(("-f", "--follow"), action="store_true", help="Go on until all of these shards have ended"),
         ARG_VERBOSE,
     )
 

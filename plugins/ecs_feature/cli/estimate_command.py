@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from airflow.utils.cli import suppress_logs_and_warning
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 from airflow.utils.session import create_session
 
-from ecs_feature.cli.facts import PipelineFacts, count_runs
+from ecs_feature.cli.facts import PipelineFacts, count_runs, dag_of
 from ecs_feature.cli.history import existing_runs, past_runs
 from ecs_feature.cli.quotas import vcpu_quota
 from ecs_feature.cli.report import render
@@ -44,7 +45,7 @@ def answer_of(args: Namespace) -> dict[str, Any]:
     :raises EcsFeatureError: one sentence: an unknown DAG, shard or variant, dates without runs, nothing to learn from.
     """
     with create_session() as session:
-        dag = _dag(args.dag_id)
+        dag = dag_of(args.dag_id)
         facts = PipelineFacts.of(dag)
         runs, at_once = _runs(dag, args)
         ask = Ask(
@@ -64,12 +65,12 @@ def answer_of(args: Namespace) -> dict[str, Any]:
         raise SelectionError(
             f"DAG {facts.dag_id!r} has no finished run to learn from; give --shard-seconds or --durations."
         )
-    quota, note = (args.max_vcpus, "") if args.max_vcpus is not None else vcpu_quota(facts.bucket, facts.aws)
+    quota_now, note = vcpu_quota(facts.bucket, facts.aws)
+    quota, note = (args.max_vcpus, "") if args.max_vcpus is not None else (quota_now, note)
     bounds = _bounds(facts, args, quota, at_once)
-    past = calibrated(past, bounds)
+    past = calibrated(past, dataclasses.replace(bounds, max_vcpus=quota_now))
     price = _price(args)
-    spot = facts.bucket == "FARGATE_SPOT"
-    share = SPOT_SHARE if spot else 1.0
+    share = {"FARGATE": 1.0, "FARGATE_SPOT": SPOT_SHARE}.get(facts.bucket, 0.0)
     answer = estimated(
         ask,
         past,
@@ -91,15 +92,6 @@ def answer_of(args: Namespace) -> dict[str, Any]:
         "parallelism": bounds.parallelism,
         **answer,
     }
-
-
-def _dag(dag_id: str) -> Any:
-    from airflow.models.serialized_dag import SerializedDagModel
-
-    dag = SerializedDagModel.get_dag(dag_id)
-    if dag is None:
-        raise SelectionError(f"DAG {dag_id!r} is not known to this Airflow; airflow dags list shows those that are.")
-    return dag
 
 
 def _runs(dag: Any, args: Namespace) -> tuple[int, int]:
@@ -146,6 +138,7 @@ def _given(facts: PipelineFacts, ask: Ask, args: Namespace) -> tuple[list[PastRu
         start_seconds=args.start_seconds,
         before_seconds=args.before_seconds,
         after_seconds=args.after_seconds,
+        seen_seconds=facts.poll_seconds / 2,
     )
     assumed = (
         f"Assumed: {args.start_seconds:g} s from launch to start, {args.before_seconds:g} s before the shards, "

@@ -12,6 +12,8 @@ from ecs_feature.exceptions import SelectionError
 
 _SHARD = "EcsShardOperator"
 _PLAN = "FeaturePlanOperator"
+_CONNECTION = frozenset({"aws_conn_id", "region_name", "verify"})
+"""What a hook takes; a shard's trigger knows more of AWS."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class PipelineFacts:
     :param shards: names; none when they are found at run time.
     :param bucket: whose quotas the shards use: ``FARGATE``, ``FARGATE_SPOT``, or neither (empty).
     :param parallelism: shards of one variant at once per triggerer; likewise ``max_vcpus``.
+    :param poll_seconds: how often running shards are asked for.
     """
 
     dag_id: str
@@ -31,17 +34,17 @@ class PipelineFacts:
     parallelism: int | None
     max_vcpus: float | None
     aws: Mapping[str, Any]
+    poll_seconds: float = 1.0
 
     @classmethod
     def of(cls, dag: Any) -> PipelineFacts:
         """:raises SelectionError: when it is not the DAG of a FeaturePipeline."""
-        tasks = [task for task in dag.task_dict.values() if task.task_type == _SHARD and task.start_trigger_args]
+        tasks = shard_tasks(dag)
         if not tasks or all(task.task_type != _PLAN for task in dag.task_dict.values()):
             raise SelectionError(f"DAG {dag.dag_id!r} is not a FeaturePipeline's, so there are no shards to estimate.")
         variants: dict[str, list[str]] = {}
         shards: dict[str, None] = {}
-        for task in tasks:
-            arguments = _plain(task.start_trigger_args.trigger_kwargs)
+        for task, arguments in tasks:
             variants.setdefault(arguments["record"]["variant"], []).append(task.task_id)
             if not task.is_mapped:
                 shards[arguments["shard"]] = None
@@ -53,7 +56,8 @@ class PipelineFacts:
             bucket=bucket_of(launch.get("capacity", ON_DEMAND)),
             parallelism=policy.get("max_parallel"),
             max_vcpus=policy.get("max_vcpus"),
-            aws=arguments["aws"],
+            aws={name: value for name, value in arguments["aws"].items() if name in _CONNECTION},
+            poll_seconds=policy.get("poll_seconds", 1.0),
         )
 
     def choose(self, names: Sequence[str] | None, of: str) -> tuple[str, ...]:
@@ -69,6 +73,28 @@ class PipelineFacts:
                 f"{of}: {', '.join(unknown)} not among {', '.join(known)}, the {of} of DAG {self.dag_id!r}."
             )
         return chosen or known
+
+
+def dag_of(dag_id: str) -> Any:
+    """The serialized DAG.
+
+    :raises SelectionError: when Airflow does not know it.
+    """
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    dag = SerializedDagModel.get_dag(dag_id)
+    if dag is None:
+        raise SelectionError(f"DAG {dag_id!r} is not known to this Airflow; airflow dags list shows those that are.")
+    return dag
+
+
+def shard_tasks(dag: Any) -> list[tuple[Any, dict[str, Any]]]:
+    """The DAG's shard tasks, each with the arguments of its trigger."""
+    return [
+        (task, _plain(task.start_trigger_args.trigger_kwargs))
+        for task in dag.task_dict.values()
+        if task.task_type == _SHARD and task.start_trigger_args
+    ]
 
 
 def count_runs(dag: Any, from_date: datetime, to_date: datetime) -> int:

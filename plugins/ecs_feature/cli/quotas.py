@@ -18,7 +18,10 @@ def vcpu_quota(bucket: str, aws: Mapping[str, Any]) -> tuple[float | None, str]:
     """
     code = limits.FARGATE_VCPU_QUOTAS.get(bucket)
     if code is None:
-        return None, "EC2 capacity has no vCPU quota of Fargate; it is priced as Fargate, and takes no time to come up."
+        return (
+            None,
+            "Shards on EC2 instances have no vCPU quota, cost nothing by themselves and wait for none.",
+        )
     try:
         with translated(f"The quota {code}"):
             answer = _client(aws).get_service_quota(ServiceCode="fargate", QuotaCode=code)

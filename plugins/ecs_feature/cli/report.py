@@ -12,6 +12,7 @@ WHAT_HELPS = {
     "triggerer capacity": "what the triggerers hold: run more, or raise [triggerer] capacity",
     "runs at once": "--max-active-runs: raise it",
     "slowest shard": "shards slower than the others: split them",
+    "hand-over": "how fast the triggerer takes shards on: find them at run time instead of naming them",
     "before the shards": "what precedes the shards: ingest, and services that come up",
     "after the shards": "what follows the shards: publish, and services that go down",
     "shards": "nothing but the shards' own time",

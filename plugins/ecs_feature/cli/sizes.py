@@ -62,8 +62,14 @@ def _dag(facts: PipelineFacts) -> Any:
 
 
 def _size(path: Path) -> tuple[float, float]:
-    definition = load(path, load_environment())
-    return int(definition["cpu"]) / 1024, int(definition["memory"]) / 1024
+    return size_of(load(path, load_environment()))
+
+
+def size_of(definition: Mapping[str, Any]) -> tuple[float, float]:
+    """vCPUs and GB of a task; without a size of its own, as on EC2 it may be, its containers'."""
+    sums = (sum(each.get(name, 0) for each in definition["containerDefinitions"]) for name in ("cpu", "memory"))
+    cpu, memory = (int(definition.get(name) or own) for name, own in zip(("cpu", "memory"), sums, strict=True))
+    return cpu / 1024, memory / 1024
 
 
 def _services(folder: Path, counts: Mapping[str, int]) -> tuple[Services, list[str]]:

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from ecs_feature.aws_clients import client_of
 from ecs_feature.aws_errors import translated
 from ecs_feature.exceptions import EcsFeatureError, SelectionError
-from ecs_feature.selection import select
+from ecs_feature.selection import LIVE_LOG_SHARDS, select
 from ecs_feature.shard_sources import checked, listed
 
 
@@ -49,7 +49,8 @@ class FindShardsOperator(BaseOperator):  # type: ignore[misc]
     def execute(self, context: Any) -> list[str]:
         try:
             found = self._found()
-            chosen = select({"shards": context["params"].get("shards")}, shards=found, variants=())
+            params = {name: context["params"].get(name) for name in ("shards", LIVE_LOG_SHARDS)}
+            chosen = select(params, shards=found, variants=())
         except SelectionError as error:
             raise AirflowFailException(str(error)) from error
         except EcsFeatureError as error:

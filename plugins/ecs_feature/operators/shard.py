@@ -17,7 +17,7 @@ from ecs_feature.records import record_text
 from ecs_feature.resources import EcsTask
 from ecs_feature.shard_run import ShardPolicy
 from ecs_feature.triggers.references import look_up
-from ecs_feature.triggers.shard import ShardTrigger, is_selected
+from ecs_feature.triggers.shard import ShardTrigger, is_selected, live_log_shards
 
 TRIGGER = "ecs_feature.triggers.shard.ShardTrigger"
 _DEFAULT_POLICY = ShardPolicy()
@@ -42,11 +42,13 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
             retries=2,
         )
 
-    ``{shard}`` in the launch and the record stands for the shard's name, after templates are rendered.
+    ``{shard}`` in the launch and the record stands for the shard's name, after templates are rendered. Where the DAG
+    has a param ``live_log_shards``, the shards that a run names there have their containers' lines in their logs while
+    they run, whatever the policy says.
 
     :param shard: the shard's name.
     :param launch: what RunTask is asked for, see :class:`ecs_feature.launch.Launch`; its strings are templates.
-    :param policy: timeouts, relaunches, polling, log lines, see :class:`ecs_feature.shard_run.ShardPolicy`.
+    :param policy: timeouts, relaunches, polling, log lines, live lines, see :class:`ecs_feature.shard_run.ShardPolicy`.
     :param selected: template of a JSON list of the shards that a run is restricted to; others are skipped.
     :param record: templates that go into the XCom, e.g. ``{"result_uri": ...}``.
     :param aws_conn_id: the Airflow connection; with ``region_name`` and ``verify`` as in the amazon provider.
@@ -98,7 +100,8 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
             raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
         arguments = self.render_template(self._arguments, context)
         arguments["launch"]["task_definition"] = self._task_definition(context, arguments["launch"]["task_definition"])
-        self.defer(trigger=ShardTrigger(**arguments, end_in_triggerer=False), method_name="execute_complete")
+        trigger = ShardTrigger(**arguments, live_log_shards=live_log_shards(context), end_in_triggerer=False)
+        self.defer(trigger=trigger, method_name="execute_complete")
 
     def _task_definition(self, context: Any, named: str) -> Any:
         def pull(task_id: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any
@@ -18,7 +18,9 @@ from ecs_feature.links.ecs import links_of_task
 from ecs_feature.outcomes import Kind
 from ecs_feature.records import shard_record
 from ecs_feature.resources import EcsTask
+from ecs_feature.selection import LIVE_LOG_SHARDS
 from ecs_feature.shard_run import ShardPolicy, ShardRun
+from ecs_feature.triggers.log_lines import GatheredLog
 from ecs_feature.triggers.references import look_up_shared
 from ecs_feature.triggers.xcoms import pull_own, push
 
@@ -49,6 +51,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     :param aws: the fields of :class:`ecs_feature.fleet.FleetKey`.
     :param token_id: the task instance's UUID, from which the client token is made.
     :param selected: JSON list of the shards that the run is restricted to; empty or null: all.
+    :param live_log_shards: the shards whose logs the run is asked to follow; without it, the run's param of that name.
     :param record: what goes into the XCom beside the launches, e.g. ``result_uri``, which also decides whether the
         shard succeeded when ECS no longer shows its task.
     :param since: ISO 8601: when the run started, so that a launch of over an hour ago is looked for first.
@@ -64,6 +67,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         aws: dict[str, Any],
         token_id: str,
         selected: str = "[]",
+        live_log_shards: Sequence[str] = (),
         record: dict[str, Any] | None = None,
         since: str = "",
         end_in_triggerer: bool = True,
@@ -75,15 +79,24 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         self.aws = aws
         self.token_id = token_id
         self.selected = selected
+        self.live_log_shards = list(live_log_shards)
         self.record = record or {}
         self.since = since
         self.end_in_triggerer = end_in_triggerer
         self._run: ShardRun | None = None
         self._showing: asyncio.Task[None] | None = None
+        self._lines = GatheredLog(self.log)
+        self._context: Any = {}
 
     def get_template_env(self, dag: Any = None) -> Any:
         """Airflow's environment for triggers, shared: all shards of a run have the same templates to compile."""
         return super().get_template_env(dag) if dag is not None else _environment()
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """Also takes the run's wish for live lines: a template for it would be in the DAG once for each shard."""
+        super().render_template_fields(context, jinja_env)
+        self.live_log_shards = live_log_shards(context) or self.live_log_shards
+        self._context = context
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{type(self).__module__}.{type(self).__qualname__}", {
@@ -93,6 +106,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             "aws": self.aws,
             "token_id": self.token_id,
             "selected": self.selected,
+            **({"live_log_shards": self.live_log_shards} if self.live_log_shards else {}),
             "record": self.record,
             "since": self.since,
             "end_in_triggerer": self.end_in_triggerer,
@@ -108,7 +122,22 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             self.log.info("Shard %s is not among the shards of this run; skipped.", self.shard)
             yield TaskSkippedEvent() if self.end_in_triggerer else TriggerEvent({"state": "skipped"})
             return
-        yield await self._run_shard()
+        self._forget_dag()
+        try:
+            event = await self._run_shard()
+            await self._lines.written()
+        finally:
+            self._lines.flush()
+        yield event
+
+    def _forget_dag(self) -> None:
+        """Let go of the copy of the DAG that Airflow makes for each trigger to render it, which is done.
+
+        It is half of the memory that a waiting shard takes. Airflow's runner holds the context until the trigger ends.
+        """
+        if self._context:
+            self._context.clear()
+            self.task_instance.task = None
 
     async def _resolve(self) -> None:
         """Put values in place of references to other tasks' XComs."""
@@ -134,10 +163,10 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         record = run.record(outcome, self._extra())
         record["launches"] = await self._earlier_launches() + record["launches"]
         if outcome.kind is Kind.SKIPPED:
-            self.log.info("%s", outcome.sentence(self.shard))
+            self._lines.info("%s", outcome.sentence(self.shard))
             return self._end(TaskSkippedEvent, "skipped", record)
         if outcome.succeeded:
-            self.log.info("Shard %s succeeded after %d launch(es).", self.shard, len(run.history))
+            self._lines.info("Shard %s succeeded after %d launch(es).", self.shard, len(run.history))
             return self._end(TaskSuccessEvent, "success", record)
         return TriggerEvent(
             {
@@ -157,12 +186,13 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             launch=Launch.from_dict(fill_shard(self.launch, self.shard)),
             policy=ShardPolicy(**self.policy),
             token_id=self.token_id,
-            log=self.log,
+            log=self._lines,
             on_launch=self._show_links,
             share=f"{ti.dag_id}/{ti.run_id}" if ti is not None else "",
             result_uri=str(self._extra().get("result_uri", "")),
             since=_moment(self.since),
             attempt=ti.try_number if ti is not None else 1,
+            live=self.shard in self.live_log_shards,
         )
 
     def _extra(self) -> dict[str, Any]:
@@ -216,6 +246,11 @@ def _environment() -> Any:
     environment = BaseTrigger.get_template_env(None)
     environment.from_string = lru_cache(maxsize=TEMPLATES)(environment.from_string)
     return environment
+
+
+def live_log_shards(context: Any) -> list[str]:
+    """The shards whose logs the run is asked to follow, from its params."""
+    return list(context.get("params", {}).get(LIVE_LOG_SHARDS) or ())
 
 
 def is_selected(shard: str, selected: str) -> bool:

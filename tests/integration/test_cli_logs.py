@@ -1,0 +1,344 @@
+"""``airflow ecs-feature logs`` as a user runs it: a real Airflow command, a metadata database, containers that talk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from operator_context import CLUSTER
+
+from ecs_feature.launch import started_by
+from fargate_local import LocalFargate, Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+GROUP = "/ecs/talk"
+TALK = """
+import sys, time
+name, lines, every = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+for line in range(lines):
+    print(f"{name} {line}", flush=True)
+    time.sleep(every)
+"""
+DAGS = '''"""Airflow DAGs of the test."""
+from airflow.sdk import DAG
+from ecs_feature.launch import Launch, Network
+from ecs_feature.operators.shard import EcsShardOperator, start_args
+
+
+def launch():
+    return Launch("features", "talk", "talk", Network(("subnet-1",)))
+
+
+with DAG("talks") as talks:
+    for variant in ("control", "treatment"):
+        for name in ("AA", "UA"):
+            EcsShardOperator(task_id=f"{variant}_{name}", shard=name, launch=launch(), record={"variant": variant},
+                             aws_conn_id=None)
+
+with DAG("many") as many:
+    for number in range(120):
+        EcsShardOperator(task_id=f"S{number}", shard=f"S{number}", launch=launch(), aws_conn_id=None)
+
+with DAG("other") as other:
+    pass
+'''
+SETUP = """
+import datetime as dt, json
+from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+manager = DagBundlesManager()
+manager.sync_bundles_to_db()
+(bundle,) = manager.get_all_dag_bundles()
+bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+assert not bag.import_errors, bag.import_errors
+sync_bag_to_db(bag, bundle.name, None)
+ids = {}
+with create_session() as session:
+    for dag_id in ("talks", "many"):
+        date = dt.datetime(2013, 1, 1, tzinfo=dt.timezone.utc)
+        run = SerializedDagModel.get_dag(dag_id).create_dagrun(
+            run_id="r0", logical_date=date, data_interval=(date, date), run_after=date, session=session,
+            run_type=DagRunType.MANUAL, triggered_by=DagRunTriggeredByType.TEST, state=DagRunState.RUNNING,
+        )
+        session.flush()
+        for ti in run.task_instances:
+            ti.state = "deferred"
+            ids[f"{dag_id}/{ti.task_id}"] = str(ti.id)
+print(json.dumps(ids))
+"""
+END = """
+import json, sys
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from airflow.utils.session import create_session
+from sqlalchemy import select
+
+with create_session() as session:
+    for dag_id, task_id, state, record in json.loads(sys.argv[1]):
+        ti = session.scalar(select(TaskInstance).where(TaskInstance.dag_id == dag_id, TaskInstance.task_id == task_id))
+        ti.state = state
+        run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id))
+        session.merge(XComModel(dag_run_id=run.id, dag_id=dag_id, run_id="r0", task_id=task_id, map_index=-1,
+                                key="return_value", value=json.dumps(record)))
+"""
+
+
+class Following:
+    """The command while it runs; its output is in files."""
+
+    def __init__(self, world: World, *arguments: str) -> None:
+        self.out, self.err = world.home / "out.txt", world.home / "err.txt"
+        with self.out.open("w") as out, self.err.open("w") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments], env=world.environment, cwd=world.home, stdout=out, stderr=err
+            )
+
+    def lines(self, least: int = 0) -> list[str]:
+        """What it has printed, once there are so many lines."""
+        end = time.monotonic() + 60
+        while len(found := self.out.read_text().splitlines()) < least:
+            assert time.monotonic() < end, (found, self.err.read_text()[-2000:])
+            time.sleep(0.1)
+        return found
+
+    def ended(self) -> tuple[int, str]:
+        return self.process.wait(timeout=60), self.err.read_text()
+
+
+class World:
+    """An Airflow home with two runs, and a local Fargate with the tasks of their shards."""
+
+    def __init__(self, home: Path, aws: LocalFargate) -> None:
+        self.home, self.aws, self.ecs = home, aws, aws.client("ecs")
+        self.processes: list[Following] = []
+        (home / "dags").mkdir()
+        (home / "dags" / "talks.py").write_text(DAGS)
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS_"))}
+        self.environment = {
+            **clean,
+            **aws.environ,
+            "PYTHONPATH": str(ROOT / "plugins"),
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        }
+        assert self.python("-m", "airflow", "db", "migrate").returncode == 0
+        made = self.python("-c", SETUP)
+        assert made.returncode == 0, made.stderr[-3000:]
+        self.ids: dict[str, str] = json.loads(made.stdout.splitlines()[-1])
+
+    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            env=self.environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def logs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.python("-m", "ecs_feature.cli", "logs", *arguments)
+
+    def following(self, *arguments: str) -> Following:
+        self.processes.append(Following(self, "-m", "ecs_feature.cli", "logs", *arguments, "--follow"))
+        return self.processes[-1]
+
+    def launch(self, task: str, *command: str) -> str:
+        """Start what the shard's trigger would start."""
+        dag_id, _, task_id = task.partition("/")
+        network = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+        override = {"name": "talk", "command": ["python", "talk.py", *command]}
+        answer = self.ecs.run_task(
+            cluster=CLUSTER,
+            taskDefinition="talk",
+            launchType="FARGATE",
+            networkConfiguration=network,
+            startedBy=started_by(f"{dag_id}/{self.ids[f'{dag_id}/{task_id}']}"),
+            overrides={"containerOverrides": [override]},
+        )
+        return str(answer["tasks"][0]["taskArn"])
+
+    def wait(self, arn: str, status: str = "STOPPED") -> None:
+        end = time.monotonic() + 30
+        while self.ecs.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"][0]["lastStatus"] != status:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+    def end(self, *shards: tuple[str, str, str, str]) -> None:
+        """(task, its Airflow state, its outcome, its ECS task): as the trigger leaves them."""
+        changes = []
+        for task, state, outcome, arn in shards:
+            dag_id, _, task_id = task.partition("/")
+            ecs = self.ecs.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"][0]
+            times = {
+                f"{when}_at": ecs[f"{when}At"].isoformat()
+                for when in ("created", "started", "stopped")
+                if f"{when}At" in ecs
+            }
+            launch = {"task_arn": arn, "outcome": outcome, **times}
+            record = {"shard": task_id.rpartition("_")[2], "outcome": outcome, "launches": [launch]}
+            changes.append((dag_id, task_id, state, record))
+        done = self.python("-c", END, json.dumps(changes))
+        assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    images = tmp_path_factory.mktemp("images")
+    (images / "talk").mkdir()
+    (images / "talk" / "talk.py").write_text(TALK)
+    state = tmp_path_factory.mktemp("state")
+    with LocalFargate(Settings(images=images, state_dir=state, pace=0.001)) as aws:
+        aws.client("logs").create_log_group(logGroupName=GROUP)
+        ecs = aws.client("ecs")
+        ecs.create_cluster(clusterName=CLUSTER)
+        options = {"awslogs-group": GROUP, "awslogs-region": "us-east-1", "awslogs-stream-prefix": "talk"}
+        container = {
+            "name": "talk",
+            "image": "talk:1",
+            "logConfiguration": {"logDriver": "awslogs", "options": options},
+        }
+        ecs.register_task_definition(
+            family="talk",
+            requiresCompatibilities=["FARGATE"],
+            networkMode="awsvpc",
+            cpu="256",
+            memory="512",
+            executionRoleArn="arn:aws:iam::123456789012:role/execution",
+            containerDefinitions=[container],
+        )
+        yield World(tmp_path_factory.mktemp("airflow"), aws)
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left(world: World) -> Iterator[None]:
+    yield
+    for process in world.processes:
+        process.process.kill()
+        process.process.wait()
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> list[str]:
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()
+
+
+def test_a_run_is_read_while_it_goes_on_and_afterwards(world: World) -> None:
+    ended = world.launch("talks/control_AA", "control-AA", "30", "0.01")
+    failed = world.launch("talks/treatment_AA", "treatment-AA", "3", "0.01")
+    for arn in (ended, failed):
+        world.wait(arn)
+    world.end(
+        ("talks/control_AA", "success", "succeeded", ended),
+        ("talks/treatment_AA", "up_for_retry", "application_failure", failed),
+    )
+    running = world.launch("talks/control_UA", "control-UA", "1000", "0.3")
+    world.wait(running, "RUNNING")
+
+    # The last ones of each, in order of time: the running shard's come last.
+    printed = lines(world.logs("talks", "r0", "--lines", "4"))
+    control = [f"[control/AA] control-AA {line}" for line in range(26, 30)]
+    treatment = [f"[treatment/AA] treatment-AA {line}" for line in range(3)]
+    assert [line for line in printed if line.startswith("[control/AA]")] == control
+    assert [line for line in printed if line.startswith("[treatment/AA]")] == treatment
+    assert printed[-1].startswith("[control/UA] control-UA ")
+    assert len(printed) <= 11
+
+    assert lines(world.logs("talks", "r0", "--failed")) == treatment
+    assert lines(world.logs("talks", "r0", "--shard", "control/AA", "--lines", "1")) == control[-1:]
+    assert {line.split()[0] for line in lines(world.logs("talks", "r0", "--shard", "UA"))} == {"[control/UA]"}
+
+    following = world.following("talks", "r0", "--shard", "UA", "treatment/AA")
+    following.lines(least=40)
+    world.ecs.stop_task(cluster=CLUSTER, task=running)
+    world.wait(running)
+    again = world.launch("talks/treatment_UA", "treatment-UA", "3", "0.01")
+    world.wait(again)
+    world.end(
+        ("talks/control_UA", "success", "succeeded", running),
+        ("talks/treatment_UA", "success", "succeeded", again),
+        ("talks/treatment_AA", "failed", "application_failure", failed),
+    )
+    assert following.ended() == (0, "")
+    printed = following.lines()
+    ua = [line for line in printed if line.startswith("[control/UA]")]
+    first = int(ua[0].rpartition(" ")[2])
+    logged = world.aws.client("logs").filter_log_events(logGroupName=GROUP, filterPattern='"control-UA"')["events"]
+    assert ua == [f"[control/UA] control-UA {line}" for line in range(first, len(logged))]
+    assert [line for line in printed if line.startswith("[treatment/UA]")] == [
+        f"[treatment/UA] treatment-UA {line}" for line in range(3)
+    ]
+    assert [line for line in printed if line.startswith("[treatment/AA]")] == treatment
+
+
+def test_many_running_shards_cost_a_call_for_a_hundred_and_ctrl_c_ends_quietly(world: World) -> None:
+    quiet = ("quiet", "1", "120")
+    arns = [world.launch(f"many/S{number}", f"S{number}", "1", "120") for number in range(3)] + [
+        world.launch(f"many/S{number}", *quiet) for number in range(3, 12)
+    ]
+    for arn in arns:
+        world.wait(arn, "RUNNING")
+    before = Counter(call.operation for call in world.aws.calls())
+    following = world.following("many", "r0")
+    assert {"[S0] S0 0", "[S1] S1 0", "[S2] S2 0"} <= set(following.lines(least=12))
+    following.process.send_signal(signal.SIGINT)
+    assert following.ended() == (130, "")
+    assert len(following.lines()) == 12
+    made = Counter(call.operation for call in world.aws.calls()) - before
+    assert (made["ListTasks"], made["DescribeTaskDefinition"], made["GetLogEvents"]) == (1, 1, 0)
+    assert made["DescribeTasks"] <= 4
+    assert made["FilterLogEvents"] <= 3
+    for arn in arns:
+        world.ecs.stop_task(cluster=CLUSTER, task=arn)
+
+
+def test_a_log_that_cannot_be_read_is_told_and_the_command_ends_well(world: World) -> None:
+    arn = world.launch("many/S50", "S50", "3", "0.01")
+    world.wait(arn)
+    world.end(("many/S50", "success", "succeeded", arn))
+    rule = {"match": {"operation": "GetLogEvents", "service_api": "logs"}, "error": "AccessDeniedException", "times": 1}
+    world.aws.add_fault(rule)
+    done = world.logs("many", "r0", "--shard", "S50")
+    assert lines(done) == []
+    assert done.stderr.startswith(f"The log of task {arn.rpartition('/')[2]} cannot be read: ")
+    assert done.stderr.count("\n") == 1
+    assert lines(world.logs("many", "r0", "--shard", "S50")) == [f"[S50] S50 {line}" for line in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nope", "r0"], "DAG 'nope' is not known to this Airflow"),
+        (["other", "r0"], "DAG 'other' has no EcsShardOperator, so there are no containers' logs."),
+        (["talks", "r9"], "DAG 'talks' has no run 'r9'; its last ones are r0."),
+        (
+            ["talks", "r0", "--shard", "AA", "ZZ"],
+            "--shard: run 'r0' of DAG 'talks' has no shard 'ZZ'; choose from AA, UA.",
+        ),
+        (["many", "r0", "--shard", "S1", "--failed"], "--failed: no such shard of run 'r0' of DAG 'many' has failed."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_not_there_is_refused_with_one_sentence(world: World, arguments: list[str], sentence: str) -> None:
+    done: Any = world.logs(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(sentence)
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""

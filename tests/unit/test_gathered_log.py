@@ -1,0 +1,114 @@
+"""The log lines of a trigger: written together, none lost, in their order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from ecs_feature.triggers import log_lines
+from ecs_feature.triggers.log_lines import GatheredLog
+
+
+class Written:
+    """A logger that keeps its records."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, str]] = []
+
+    def __getattr__(self, level: str) -> Any:
+        return lambda message, *arguments: self.records.append((level, message % arguments if arguments else message))
+
+
+@pytest.fixture
+def written() -> Written:
+    return Written()
+
+
+@pytest.fixture(autouse=True)
+def _short_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_lines, "BEAT_SECONDS", 0.2)
+
+
+async def test_lines_of_a_beat_are_one_record(written: Written) -> None:
+    log = GatheredLog(written)
+    log.info("Shard %s runs.", "UA")
+    log.info("100 %")
+    assert written.records == []
+    await asyncio.sleep(0.25)
+    assert written.records == [("info", "Shard UA runs.\n100 %")]
+    log.info("next")
+    await asyncio.sleep(0.25)
+    assert written.records[1:] == [("info", "next")]
+
+
+async def test_a_warning_comes_at_once_and_after_what_waited(written: Written) -> None:
+    log = GatheredLog(written)
+    log.info("first")
+    log.warning("second %d", 2)
+    log.error("third")
+    await log.written()
+    assert written.records == [("info", "first"), ("warning", "second 2"), ("error", "third")]
+
+
+async def test_a_flush_leaves_nothing_for_the_beat(written: Written) -> None:
+    log = GatheredLog(written)
+    log.info("only")
+    await log.written()
+    await asyncio.sleep(0.25)
+    assert written.records == [("info", "only")]
+
+
+async def test_two_logs_are_written_at_the_same_moment() -> None:
+    moments: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    class Clock:
+        def info(self, *_: Any) -> None:
+            moments.append(loop.time())
+
+    await asyncio.sleep(-loop.time() % log_lines.BEAT_SECONDS + 0.01)
+    for _ in range(3):
+        GatheredLog(Clock()).info("line")
+        await asyncio.sleep(0.03)
+    await asyncio.sleep(0.2)
+    assert len(moments) == 3
+    assert max(moments) - min(moments) < 0.02
+
+
+async def test_the_lines_keep_the_context_they_were_written_in(written: Written) -> None:
+    task: contextvars.ContextVar[str] = contextvars.ContextVar("task", default="none")
+    seen: list[str] = []
+
+    class Routed:
+        def info(self, *_: Any) -> None:
+            seen.append(task.get())
+
+    async def shard() -> None:
+        task.set("mine")
+        GatheredLog(Routed()).info("line")
+
+    await asyncio.create_task(shard())
+    await asyncio.sleep(0.25)
+    assert seen == ["mine"]
+
+
+async def test_a_writer_that_has_to_wait_stops_no_shard() -> None:
+    pipe = threading.Event()
+
+    class Full:
+        def info(self, *_: Any) -> None:
+            pipe.wait(5)
+
+    log = GatheredLog(Full())
+    log.info("line")
+    log.flush()
+    began = time.monotonic()
+    await asyncio.sleep(0.05)
+    assert time.monotonic() - began < 1
+    pipe.set()
+    await log.written()
