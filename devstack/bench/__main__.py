@@ -52,7 +52,7 @@ def _run(folder: Path) -> None:
     try:
         suite.run(asked, folder, results, tell)
     finally:
-        if results.measured:
+        if results.measured or results.predictions:
             report.write(folder / report.name(asked), report.report(asked, results))
     for bar in results.bars:
         sys.stdout.write(f"{bar.line()}\n")

@@ -8,6 +8,7 @@ from typing import Any
 
 from devstack.bench.calls import fairness
 from devstack.bench.measure import Measured
+from devstack.bench.predictions import Prediction
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,18 @@ def of_comparison(ours: Measured, stock: Iterable[Measured]) -> list[Bar]:
 def speedup(ours: Measured, stock: Measured) -> float:
     """How many times less each of our shards costs above Fargate's bound."""
     return stock.overhead_per_shard_seconds / max(ours.overhead_per_shard_seconds, 1e-6)
+
+
+def of_predictions(found: Mapping[str, Prediction]) -> list[Bar]:
+    """What the estimate must keep to."""
+    return [
+        bar
+        for name, each in found.items()
+        for bar in (
+            Bar(f"estimate, {name}: time off by", abs(each.time_error), most=0.15),
+            Bar(f"estimate, {name}: cost off by", abs(each.cost_error), most=0.05),
+        )
+    ]
 
 
 def of_parse_times(found: Mapping[str, Any]) -> list[Bar]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import pendulum
 from airflow.sdk import DAG, task
@@ -29,6 +29,17 @@ TASKDEFS: Final = Path(__file__).parent / "taskdefs"
 CONTAINER: Final = "job"
 START: Final = pendulum.datetime(2026, 1, 1)
 EXECUTOR: Final = "airflow.providers.amazon.aws.executors.ecs.ecs_executor.AwsEcsExecutor"
+
+
+class DagFile(Protocol):
+    """What a DAG file is written from."""
+
+    @property
+    def dag_id(self) -> str:
+        """Of its DAG."""
+
+    def source(self) -> str:
+        """The file's text."""
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ class Bench:
 
     :param dags: the folder that fan-outs' DAG files are written to.
     :param latency_seconds: see :func:`devstack.bench.calls.limit_seconds`.
+    :param pace: see :func:`devstack.bench.site.bench`.
     """
 
     stack: Stack
@@ -98,6 +99,7 @@ class Bench:
     sampler: Sampler
     dags: Path
     latency_seconds: float
+    pace: float
 
     def add(self, fan_outs: Iterable[FanOut]) -> None:
         """Write the DAG files, so that they are parsed in the meantime."""

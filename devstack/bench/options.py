@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from devstack.errors import UsageError
 
 SIDES = ("ours", "stock", "stock_logs", "executor")
-PARTS = ("compare", "sizes", "large", "runs", "triggerers")
+PARTS = ("compare", "sizes", "large", "runs", "triggerers", "estimate")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Options:
     :param seconds: SECONDS that a shard runs.
     :param sides: SIDES.
     :param parts: SUITE, ``full`` is all. ``compare``: the sides; ``sizes``: more sizes of both, named shards and parse
-        times; ``large``: 5,000 shards; ``runs``: five runs of 2,000 at once; ``triggerers``: 2,000 on one and on two.
+        times; ``large``: 5,000 shards; ``runs``: five runs of 2,000 at once; ``triggerers``: 2,000 on one and on two;
+        ``estimate``: what ``airflow ecs-feature estimate`` says, and what the runs then take.
     :param pace: PACE, of the local Fargate's state changes.
     :param triggerers: TRIGGERERS.
     :param capacity: CAPACITY of each triggerer.

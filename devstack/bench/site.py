@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from devstack.bench.database import Database
-from devstack.bench.fan_outs import TASKDEFS, FanOut
+from devstack.bench.fan_outs import TASKDEFS, DagFile
 from devstack.bench.measure import Bench
 from devstack.bench.trees import Sampler
 from devstack.fargate import NAME as FARGATE
@@ -31,7 +31,7 @@ def bench(
     capacity: int,
     triggerers: int = 1,
     postgres: bool = True,
-    fan_outs: Sequence[FanOut] = (),
+    fan_outs: Sequence[DagFile] = (),
     options: Mapping[str, Mapping[str, str]] | None = None,
     fargate_arguments: Sequence[str] = ("--runtime", "simulated"),
 ) -> Iterator[Bench]:
@@ -85,7 +85,7 @@ def bench(
 
         sampler = parts.enter_context(Sampler(roots))
         url = server.url if server else f"sqlite:///{stack.home / 'airflow.db'}"
-        yield Bench(stack, Database(url), sampler, dags, latency_seconds(pace))
+        yield Bench(stack, Database(url), sampler, dags, latency_seconds(pace), pace)
 
 
 def latency_seconds(pace: float) -> float:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from devstack.bench import bars
+from devstack.bench import bars, estimates
 from devstack.bench.bars import Bar
 from devstack.bench.executor import executor_bench
 from devstack.bench.fan_outs import FanOut, Side
 from devstack.bench.measure import Bench, Measured
 from devstack.bench.options import Options
 from devstack.bench.parse_times import parse_times
+from devstack.bench.predictions import Prediction
 from devstack.bench.site import bench
 
 WARM_UP: Final = FanOut("ours", 5, 1, about="warm_up")
@@ -38,6 +39,7 @@ class Results:
     measured: dict[str, Measured] = field(default_factory=dict)
     bars: list[Bar] = field(default_factory=list)
     parse: dict[str, Any] = field(default_factory=dict)
+    predictions: dict[str, Prediction] = field(default_factory=dict)
 
     def add(self, name: str, measured: Measured, held: Iterable[Bar] = ()) -> None:
         """Keep a fan-out, and what must hold for it."""
@@ -69,6 +71,8 @@ def run(options: Options, folder: Path, results: Results, tell: Tell) -> None:
         results.bars += _comparison(options, results)
     if "triggerers" in options.parts:
         _waves(options, folder, results, tell)
+    if "estimate" in options.parts:
+        _estimates(options, folder / "estimate", results, tell)
     if "executor" in options.sides:
         fan_out = FanOut("executor", options.executor_shards, options.seconds)
         with executor_bench(folder / "executor", fan_out, pace=options.pace) as running:
@@ -135,6 +139,17 @@ def _waves(options: Options, folder: Path, results: Results, tell: Tell) -> None
         Bar(f"{what}: makespan by bound", measured.overhead_ratio, most=1.15),
         Bar(f"{what}: shards that did not succeed", measured.total - measured.succeeded, most=0),
     ]
+
+
+def _estimates(options: Options, folder: Path, results: Results, tell: Tell) -> None:
+    """What is said before a run, and what it then takes."""
+    with bench(
+        folder, pace=options.pace, capacity=options.capacity, fan_outs=[WARM_UP, estimates.PAST, estimates.NEW],
+        fargate_arguments=("--runtime", "simulated", "--fargate-vcpus", str(estimates.MAX_VCPUS)),
+    ) as running:  # fmt: skip
+        _one(running, WARM_UP, tell)
+        results.predictions = estimates.predictions(running, folder, tell)
+    results.bars += bars.of_predictions(results.predictions)
 
 
 def _one(running: Bench, fan_out: FanOut, tell: Tell) -> Measured:

@@ -13,6 +13,12 @@ HEADS = (
 )  # fmt: skip
 
 
+PREDICTION_HEADS = (
+    "airflow ecs-feature estimate", "runs", "past runs", "shards", "said, s (p50, p90)", "took, s", "off by",
+    "said, USD", "receipts, USD", "off by", "bound by",
+)  # fmt: skip
+
+
 def results(reports: Iterable[Mapping[str, Any]]) -> str:
     """A page with all fan-outs of some reports, and what held.
 
@@ -20,6 +26,7 @@ def results(reports: Iterable[Mapping[str, Any]]) -> str:
     """
     fan_outs: dict[str, Mapping[str, Any]] = {}
     held: dict[str, Mapping[str, Any]] = {}
+    predictions: dict[str, Mapping[str, Any]] = {}
     lines = ["# Figures", "", "Written by `python -m devstack.bench plots`; README.md beside it explains them.", ""]
     for report in reports:
         machine, suite = report["machine"], ",".join(report["options"]["parts"])
@@ -28,8 +35,12 @@ def results(reports: Iterable[Mapping[str, Any]]) -> str:
             f"{machine['python']}, load average at the end {machine['load_average'][0]:g}."
         )
         fan_outs |= report["fan_outs"]
+        predictions |= report.get("estimate", {})
         held |= {bar["what"]: bar for bar in report["bars"]}
     lines += ["", *_table(HEADS, [_row(name, each) for name, each in fan_outs.items()])]
+    if predictions:
+        rows = [_prediction(name, each) for name, each in predictions.items()]
+        lines += ["", "## What was said before the runs", "", *_table(PREDICTION_HEADS, rows)]
     bars = [
         (bar["what"], f"{bar['value']:.4g}", _bound(bar), "yes" if bar["passed"] else "**no**") for bar in held.values()
     ]
@@ -60,6 +71,23 @@ def _row(name: str, each: Mapping[str, Any]) -> list[str]:
         f"{each['worker_starts']:,}",
         f"{each['triggerer_peak_mib']:.0f}",
         f"{each['loop_blocked_seconds']:.2f}",
+    ]
+
+
+def _prediction(name: str, each: Mapping[str, Any]) -> list[str]:
+    said, usd = each["predicted_seconds"], each["predicted_usd"]
+    return [
+        name,
+        f"{each['runs']}",
+        f"{each['past_runs']}" if each["past_runs"] else "none",
+        f"{each['shards']:,}",
+        f"{said['p50']:.1f}, {said['p90']:.1f}",
+        f"{each['seconds']:.1f}",
+        f"{each['time_error']:+.1%}",
+        f"{usd['p50']:.4f}",
+        f"{each['usd']:.4f}",
+        f"{each['cost_error']:+.1%}",
+        each["binding"],
     ]
 
 
