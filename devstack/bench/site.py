@@ -57,7 +57,9 @@ def bench(
         # the file for every so many of them (20 by default).
         "dag_processor": {"min_file_process_interval": "600", "max_callbacks_per_loop": "500"},
         "scheduler": {"scheduler_idle_sleep_time": "1"},
-        "triggerer": {"capacity": str(capacity)},
+        # Of the records that new triggers write, the supervisor reads 4 KiB in the time in which it takes on so many
+        # triggers; with the default of 50 the pipe fills and the loop of all triggers waits, see docs/scaling.md.
+        "triggerer": {"capacity": str(capacity), "max_trigger_to_select_per_loop": "10"},
     }
     for section, values in (options or {}).items():
         settings.setdefault(section, {}).update(values)
