@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 MATCHED = frozenset({"operation", "service_api", "environment", "family", "service", "cluster", "capacity"})
-CALL_EFFECTS = frozenset({"error", "failure", "drop_answer", "delay_seconds", "hang"})
+CALL_EFFECTS = frozenset({"error", "failure", "drop_answer", "delay_seconds", "hang", "hang_answer"})
 FATE_EFFECTS = frozenset({"exit_code", "start_failure", "stop_code", "stuck", "out_of_memory_below_mib"})
 VIEW_EFFECTS = frozenset({"invisible_seconds", "forget"})
 TASK_EFFECTS = FATE_EFFECTS | VIEW_EFFECTS
@@ -86,6 +86,7 @@ _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "for_seconds": _SECONDS,
     "invisible_seconds": _SECONDS,
     "hang": _TRUE,
+    "hang_answer": _TRUE,
     "forget": _TRUE,
     "drop_answer": _TRUE,
 }

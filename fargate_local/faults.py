@@ -24,10 +24,11 @@ class FaultRule:
         FARGATE_SPOT), `environment` (a part of the environment of a container, in a RunTask call of its overrides);
         for tasks also `service`.
     :param effect: of a call: `error` (with `message` and `status`), `failure` (RunTask answers with that reason among
-        its failures), `drop_answer` (done, but the caller never hears), `delay_seconds`, `hang` (no answer until the
-        caller gives up or the rule ends); of a task: `exit_code`, `stop_code` (with `message`),
-        `out_of_memory_below_mib` (those after `after_seconds` of running), `start_failure`, `stuck` (the state that
-        it stays in), `invisible_seconds` (it is MISSING so long), `forget` (it is, `after_seconds` after its end).
+        its failures), `drop_answer` (done, but the caller never hears), `delay_seconds`, `hang` (it is done when the
+        rule ends, never when the caller gives up), `hang_answer` (done, but the answer waits for the rule's end); of a
+        task: `exit_code`, `stop_code` (with `message`), `out_of_memory_below_mib` (those after `after_seconds` of
+        running), `start_failure`, `stuck` (the state that it stays in), `invisible_seconds` (it is MISSING so long),
+        `forget` (it is, `after_seconds` after its end, and its client token is forgotten with it).
     :param for_seconds: how long the rule is active; None: until it is removed.
     """
 

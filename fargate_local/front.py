@@ -75,24 +75,24 @@ class Front:
 
     async def _ecs_call(self, request: Request, operation: str, body: bytes) -> Response | None:
         at, parameters = self._ecs.now(), json_object(body)
-        dropped = False
+        gave_up, rule = False, None
         try:
             key, _ = credentials.access_key_of(request.headers, request.url.query)
             if not await self._accepts(key):
                 raise credentials.json_refusal(key)
             self._ecs.quotas.take_call(operation)
-            effect = await self._suffer(call_subject(operation, parameters or {}, self._capacity(parameters)), request)
-            dropped = "drop_answer" in effect
-            answer = await self._run(operation, parameters, effect.get("failure"))
+            rule = await self._suffer(call_subject(operation, parameters or {}, self._capacity(parameters)), request)
+            answer = await self._run(operation, parameters, rule.effect.get("failure") if rule else None)
             status, error = 200, None
         except ApiError as failed:
             answer, status, error = failed.body(), failed.status, failed.code
         except _GaveUp:
-            answer, status, error, dropped = {}, 0, None, True
+            answer, status, error, gave_up = {}, 0, None, True
         except Exception:
             log.exception("%s", operation)
             answer = ApiError("ServerException", "fargate_local failed; --verbose shows why", 500).body()
             status, error = 500, "ServerException"
+        dropped = gave_up or await self._loses_answer(rule, request)
         self._calls.add(Call(operation, at, body, 0 if dropped else status, error))
         log.info("%s -> %s %s", operation, status, error or "")
         return None if dropped else _json_response(answer, status)
@@ -100,22 +100,28 @@ class Front:
     def _capacity(self, parameters: dict[str, Any] | None) -> str | None:
         return asked_capacity(self._ecs, parameters or {}) if self._faults.rules else None
 
-    async def _suffer(self, subject: Subject, request: Request) -> Mapping[str, Any]:
-        """What the rules want of a call: wait for a delay or a hang, and return the effect.
+    async def _suffer(self, subject: Subject, request: Request) -> FaultRule | None:
+        """What the rules want of a call before it is done: wait for a delay or a hang; return the rule that fired.
 
         :raises ApiError: the error that was asked for.
         :raises _GaveUp: the call hung until its caller left, or for `HANG_SECONDS`.
         """
         rule = self._faults.firing(subject)
         if rule is None:
-            return {}
+            return None
         effect = rule.effect
         await asyncio.sleep(float(effect.get("delay_seconds", 0)))
         if "hang" in effect and await self._hangs(rule, request):
             raise _GaveUp
         if "error" in effect:
             raise injected(effect, subject.service_api)
-        return effect
+        return rule
+
+    async def _loses_answer(self, rule: FaultRule | None, request: Request) -> bool:
+        """Whether the caller of a call that was done never hears of it; waits while the answer is withheld."""
+        if rule is None:
+            return False
+        return "drop_answer" in rule.effect or ("hang_answer" in rule.effect and await self._hangs(rule, request))
 
     async def _hangs(self, rule: FaultRule, request: Request) -> bool:
         """Wait until the caller has left or `HANG_SECONDS` are over: True; False as soon as the rule has ended."""
@@ -159,16 +165,16 @@ class Front:
         at = self._ecs.now()
         query = request.scope["query_string"].decode("latin-1")
         name = name_of(request.method, request.url.path, query, request.headers, body, service)
-        dropped, error = False, None
+        gave_up, rule, error = False, None, None
         try:
             subject = call_subject(name.operation, {}, service_api=name.service_api)
-            effect = await self._suffer(subject, request) if self._faults.rules else {}
-            dropped = "drop_answer" in effect
+            rule = await self._suffer(subject, request) if self._faults.rules else None
             response = self._quota_call(target, body) or await self._moto_call(request, query, target, body)
         except ApiError as failed:
             response, error = _error_response(name, failed, request.method), failed.code
         except _GaveUp:
-            response, dropped = Response(status_code=500), True
+            response, gave_up = Response(status_code=500), True
+        dropped = gave_up or await self._loses_answer(rule, request)
         if target:
             self._calls.add(Call(name.operation, at, body, 0 if dropped else response.status_code, error))
         else:

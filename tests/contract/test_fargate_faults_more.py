@@ -114,6 +114,32 @@ def test_a_call_that_hangs_goes_on_when_its_rule_is_removed(simulated: Stack, fa
     assert httpx.delete(url).status_code == 404
 
 
+def test_a_call_whose_answer_hangs_is_done_although_its_caller_gives_up(simulated: Stack, faults):
+    faults(match={"operation": "RunTask"}, hang_answer=True, times=1)
+    client = simulated.aws.client("ecs", config=ONCE)
+    request = {"cluster": CLUSTER, "taskDefinition": simulated.register("unheard"), "networkConfiguration": NETWORK}
+    request |= {"launchType": "FARGATE", "clientToken": "unheard"}
+    with pytest.raises(ReadTimeoutError):
+        client.run_task(**request)
+    (arn,) = client.list_tasks(cluster=CLUSTER, family="unheard")["taskArns"]
+    until(lambda: [call.status for call in simulated.aws.calls("RunTask")[-1:]], lambda statuses: statuses == [0])
+    assert [task["taskArn"] for task in client.run_task(**request)["tasks"]] == [arn]
+
+
+def test_an_answer_that_hangs_is_given_when_its_rule_is_removed(simulated: Stack, faults):
+    rule = faults(match={"operation": "CreateBucket"}, hang_answer=True)
+    url = f"{simulated.aws.endpoint_url}/_fargate_local/faults/{rule['id']}"
+    s3 = simulated.aws.client("s3")
+    answers: list[str] = []
+    caller = threading.Thread(target=lambda: answers.append(s3.create_bucket(Bucket="withheld")["Location"]))
+    caller.start()
+    until(lambda: [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]], lambda names: "withheld" in names)
+    assert answers == []
+    assert httpx.delete(url).status_code == 204
+    caller.join(10)
+    assert answers == ["/withheld"]
+
+
 def test_an_outage_ends_after_its_seconds():
     clock = [100.0]
     engine = FaultEngine(lambda: clock[0])
@@ -202,6 +228,18 @@ def test_a_stopped_task_can_be_forgotten_at_once_but_not_by_the_side_door(simula
     assert answer["failures"] == [{"arn": arn, "reason": "MISSING"}]
     tasks = httpx.get(f"{simulated.aws.endpoint_url}/_fargate_local/tasks").json()["tasks"]
     assert [task["exit_codes"] for task in tasks if task["arn"] == arn] == [{"main": 5}]
+
+
+def test_a_forgotten_task_takes_its_client_token_along(simulated: Stack, faults):
+    definition = simulated.register("tokens")
+    faults(match={"family": "tokens"}, forget=True, after_seconds=0, times=1)
+    request = {"clientToken": "long-ago", "overrides": environment(SIMULATED_SECONDS="0.1")}
+    first = simulated.run(definition, **request)["taskArn"]
+    assert simulated.run(definition, **request)["taskArn"] == first
+    until(lambda: simulated.ecs.describe_tasks(cluster=CLUSTER, tasks=[first]), lambda answer: not answer["tasks"])
+    again = simulated.run(definition, **request)["taskArn"]
+    assert again != first
+    assert simulated.run(definition, **request)["taskArn"] == again
 
 
 def test_the_host_of_a_service_s_task_fails_and_another_task_takes_its_place(simulated: Stack, faults):

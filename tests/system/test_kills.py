@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from devstack.errors import StackError
 from ecs_feature.outcomes import STOP_REASON_KILLED
 
 DAG_ID, DELETED = "killed_shards", "deleted_shards"
@@ -72,6 +73,9 @@ class Shards:
     def fail(self) -> None:
         self.stack.api.patch(f"/dags/{self.dag_id}/dagRuns/{self.run_id}", {"state": "failed"})
 
+    def delete(self, what: str = "") -> None:
+        self.stack.api.delete(f"/dags/{self.dag_id}/dagRuns/{self.run_id}{what}")
+
 
 @pytest.fixture(scope="module")
 def shards(stack: Any) -> Iterator[Shards]:
@@ -106,13 +110,6 @@ def test_a_run_that_is_marked_failed_leaves_no_container(shards: Shards) -> None
     )
 
 
-def test_deleting_a_dag_stops_the_containers_of_its_shards(stack: Any) -> None:
-    run = Shards(stack, DELETED, datetime(2013, 5, 2, tzinfo=UTC))
-    stack.api.delete(f"/dags/{DELETED}")
-    for name in NAMES:
-        run.wait_for_kill(name)
-
-
 def test_a_triggerer_that_is_stopped_leaves_the_containers_to_the_next_one(stack: Any) -> None:
     run = Shards(stack, DAG_ID, datetime(2013, 5, 3, tzinfo=UTC), seconds=20)
     stack.stack.processes.end({"triggerer"})
@@ -123,3 +120,33 @@ def test_a_triggerer_that_is_stopped_leaves_the_containers_to_the_next_one(stack
         name: [arn] for name, arn in run.arns.items()
     }
     assert {task["try_number"] for task in stack.tasks(run.run_id).values()} == {1}
+
+
+@pytest.fixture(scope="module")
+def deleted(stack: Any) -> Iterator[dict[str, Shards]]:
+    """A run and a DAG that were deleted while their shards ran.
+
+    No scheduler runs meanwhile: Airflow 3.3.2's ends when a run is deleted that it works on just then.
+    """
+    runs = {
+        "run": Shards(stack, DAG_ID, datetime(2013, 5, 4, tzinfo=UTC)),
+        "dag": Shards(stack, DELETED, datetime(2013, 5, 2, tzinfo=UTC)),
+    }
+    with pytest.raises(StackError, match=r"409.*cannot be deleted in running state"):
+        runs["run"].delete()
+    stack.stack.processes.end({"scheduler"})
+    try:
+        runs["run"].delete("/taskInstances/one")
+        runs["run"].wait_for_kill("one")
+        runs["run"].fail()
+        runs["run"].delete()
+        stack.api.delete(f"/dags/{DELETED}")
+        yield runs
+    finally:
+        stack.stack.start_component("scheduler")
+
+
+@pytest.mark.parametrize("what", ["run", "dag"])
+def test_deleting_a_run_or_a_dag_stops_the_containers_of_its_shards(deleted: dict[str, Shards], what: str) -> None:
+    for name in NAMES:
+        deleted[what].wait_for_kill(name)
