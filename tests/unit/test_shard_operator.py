@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, TaskDeferred
 
 from ecs_feature.launch import Launch, Network
-from ecs_feature.operators.shard import EcsShardOperator
+from ecs_feature.operators.shard import EcsShardOperator, start_args
 from ecs_feature.records import record_text, shard_record
 from ecs_feature.triggers.shard import ShardTrigger
 
@@ -22,9 +23,11 @@ class TaskInstance:
         self.pushed[key] = value
 
 
+LAUNCH = Launch("features", "f:1", "features", Network(("subnet-0a",)), {"SHARD": "{shard}"})
+
+
 def operator(**changes: object) -> EcsShardOperator:
-    launch = Launch("features", "f:1", "features", Network(("subnet-0a",)), {"SHARD": "{shard}"})
-    return EcsShardOperator(task_id="UA", shard="UA", launch=launch, **changes)
+    return EcsShardOperator(task_id="UA", shard="UA", launch=LAUNCH, **changes)
 
 
 def test_a_worker_defers_to_the_same_trigger_with_the_same_arguments_rendered() -> None:
@@ -51,6 +54,30 @@ def test_a_worker_defers_to_the_same_trigger_with_the_same_arguments_rendered() 
         "live_log_shards": ["UA"],
         "end_in_triggerer": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "starts_in_triggerer", "ends_in_triggerer"),
+    [
+        ({}, True, True),
+        ({"on_failure_callback": print}, True, True),
+        ({"on_success_callback": print}, True, False),
+        ({"default_args": {"on_success_callback": print}}, True, False),
+        ({"outlets": [Asset("x-made://UA")]}, True, False),
+        ({"on_execute_callback": print}, False, True),
+    ],
+)
+def test_what_airflow_does_on_workers_only_takes_the_shard_to_a_worker(
+    given: dict[str, object], starts_in_triggerer: bool, ends_in_triggerer: bool
+) -> None:
+    task = operator(**given)
+    assert task.start_from_trigger is starts_in_triggerer
+    assert ShardTrigger(**task.start_trigger_args.trigger_kwargs).end_in_triggerer is ends_in_triggerer
+
+
+def test_a_mapped_shard_is_told_to_end_on_a_worker() -> None:
+    assert start_args("UA", LAUNCH, ends_on_worker=True).trigger_kwargs["end_in_triggerer"] is False
+    assert "end_in_triggerer" not in start_args("UA", LAUNCH).trigger_kwargs
 
 
 def test_the_trigger_survives_serialization() -> None:

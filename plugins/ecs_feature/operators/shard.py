@@ -54,7 +54,10 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
     :param aws_conn_id: the Airflow connection; with ``region_name`` and ``verify`` as in the amazon provider.
     :param events_queue_url: of an SQS queue that gets ECS's task state changes, instead of much polling; see
         docs/task-events.md.
-    :param start_from_trigger: False starts on a worker, which defers to the same trigger.
+    :param start_from_trigger: False starts on a worker, which defers to the same trigger. So does
+        ``on_execute_callback``, which Airflow calls on workers only.
+    :param outlets: Airflow registers their events, and calls ``on_success_callback``, on workers only: a shard with one
+        of the two ends on a worker.
     :param start_trigger_args: for mapped tasks, which are never constructed before their trigger starts:
         :func:`start_args`, through ``partial``.
     :raises ConfigurationError: when the overrides are too long for RunTask.
@@ -84,14 +87,15 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         super().__init__(**kwargs)
         check_overrides(launch.overrides())
         aws = (aws_conn_id, region_name, verify, events_queue_url)
-        arguments = _trigger_kwargs(shard, launch, policy, selected, record, aws)
+        ends_on_worker = bool(self.on_success_callback or self.outlets)
+        arguments = _trigger_kwargs(shard, launch, policy, selected, record, aws, ends_on_worker=ends_on_worker)
         self.shard = shard
         self.selected = selected
         # Their templates stand in the trigger's arguments. A second copy would be half of each task in the serialized
         # DAG, which the triggerer is sent and reads once for each shard.
         self.launch = self.token_id = self.record = self.since = None
         self._arguments = arguments
-        self.start_from_trigger = start_from_trigger
+        self.start_from_trigger = start_from_trigger and not self.on_execute_callback
         self.start_trigger_args = start_trigger_args or _start_trigger_args(arguments)
 
     def execute(self, context: Any) -> None:
@@ -100,7 +104,8 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
             raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
         arguments = self.render_template(self._arguments, context)
         arguments["launch"]["task_definition"] = self._task_definition(context, arguments["launch"]["task_definition"])
-        trigger = ShardTrigger(**arguments, live_log_shards=live_log_shards(context), end_in_triggerer=False)
+        arguments |= {"live_log_shards": live_log_shards(context), "end_in_triggerer": False}
+        trigger = ShardTrigger(**arguments)
         self.defer(trigger=trigger, method_name="execute_complete")
 
     def _task_definition(self, context: Any, named: str) -> Any:
@@ -145,14 +150,16 @@ def start_args(
     region_name: str | None = None,
     verify: bool | str | None = None,
     events_queue_url: str = "",
+    ends_on_worker: bool = False,
 ) -> StartTriggerArgs:
     """``start_trigger_args`` for ``EcsShardOperator.partial``; the arguments are the operator's.
 
     :param shard: a template or a reference, since what the task is expanded over is not known to the trigger:
         ``reference("find_shards", "{{ ti.map_index }}")``, see :mod:`ecs_feature.triggers.references`.
+    :param ends_on_worker: for tasks with ``on_success_callback`` or ``outlets``, see :class:`EcsShardOperator`.
     """
     aws = (aws_conn_id, region_name, verify, events_queue_url)
-    return _start_trigger_args(_trigger_kwargs(shard, launch, policy, "[]", record, aws))
+    return _start_trigger_args(_trigger_kwargs(shard, launch, policy, "[]", record, aws, ends_on_worker=ends_on_worker))
 
 
 def _start_trigger_args(arguments: dict[str, Any]) -> StartTriggerArgs:
@@ -166,6 +173,8 @@ def _trigger_kwargs(
     selected: str,
     record: Mapping[str, str] | None,
     aws: tuple[str | None, str | None, bool | str | None, str],
+    *,
+    ends_on_worker: bool,
 ) -> dict[str, Any]:
     return {
         "shard": shard,
@@ -176,4 +185,5 @@ def _trigger_kwargs(
         "selected": selected,
         "record": dict(record or {}),
         "since": "{{ dag_run.start_date.isoformat() if dag_run.start_date else '' }}",
+        **({"end_in_triggerer": False} if ends_on_worker else {}),
     }
