@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 import weakref
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
@@ -70,6 +71,11 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(module, "push", push)
     monkeypatch.setattr(module, "pull_own", pull_own)
     return stored
+
+
+@pytest.fixture(autouse=True)
+def _nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READ_SECONDS", 0.0)
 
 
 async def event_of(
@@ -142,6 +148,16 @@ async def test_a_waiting_shard_keeps_no_copy_of_its_dag(
 
     event = await event_of(Looking(), monkeypatch, ti=ti, context=context)
     assert event.xcoms["return_value"]["outcome"] == "succeeded"
+
+
+async def test_the_last_lines_are_there_for_a_while_before_the_end(
+    pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[float] = []
+    monkeypatch.setattr(module, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(ShardTrigger, "log", SimpleNamespace(info=lambda *_: written.append(time.monotonic())))
+    await event_of(Fleet(), monkeypatch)
+    assert time.monotonic() - written[-1] >= 0.3
 
 
 async def test_a_retry_keeps_the_launches_of_the_tries_before(
