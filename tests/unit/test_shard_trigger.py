@@ -76,6 +76,7 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "READ_SECONDS", 0.0)
+    monkeypatch.setattr(module, "FAILURE_READ_SECONDS", 0.0)
 
 
 async def event_of(
@@ -150,13 +151,14 @@ async def test_a_waiting_shard_keeps_no_copy_of_its_dag(
     assert event.xcoms["return_value"]["outcome"] == "succeeded"
 
 
+@pytest.mark.parametrize(("exit_code", "constant"), [(0, "READ_SECONDS"), (3, "FAILURE_READ_SECONDS")])
 async def test_the_last_lines_are_there_for_a_while_before_the_end(
-    pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    exit_code: int, constant: str, pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[float] = []
-    monkeypatch.setattr(module, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(module, constant, 0.3)
     monkeypatch.setattr(ShardTrigger, "log", SimpleNamespace(info=lambda *_: written.append(time.monotonic())))
-    await event_of(Fleet(), monkeypatch)
+    await event_of(Fleet(exit_code), monkeypatch)
     assert time.monotonic() - written[-1] >= 0.3
 
 

@@ -28,9 +28,9 @@ KILL_SECONDS = 20.0
 LINK_SECONDS = 20.0
 """A shard that runs longer gets its links while it runs. They are two XComs, and each is a request to Airflow's API,
 which costs the triggerer more than the shard itself; at the end they come with the event, for nothing."""
-READ_SECONDS = 1.0
-"""Between a shard's last log lines and its end: Airflow's supervisor closes the log when it hears of the end, and reads
-the lines beside it, 4 KiB at a time. Of a thousand shards it lost the lines of eighty."""
+READ_SECONDS, FAILURE_READ_SECONDS = 1.0, 3.0
+"""Between a shard's last log lines and its end, its failure: Airflow's supervisor closes the log when it hears of the
+end, and reads the lines beside it, 4 KiB at a time. Of a thousand shards it lost the lines of eighty."""
 TEMPLATES = 4096
 """Compiled templates that are remembered."""
 
@@ -130,7 +130,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             event = await self._run_shard()
             await self._lines.written()
             if self.task_instance is not None:
-                await asyncio.sleep(READ_SECONDS)
+                ended_well = isinstance(event, (TaskSuccessEvent, TaskSkippedEvent))
+                await asyncio.sleep(READ_SECONDS if ended_well else FAILURE_READ_SECONDS)
         finally:
             self._lines.flush()
         yield event
