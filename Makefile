@@ -6,7 +6,7 @@ LAUNCHER = $(or $(PYTHON),$(shell for each in python3 python3.12 python3.13 pyth
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo backfill-demo up bench chaos test lint lock clean
+.PHONY: help environment demo backfill-demo up bench chaos test test-slow lint lock clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  */\1 /p' $(MAKEFILE_LIST) | while read -r name words; do printf '  make %-15s%s\n' "$$name" "$$words"; done
@@ -30,7 +30,10 @@ bench: environment  ## Measure the same fan-out on both sides, with PostgreSQL (
 	@$(BIN)/python -m devstack.bench
 
 test: environment  ## Run the whole suite (ARGS="tests/unit -x": a part of it)
-	@$(BIN)/python -m pytest $(or $(ARGS),tests)
+	@$(BIN)/python -m pytest $(or $(ARGS),tests -m "not slow")
+
+test-slow: environment  ## Run the tests that the suite leaves out for their length
+	@$(BIN)/python -m pytest tests -m slow
 
 lint: environment  ## Check style and types
 	@$(BIN)/ruff check .

@@ -12,6 +12,8 @@ import pytest
 
 from devstack.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 DAG_ID = "handed_over_shards"
 STATUSES = {"before": [0, 200], "unheard": [0, 200], "waiting-1": [200, 200], "waiting-2": [200, 200]}
 """Of each shard's RunTask calls, one by each triggerer; 0: nobody heard the answer."""

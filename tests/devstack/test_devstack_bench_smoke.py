@@ -15,6 +15,7 @@ FOLDER = ROOT / "build" / "test" / "bench"
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_a_fan_out_of_ours_is_measured_and_takes_one_launch_and_no_worker_a_shard() -> None:
     fan_out = FanOut("ours", 20, 1)
     with bench(FOLDER, pace=0.01, capacity=1000, postgres=False, fan_outs=[fan_out]) as running:

@@ -65,6 +65,7 @@ async def test_forty_ends_are_heard_at_once_and_none_is_asked_for(aws: LocalFarg
     assert made(aws, "DescribeTasks") == 0
 
 
+@pytest.mark.slow
 async def test_two_triggerers_that_share_a_queue_hear_of_their_own(aws: LocalFargate, queue_url: str) -> None:
     key = FleetKey(aws_conn_id=None, events_queue_url=queue_url)
     fleets = [Fleet(key), Fleet(key)]

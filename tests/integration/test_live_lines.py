@@ -149,6 +149,7 @@ async def test_shards_that_succeed_at_their_first_try_are_not_followed(simulated
     assert [len(log.lines) for log in logs] == [3] * 20
 
 
+@pytest.mark.slow
 async def test_150_streams_at_once_cost_about_a_call_a_second(simulated: LocalFargate) -> None:
     logs = [TaskLog() for _ in range(150)]
     longest = 0.0

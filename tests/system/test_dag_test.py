@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from devstack.processes import ROOT
 
 SCRIPT = """
@@ -22,6 +24,7 @@ print("STATES", str(run.state), states["control.shards.OO"], states["control.sha
 """
 
 
+@pytest.mark.slow
 def test_a_day_runs_in_one_process(stack: Any, tmp_path: Path) -> None:
     environment = {
         **os.environ,
