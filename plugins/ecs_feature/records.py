@@ -12,20 +12,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final, NamedTuple
+
+RUNNING_KEY: Final = "ecs_task"
+"""Key of the XCom of a shard that runs for long."""
+
+
+class LaunchedTask(NamedTuple):
+    """An ECS task.
+
+    :param container: that the shard's work is done in.
+    """
+
+    arn: str
+    container: str
 
 
 def shard_record(value: Any) -> dict[str, Any] | None:
     """The record in a shard's XCom; None when the shard has left none.
 
-    :returns: ``{"shard", "outcome", "exit_code", "launches": [...]}`` and what the pipeline added, e.g. ``result_uri``.
+    :returns: ``{"shard", "outcome", "exit_code", "container", "launches": [...]}`` and what the pipeline added, e.g.
+        ``result_uri``.
     """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return None
-    return value if isinstance(value, dict) and "shard" in value else None
+    record = _decoded(value)
+    return record if isinstance(record, dict) and "shard" in record else None
 
 
 def shard_records(values: Iterable[Any]) -> list[dict[str, Any]]:
@@ -36,3 +46,36 @@ def shard_records(values: Iterable[Any]) -> list[dict[str, Any]]:
 def record_text(record: Mapping[str, Any]) -> str:
     """What a worker leaves in the XCom of a shard."""
     return json.dumps(record)
+
+
+def running_record(task_arn: str, container: str, attempt: int) -> dict[str, Any]:
+    """What a shard that runs for long leaves while it does.
+
+    :param attempt: Airflow's try number.
+    """
+    return {"task_arn": task_arn, "container": container, "attempt": attempt}
+
+
+def launched_task(xcoms: Mapping[str, Any], attempt: int) -> LaunchedTask | None:
+    """The ECS task that a try of a shard has launched last, as far as its XComs tell.
+
+    :param xcoms: what the shard has left, by key, as the database has it.
+    """
+    record = shard_record(xcoms.get("return_value")) or {"launches": ()}
+    arns = [launch["task_arn"] for launch in record["launches"] if launch["attempt"] == attempt and launch["task_arn"]]
+    if arns:
+        return LaunchedTask(arns[-1], record["container"])
+    running = _decoded(xcoms.get(RUNNING_KEY))
+    if isinstance(running, dict) and running.get("attempt") == attempt:
+        return LaunchedTask(running["task_arn"], running["container"])
+    return None
+
+
+def _decoded(value: Any) -> Any:
+    """A value that was encoded once or twice, or not at all; None when it is no JSON."""
+    while isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    return value

@@ -419,6 +419,7 @@ class ShardRun:
             "shard": self.shard,
             "outcome": str(outcome.kind),
             "exit_code": outcome.exit_code,
+            "container": self.launch.container,
             **extra,
             "launches": [dataclasses.asdict(launch) for launch in self.launches],
         }

@@ -93,10 +93,10 @@ def test_a_shard_that_is_not_selected_is_skipped_on_a_worker_too() -> None:
 RECORD = {"shard": "UA", "launches": [{"task_arn": "arn:aws:ecs:us-east-1:1:task/features/abc"}]}
 
 
-def test_a_success_returns_the_record_and_leaves_the_links() -> None:
+def test_a_success_returns_the_record_and_leaves_nothing_else() -> None:
     ti = TaskInstance()
     assert operator().execute_complete({"ti": ti}, {"state": "success", "record": RECORD}) == record_text(RECORD)
-    assert sorted(ti.pushed) == ["_link_EcsTaskLink", "_link_EcsTaskLogLink"]
+    assert ti.pushed == {}
 
 
 @pytest.mark.parametrize(("payer", "error"), [("application", AirflowException), ("permanent", AirflowFailException)])

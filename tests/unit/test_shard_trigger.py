@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from ecs_feature.launch import Launch, Network
 from ecs_feature.operators.shard import EcsShardOperator
-from ecs_feature.records import record_text
+from ecs_feature.records import launched_task, record_text
 from ecs_feature.resources import EcsContainer, EcsTask
 from ecs_feature.triggers import references
 from ecs_feature.triggers import shard as module
@@ -24,7 +24,6 @@ from ecs_feature.triggers.references import reference
 from ecs_feature.triggers.shard import ShardTrigger
 
 ARN = "arn:aws:ecs:us-east-1:1:task/features/abc"
-LINKS = ["_link_EcsTaskLink", "_link_EcsTaskLogLink"]
 
 
 class Fleet:
@@ -109,22 +108,22 @@ def launch(task_definition: str = "f:1") -> Launch:
     return Launch("features", task_definition, "features", Network(("subnet-0a",)), {"SHARD": "{shard}"})
 
 
-async def test_a_short_shard_costs_no_request_and_its_record_and_links_come_with_the_end(
+async def test_a_short_shard_costs_no_request_and_its_record_comes_with_the_end(
     pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = await event_of(Fleet(), monkeypatch)
     assert pushed == {}
-    assert sorted(event.xcoms) == [*LINKS, "return_value"]
+    assert list(event.xcoms) == ["return_value"]
     assert event.xcoms["return_value"]["outcome"] == "succeeded"
-    assert event.xcoms["_link_EcsTaskLink"].startswith("https://us-east-1.console.aws.amazon.com/ecs/v2/")
+    assert launched_task(event.xcoms, 1) == (ARN, "features")
 
 
-async def test_a_long_shard_shows_its_links_while_it_runs(
+async def test_a_long_shard_shows_its_task_while_it_runs(
     pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LINK_SECONDS", 0.0)
     await event_of(Fleet(seconds=0.05), monkeypatch)
-    assert list(pushed) == LINKS
+    assert launched_task(pushed, 1) == (ARN, "features")
 
 
 async def test_a_waiting_shard_keeps_no_copy_of_its_dag(

@@ -11,10 +11,8 @@ from airflow.triggers.base import StartTriggerArgs
 
 from ecs_feature.exceptions import EcsFeatureError, ShardFailedError
 from ecs_feature.launch import Launch, check_overrides
-from ecs_feature.links.ecs import EcsTaskLink, EcsTaskLogLink, links_of_task
 from ecs_feature.outcomes import Payer
 from ecs_feature.records import record_text
-from ecs_feature.resources import EcsTask
 from ecs_feature.shard_run import ShardPolicy
 from ecs_feature.triggers.references import look_up
 from ecs_feature.triggers.shard import ShardTrigger, is_selected, live_log_shards
@@ -64,7 +62,6 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
     """
 
     template_fields: Sequence[str] = ("shard", "launch", "token_id", "selected", "record", "since")
-    operator_extra_links = (EcsTaskLink(), EcsTaskLogLink())
     ui_color = "#ff9900"
     start_from_trigger = True
 
@@ -121,7 +118,6 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         """Return the record of a shard that succeeded, as JSON text; raise for one that did not."""
         state = event["state"]
         record: dict[str, Any] = event.get("record", {})
-        self._push_links(context, record)
         if state == "success":
             return record_text(record)
         if record:
@@ -132,13 +128,6 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         if event["payer"] == Payer.PERMANENT:
             raise AirflowFailException(str(failure)) from failure
         raise AirflowException(str(failure)) from failure
-
-    def _push_links(self, context: Any, record: dict[str, Any]) -> None:
-        arns = [launch["task_arn"] for launch in record.get("launches", ()) if launch["task_arn"]]
-        if arns:
-            task = EcsTask(arns[-1], "", "", "STOPPED", "STOPPED")
-            for key, url in links_of_task(task, self._arguments["launch"]["container"]).items():
-                context["ti"].xcom_push(key=key, value=url)
 
 
 def start_args(

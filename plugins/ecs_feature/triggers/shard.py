@@ -14,25 +14,26 @@ from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEven
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.fleet import Fleet, FleetKey, joined
 from ecs_feature.launch import Launch, fill_shard
-from ecs_feature.links.ecs import links_of_task
 from ecs_feature.outcomes import Kind
-from ecs_feature.records import shard_record
+from ecs_feature.records import RUNNING_KEY, running_record, shard_record
 from ecs_feature.resources import EcsTask
 from ecs_feature.selection import LIVE_LOG_SHARDS
 from ecs_feature.shard_run import ShardPolicy, ShardRun
+from ecs_feature.triggers.ends import Ends
 from ecs_feature.triggers.log_lines import GatheredLog
 from ecs_feature.triggers.references import look_up_shared
 from ecs_feature.triggers.xcoms import pull_own, push
 
 KILL_SECONDS = 20.0
 LINK_SECONDS = 20.0
-"""A shard that runs longer gets its links while it runs. They are two XComs, and each is a request to Airflow's API,
-which costs the triggerer more than the shard itself; at the end they come with the event, for nothing."""
+"""A shard that runs longer has its links while it runs, from an XCom of its own. That is a request to Airflow's API and
+costs the triggerer more than the shard itself; at the end the record is there for them."""
 READ_SECONDS, FAILURE_READ_SECONDS = 1.0, 3.0
 """Between a shard's last log lines and its end, its failure: Airflow's supervisor closes the log when it hears of the
 end, and reads the lines beside it, 4 KiB at a time. Of a thousand shards it lost the lines of eighty."""
 TEMPLATES = 4096
 """Compiled templates that are remembered."""
+_ends = Ends()
 
 
 class ShardTrigger(BaseTrigger):  # type: ignore[misc]
@@ -40,7 +41,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
 
     Waits for one task to be STOPPED, launching again while infrastructure is to blame. Yields exactly one of
 
-    * ``TaskSuccessEvent`` (``end_in_triggerer``; it carries the record and the links as XComs) or
+    * ``TaskSuccessEvent`` (``end_in_triggerer``; it carries the record as an XCom) or
       ``TriggerEvent({"state": "success", "record": {...}})``: a worker returns the record,
     * ``TaskSkippedEvent`` (``end_in_triggerer``) or ``TriggerEvent({"state": "skipped", "record": {...}})``: not
       selected (no record), or its exit code says that there is nothing to do,
@@ -127,11 +128,12 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             return
         self._forget_dag()
         try:
-            event = await self._run_shard()
-            await self._lines.written()
-            if self.task_instance is not None:
-                ended_well = isinstance(event, (TaskSuccessEvent, TaskSkippedEvent))
-                await asyncio.sleep(READ_SECONDS if ended_well else FAILURE_READ_SECONDS)
+            with _ends.counted():
+                event = await self._run_shard()
+                await self._lines.written()
+                if self.task_instance is not None:
+                    ended_well = isinstance(event, (TaskSuccessEvent, TaskSkippedEvent))
+                    await _ends.turn(READ_SECONDS if ended_well else FAILURE_READ_SECONDS)
         finally:
             self._lines.flush()
         yield event
@@ -165,7 +167,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         except EcsFeatureError as error:
             return self._refused(error)
         finally:
-            self._forget_links()
+            self._forget_task()
         record = run.record(outcome, self._extra())
         record["launches"] = await self._earlier_launches() + record["launches"]
         if outcome.kind is Kind.SKIPPED:
@@ -193,7 +195,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             policy=ShardPolicy(**self.policy),
             token_id=self.token_id,
             log=self._lines,
-            on_launch=self._show_links,
+            on_launch=self._show_task,
             share=f"{ti.dag_id}/{ti.run_id}" if ti is not None else "",
             result_uri=str(self._extra().get("result_uri", "")),
             since=_moment(self.since),
@@ -217,24 +219,21 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         """End the Airflow task here, or where it began on a worker have a worker do it."""
         if not self.end_in_triggerer:
             return TriggerEvent({"state": state, "record": record})
-        task = self._run.task if self._run is not None else None
-        return event(xcoms={"return_value": record, **(self._links(task) if task is not None else {})})
+        return event(xcoms={"return_value": record})
 
-    def _links(self, task: EcsTask) -> dict[str, str]:
-        return links_of_task(task, self.launch["container"])
-
-    async def _show_links(self, task: EcsTask) -> None:
-        """Leave the console links of a task that runs for long."""
+    async def _show_task(self, task: EcsTask) -> None:
+        """Leave word of a task that runs for long, for the links."""
+        ti, container = self.task_instance, self.launch["container"]
 
         async def soon() -> None:
             await asyncio.sleep(LINK_SECONDS)
-            for key, url in self._links(task).items():
-                await push(self.task_instance, key, url, self.log)
+            await push(ti, RUNNING_KEY, running_record(task.arn, container, ti.try_number), self.log)
 
-        self._forget_links()
-        self._showing = asyncio.create_task(soon())
+        self._forget_task()
+        if ti is not None:
+            self._showing = asyncio.create_task(soon())
 
-    def _forget_links(self) -> None:
+    def _forget_task(self) -> None:
         if self._showing is not None:
             self._showing.cancel()
 
@@ -245,6 +244,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         async with asyncio.timeout(KILL_SECONDS), joined(FleetKey(**self.aws)) as fleet:
             self._run.fleet = fleet
             await self._run.kill()
+        await self._lines.written()
 
 
 @cache
