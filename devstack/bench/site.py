@@ -21,6 +21,8 @@ from fargate_local.limits import STATE_SECONDS
 
 GRACE_SECONDS: Final = 2.0
 MAP_LENGTH: Final = 20_000
+QUIET: Final = {"logging": {"logging_level": "WARNING", "namespace_levels": "ecs_feature=INFO"}}
+"""Of the triggerer and the DAG processor, whose own lines about each shard cost more than the shard's."""
 
 
 @contextlib.contextmanager
@@ -51,12 +53,12 @@ def bench(
     dags.mkdir(parents=True)
     settings: dict[str, dict[str, str]] = {
         "core": {"max_map_length": str(MAP_LENGTH)},
-        # The stack parses and schedules more eagerly than Airflow does by default, for people who wait; that would
-        # only add the same CPU to both sides.
+        # As docs/scaling.md has it for a thousand mapped shards; for both sides.
         # Each task that ends in the triggerer leaves a callback, even an empty one, and the DAG processor parses
         # the file for every so many of them (20 by default).
         "dag_processor": {"min_file_process_interval": "600", "max_callbacks_per_loop": "500"},
-        "scheduler": {"scheduler_idle_sleep_time": "1"},
+        # Each time it looks, the scheduler loads all task instances of a running run.
+        "scheduler": {"scheduler_idle_sleep_time": "2"},
         # Of the records that new triggers write, the supervisor reads 4 KiB in the time in which it takes on so many
         # triggers; with the default of 50 the pipe fills and the loop of all triggers waits, see docs/scaling.md.
         "triggerer": {"capacity": str(capacity), "max_trigger_to_select_per_loop": "10"},
@@ -73,6 +75,7 @@ def bench(
             database_url=server.url if server else None,
             triggerers=triggerers,
             options=settings,
+            part_options={"triggerer": QUIET, "dag-processor": QUIET},
             fargate_arguments=(*fargate_arguments, "--pace", str(pace)),
         )
         for fan_out in fan_outs:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bisect
+import json
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +13,8 @@ from dataclasses import dataclass, field
 import psutil
 
 SAMPLE_SECONDS = 1.0
+WORK_EVERY = 5
+"""Samples between two pieces of work."""
 MIB = 1024 * 1024
 
 
@@ -24,6 +28,19 @@ class Usage:
 
     cpu_seconds: float = 0.0
     rss_bytes: int = 0
+
+
+def piece_of_work() -> float:
+    """Do a fixed piece of Python's everyday work; returns the CPU seconds that it took.
+
+    The same machine can need half as much again at another hour, when what it shares a processor with is busy. What
+    was measured at different times is compared by this.
+    """
+    began = time.thread_time()
+    kept: dict[int, str] = {}
+    for number in range(20_000):
+        kept[number % 1000] = json.dumps({"number": number, "list": [number] * 3}) if number % 4 == 0 else str(number)
+    return time.thread_time() - began
 
 
 def usages(roots: Mapping[str, int]) -> dict[str, Usage]:
@@ -62,13 +79,15 @@ def _root(pid: int, found: Mapping[int, tuple[int, Usage]], names: Mapping[int, 
 
 @dataclass
 class Sampler:
-    """Samples the usage once a second in a thread of its own.
+    """Samples the usage once a second in a thread of its own, and now and then how fast the machine is.
 
     :param roots: asked each time, because a component may be started again.
+    :param work: CPU seconds of a :func:`piece_of_work`, and when.
     """
 
     roots: Callable[[], Mapping[str, int]]
     samples: list[tuple[float, dict[str, Usage]]] = field(default_factory=list)
+    work: list[tuple[float, float]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -109,8 +128,15 @@ class Sampler:
             if first <= when <= last
         ]
 
+    def work_seconds(self, first: float, last: float) -> float:
+        """CPU seconds of a :func:`piece_of_work` between two moments, the median; of all when there was none."""
+        within = [seconds for when, seconds in self.work if first <= when <= last]
+        return statistics.median(within or [seconds for _, seconds in self.work])
+
     def _run(self) -> None:
         while True:
+            if len(self.samples) % WORK_EVERY == 0:
+                self.work.append((time.time(), piece_of_work()))
             self.samples.append((time.time(), usages(self.roots())))
             if self._stop.wait(SAMPLE_SECONDS):
                 self.samples.append((time.time(), usages(self.roots())))

@@ -10,6 +10,8 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
+from ecs_feature.task_answers import take_as_json
+
 
 def client_of(service: str, aws: Mapping[str, Any]) -> Any:
     """A boto3 client of a service.
@@ -67,4 +69,7 @@ class AwsClients:
 
         # In a thread: the hook's import takes a second, looking up the connection a database or an API server.
         context = await sync_to_async(creator)()
-        return await self._resources.enter_async_context(context)
+        client = await self._resources.enter_async_context(context)
+        if service == "ecs":
+            take_as_json(client)
+        return client

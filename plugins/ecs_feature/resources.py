@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -85,10 +85,10 @@ class EcsTask:
             capacity_provider=raw.get("capacityProviderName", ""),
             container_instance=raw.get("containerInstanceArn", ""),
             health=raw.get("healthStatus", "UNKNOWN"),
-            created_at=raw.get("createdAt"),
-            pull_started_at=raw.get("pullStartedAt"),
-            started_at=raw.get("startedAt"),
-            stopped_at=raw.get("stoppedAt"),
+            created_at=_moment(raw.get("createdAt")),
+            pull_started_at=_moment(raw.get("pullStartedAt")),
+            started_at=_moment(raw.get("startedAt")),
+            stopped_at=_moment(raw.get("stoppedAt")),
             tags=_tags(raw),
             started_by=raw.get("startedBy", ""),
         )
@@ -195,3 +195,8 @@ def is_of_instances(capacity: str) -> bool:
 
 def _tags(raw: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((tag["key"], tag.get("value", "")) for tag in raw.get("tags", ()))
+
+
+def _moment(value: datetime | float | None) -> datetime | None:
+    """A time stamp of botocore's, or of AWS's JSON, which has seconds since 1970."""
+    return datetime.fromtimestamp(value, UTC) if isinstance(value, (int, float)) else value

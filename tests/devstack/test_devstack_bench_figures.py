@@ -13,7 +13,7 @@ import pytest
 from devstack.bench import bars, calls, options, plots, report, suite, tables
 from devstack.bench.fan_outs import FanOut, shard_task_filter
 from devstack.bench.measure import Measured
-from devstack.bench.trees import Sampler, Usage, usages
+from devstack.bench.trees import Sampler, Usage, piece_of_work, usages
 from devstack.errors import UsageError
 
 
@@ -41,6 +41,7 @@ MEASURED = Measured(
     triggerer_kib_per_shard=50.0,
     loop_blocked_seconds=0.3,
     loop_blocked_times=1,
+    machine_work_ms=20.0,
     after_seconds=2.0,
     launches=[0.5 + 0.05 * number for number in range(100)],
 )
@@ -208,6 +209,13 @@ def test_cpu_between_two_samples_is_shared_in_proportion_and_memory_is_of_the_sa
     assert sampler.memory_mib(["triggerer-1"], 15.0, 25.0) == [3.0]
 
 
+def test_the_machine_is_measured_meanwhile() -> None:
+    sampler = Sampler(dict, work=[(10.0, 0.02), (20.0, 0.03), (25.0, 0.05), (30.0, 0.04), (40.0, 0.9)])
+    assert sampler.work_seconds(15.0, 35.0) == 0.04
+    assert sampler.work_seconds(50.0, 60.0) == 0.04
+    assert piece_of_work() > 0
+
+
 def test_the_page_of_figures_has_the_newest_of_each_fan_out_and_what_did_not_hold() -> None:
     old = report.report(options.Options(shards=100), suite.Results({"ours_100": MEASURED}, [bars.Bar("x", 2, most=1)]))
     faster = replace(MEASURED, makespan_seconds=10.5)
@@ -218,5 +226,5 @@ def test_the_page_of_figures_has_the_newest_of_each_fan_out_and_what_did_not_hol
     assert "| x | 2 |" not in page
     [row] = [line for line in page.splitlines() if line.startswith("| EcsShardOperator, mapped |")]
     assert row == (
-        "| EcsShardOperator, mapped | 100 of 10 s | 10.5 | 10.0 | 1.050 | 5.0 | 30 | 1.05 | 0 | 300 | 0.30 |"
+        "| EcsShardOperator, mapped | 100 of 10 s | 10.5 | 10.0 | 1.050 | 5.0 | 30 | 1.05 | 0 | 300 | 0.30 | 20.0 |"
     )

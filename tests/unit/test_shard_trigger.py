@@ -155,7 +155,7 @@ async def test_the_last_lines_are_there_for_a_while_before_the_end(
     exit_code: int, constant: str, pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[float] = []
-    monkeypatch.setattr(module, constant, 0.3)
+    monkeypatch.setattr(module, constant, 1.5)  # of which one shard alone waits a fifth
     monkeypatch.setattr(ShardTrigger, "log", SimpleNamespace(info=lambda *_: written.append(time.monotonic())))
     await event_of(Fleet(exit_code), monkeypatch)
     assert time.monotonic() - written[-1] >= 0.3

@@ -10,6 +10,7 @@ from typing import Final
 
 SHARDS_PER_SECOND: Final = 100
 MOST_SECONDS: Final = 3.0
+LEAST_SHARE: Final = 0.2
 
 
 class Ends:
@@ -35,14 +36,16 @@ class Ends:
             self.shards -= 1
 
     async def turn(self, seconds: float) -> None:
-        """Wait for ``seconds``; with hundreds of shards on, to the moment after them at which a group of shards ends.
+        """Wait until a shard may end.
 
-        Groups are a second apart for each 100 shards, and no more than 3.
+        With 100 shards on, that is after ``seconds``, with fewer after a share of them; with more, at the moment
+        thereafter at which a group of shards ends. Groups are a second apart for each 100 shards, and no more than 3.
         """
         await asyncio.sleep(self.seconds_until(asyncio.get_running_loop().time(), seconds))
 
     def seconds_until(self, now: float, seconds: float) -> float:
         """How long :meth:`turn` takes, by the event loop's clock."""
+        seconds *= min(1.0, max(LEAST_SHARE, self.shards / SHARDS_PER_SECOND))
         apart = min(MOST_SECONDS, self.shards // SHARDS_PER_SECOND)
         if apart < 2:
             return seconds

@@ -29,8 +29,9 @@ LINK_SECONDS = 20.0
 """A shard that runs longer has its links while it runs, from an XCom of its own. That is a request to Airflow's API and
 costs the triggerer more than the shard itself; at the end the record is there for them."""
 READ_SECONDS, FAILURE_READ_SECONDS = 1.0, 3.0
-"""Between a shard's last log lines and its end, its failure: Airflow's supervisor closes the log when it hears of the
-end, and reads the lines beside it, 4 KiB at a time. Of a thousand shards it lost the lines of eighty."""
+"""Between a shard's last log lines and its end, its failure, while there are a hundred or more: Airflow's supervisor
+closes the log when it hears of the end, and reads the lines beside it, 4 KiB at a time. Of a thousand shards it lost
+the lines of eighty."""
 TEMPLATES = 4096
 """Compiled templates that are remembered."""
 _ends = Ends()
