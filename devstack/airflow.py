@@ -154,20 +154,16 @@ def settings(installation: Installation, keys: Secrets) -> dict[str, str]:
     }
     for section, values in installation.options.items():
         options.setdefault(section, {}).update(values)
-    return {
-        "AIRFLOW_HOME": str(installation.home),
-        **variables(options),
-        "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(aws_default),
-        **installation.aws,
-    }
-
-
-def variables(options: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Airflow's configuration, by section and option, as variables of the environment."""
-    return {
+    variables = {
         f"AIRFLOW__{section.upper()}__{option.upper()}": value
         for section, values in options.items()
         for option, value in values.items()
+    }
+    return {
+        "AIRFLOW_HOME": str(installation.home),
+        **variables,
+        "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(aws_default),
+        **installation.aws,
     }
 
 

@@ -40,7 +40,6 @@ class Stack:
     :param database_url: SQLAlchemy's URL of Airflow's database; None is SQLite in the stack's folder.
     :param triggerers: how many; the components are ``triggerer``, or ``triggerer-1``, ``triggerer-2`` and so on.
     :param options: further Airflow configuration by section and option; it wins over what the stack sets.
-    :param part_options: likewise for some components: ``triggerer`` for all of them.
     :param fargate_arguments: further arguments of ``python -m fargate_local``.
     :param dags: whether the project's own DAGs are parsed; without them there must be extra ones.
     """
@@ -56,7 +55,6 @@ class Stack:
         database_url: str | None = None,
         triggerers: int = 1,
         options: Mapping[str, Mapping[str, str]] | None = None,
-        part_options: Mapping[str, Mapping[str, Mapping[str, str]]] | None = None,
         fargate_arguments: Sequence[str] = (),
         dags: bool = True,
     ) -> None:
@@ -71,7 +69,6 @@ class Stack:
         self.settings: dict[str, str] = {}
         self._database_url = database_url
         self._options = options or {}
-        self._part_options = part_options or {}
         self._fargate_arguments = fargate_arguments
         self._parts = airflow.parts(triggerers)
         self._grace_seconds = grace_seconds
@@ -169,9 +166,7 @@ class Stack:
     def start_component(self, name: str) -> None:
         """Start one component of Airflow, also again after ``processes.kill({name})``; nothing is waited for."""
         part = self._parts[name]
-        own = self._part_options.get("triggerer" if name in self.triggerers else name, {})
-        environment = {**self.environment, **airflow.variables(own)}
-        self.processes.start(name, airflow.command(*part.arguments), environment, tier=part.tier)
+        self.processes.start(name, airflow.command(*part.arguments), self.environment, tier=part.tier)
 
     def is_running(self, name: str) -> bool:
         """Whether a component was started, not killed, and has not ended by itself."""

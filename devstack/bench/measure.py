@@ -21,8 +21,7 @@ LOOK_SECONDS: Final = 1.0
 REST_SECONDS: Final = 6.0
 """Before each fan-out: the launch bucket (100, 20 a second) fills up."""
 
-STOOD_STILL: Final = re.compile(r"event loop stood still for ([0-9.]+) s")
-"""A line of :mod:`ecs_feature.loop_watch`."""
+BLOCKED: Final = re.compile(r"async thread was blocked for ([0-9.]+) seconds")
 BESIDE: Final = frozenset({"postgres", "fargate-local"})
 """Components that are not Airflow's."""
 
@@ -38,7 +37,7 @@ class Measured:
     :param cpu_by_process: of every component per shard, PostgreSQL and the local Fargate too.
     :param api_calls: by operation, from the run's start to its end.
     :param worker_starts: times that a worker began or resumed a shard.
-    :param loop_blocked_seconds: the longest that a triggerer's event loop stood still, from 0.2 s on; only ours tells.
+    :param loop_blocked_seconds: the longest that a triggerer's event loop stood still; Airflow tells of 0.2 s and more.
     :param machine_work_ms: CPU of a fixed piece of work meanwhile, see :func:`devstack.bench.trees.piece_of_work`.
     :param launches: seconds from the first shard's scheduling to each accepted RunTask.
     :param after_seconds: from the last shard's end to the run's.
@@ -208,7 +207,7 @@ class Bench:
     def _blocked(self, marks: dict[Path, int]) -> list[float]:
         """The stand-stills of the triggerers' loops that they have told of since the marks."""
         texts = [path.read_bytes()[marks.get(path, 0) :].decode(errors="replace") for path in self._triggerer_logs()]
-        return [float(seconds) for text in texts for seconds in STOOD_STILL.findall(text)]
+        return [float(seconds) for text in texts for seconds in BLOCKED.findall(text)]
 
 
 def _since(recorded: Iterable[dict[str, Any]], moment: float) -> list[dict[str, Any]]:

@@ -21,8 +21,6 @@ from fargate_local.limits import STATE_SECONDS
 
 GRACE_SECONDS: Final = 2.0
 MAP_LENGTH: Final = 20_000
-QUIET: Final = {"logging": {"logging_level": "WARNING", "namespace_levels": "ecs_feature=INFO"}}
-"""Of the triggerer and the DAG processor, whose own lines about each shard cost more than the shard's."""
 
 
 @contextlib.contextmanager
@@ -75,7 +73,6 @@ def bench(
             database_url=server.url if server else None,
             triggerers=triggerers,
             options=settings,
-            part_options={"triggerer": QUIET, "dag-processor": QUIET},
             fargate_arguments=(*fargate_arguments, "--pace", str(pace)),
         )
         for fan_out in fan_outs:

@@ -29,7 +29,6 @@ from ecs_feature.launch_queue import LaunchQueue
 from ecs_feature.live_log import Fresh, LogLine
 from ecs_feature.log_follower import Followed, LogFollower
 from ecs_feature.log_tail import LogTail
-from ecs_feature.loop_watch import watch_loop
 from ecs_feature.resources import EcsTask
 from ecs_feature.slots import Slots, Wish
 from ecs_feature.task_events import TaskEvents
@@ -85,7 +84,6 @@ class Fleet:
     _defaults: dict[str, asyncio.Task[Strategy | None]] = field(default_factory=dict)
     _opening: asyncio.Task[None] | None = None
     _refresh: asyncio.Task[None] | None = None
-    _loop_watch: asyncio.Task[None] | None = None
     _events: TaskEvents | None = None
 
     def __post_init__(self) -> None:
@@ -112,13 +110,11 @@ class Fleet:
     async def _open(self) -> None:
         await self._clients.get("ecs")
         await self._clients.get("ecs", direct=True)
-        # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-        self._loop_watch = asyncio.get_running_loop().create_task(watch_loop(), context=contextvars.Context())
         if self._events is not None:
             self._events.open()
 
     async def close(self) -> None:
-        for task in (self._opening, self._refresh, self._loop_watch):
+        for task in (self._opening, self._refresh):
             if task is not None and not task.done():
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
