@@ -16,7 +16,7 @@ from ecs_feature import cost
 from ecs_feature.cost import Usage
 from ecs_feature.launch import TAG_PREFIX, TIMEOUT_TAG
 from ecs_feature.leases import Decision, Lease, leases_of, policy_of
-from ecs_feature.resources import EcsService, EcsTask, is_of_instances
+from ecs_feature.resources import EcsService, EcsTask
 
 GRACE: Final = timedelta(minutes=5)
 """How long after its deadline a task is left to the triggerer, which stops it by itself if it still watches."""
@@ -121,12 +121,11 @@ def overdue(tasks: Iterable[EcsTask], now: datetime, grace: timedelta = GRACE) -
 
 
 def _charge(used: Usage, seconds: float, capacity: str = "FARGATE") -> dict[str, Any]:
-    price = cost.INSTANCES if is_of_instances(capacity) else cost.ON_DEMAND
     return {
         "idle_seconds": round(seconds, 1),
         "vcpu_seconds": round(used.vcpu_seconds, 3),
         "gb_seconds": round(used.gb_seconds, 3),
-        "cost_usd": math.ceil(price.of(used) * 1e6) / 1e6,
+        "cost_usd": math.ceil(cost.price_of(capacity).of(used) * 1e6) / 1e6,
     }
 
 

@@ -12,10 +12,59 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
+
+from ecs_feature import cost
+from ecs_feature.relaunches import Ended
 
 RUNNING_KEY: Final = "ecs_task"
 """Key of the XCom of a shard that runs for long."""
+
+
+@dataclass(frozen=True)
+class LaunchRecord:
+    """One launch and how it ended; times are ISO 8601 in UTC.
+
+    :param task_arn: empty when RunTask started nothing.
+    :param attempt: Airflow's try number.
+    :param capacity: ``FARGATE``, ``FARGATE_SPOT`` ...
+    """
+
+    task_arn: str
+    outcome: str
+    reason: str
+    attempt: int = 1
+    cpu: int = 0
+    memory_mib: int = 0
+    capacity: str = ""
+    created_at: str | None = None
+    started_at: str | None = None
+    stopped_at: str | None = None
+    vcpu_seconds: float = 0.0
+    gb_seconds: float = 0.0
+
+    @classmethod
+    def of(cls, ended: Ended, attempt: int) -> LaunchRecord:
+        task, outcome = ended.task, ended.outcome
+        if task is None:
+            return cls("", str(outcome.kind), outcome.reason, attempt)
+        used = cost.of_task(task)
+        return cls(
+            task_arn=task.arn,
+            outcome=str(outcome.kind),
+            reason=outcome.reason,
+            attempt=attempt,
+            cpu=task.cpu,
+            memory_mib=task.whole_memory_mib,
+            capacity=task.capacity,
+            created_at=_iso(task.created_at),
+            started_at=_iso(task.started_at),
+            stopped_at=_iso(task.stopped_at),
+            vcpu_seconds=round(used.vcpu_seconds, 3),
+            gb_seconds=round(used.gb_seconds, 3),
+        )
 
 
 class LaunchedTask(NamedTuple):
@@ -79,3 +128,7 @@ def _decoded(value: Any) -> Any:
         except ValueError:
             return None
     return value
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds") if moment else None

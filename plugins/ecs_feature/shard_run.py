@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from ecs_feature import cost, outcomes
+from ecs_feature import outcomes
 from ecs_feature.capacity import CLUSTER_DEFAULT
 from ecs_feature.exceptions import AwsError, EcsFeatureError, LaunchError
 from ecs_feature.fleet import Fleet
@@ -20,6 +20,7 @@ from ecs_feature.launch import TIMEOUT_TAG, Launch, client_token, started_by
 from ecs_feature.live_log import Fresh, LiveLines, check_live_lines, is_followed
 from ecs_feature.log_follower import Followed
 from ecs_feature.outcomes import ExitCodes, Outcome
+from ecs_feature.records import LaunchRecord
 from ecs_feature.relaunches import Ended, NextLaunch, RelaunchPolicy, next_launch
 from ecs_feature.resources import EcsTask
 from ecs_feature.watcher import MISSING_SECONDS
@@ -87,50 +88,6 @@ class ShardPolicy:
     @property
     def codes(self) -> ExitCodes:
         return ExitCodes(frozenset(self.not_retryable_codes), frozenset(self.skip_codes))
-
-
-@dataclass(frozen=True)
-class LaunchRecord:
-    """One launch and how it ended; times are ISO 8601 in UTC.
-
-    :param task_arn: empty when RunTask started nothing.
-    :param attempt: Airflow's try number.
-    :param capacity: ``FARGATE``, ``FARGATE_SPOT`` ...
-    """
-
-    task_arn: str
-    outcome: str
-    reason: str
-    attempt: int = 1
-    cpu: int = 0
-    memory_mib: int = 0
-    capacity: str = ""
-    created_at: str | None = None
-    started_at: str | None = None
-    stopped_at: str | None = None
-    vcpu_seconds: float = 0.0
-    gb_seconds: float = 0.0
-
-    @classmethod
-    def of(cls, ended: Ended, attempt: int) -> LaunchRecord:
-        task, outcome = ended.task, ended.outcome
-        if task is None:
-            return cls("", str(outcome.kind), outcome.reason, attempt)
-        used = cost.of_task(task)
-        return cls(
-            task_arn=task.arn,
-            outcome=str(outcome.kind),
-            reason=outcome.reason,
-            attempt=attempt,
-            cpu=task.cpu,
-            memory_mib=task.whole_memory_mib,
-            capacity=task.capacity,
-            created_at=_iso(task.created_at),
-            started_at=_iso(task.started_at),
-            stopped_at=_iso(task.stopped_at),
-            vcpu_seconds=round(used.vcpu_seconds, 3),
-            gb_seconds=round(used.gb_seconds, 3),
-        )
 
 
 def _now() -> datetime:
@@ -423,7 +380,3 @@ class ShardRun:
             **extra,
             "launches": [dataclasses.asdict(launch) for launch in self.launches],
         }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds") if moment else None
