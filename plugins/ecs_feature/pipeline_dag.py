@@ -22,15 +22,17 @@ from ecs_feature.operators.plan import FeaturePlanOperator
 from ecs_feature.operators.publish import FeaturePublishOperator
 from ecs_feature.operators.receipt import FeatureReceiptOperator, VariantTasks
 from ecs_feature.operators.service_scale import EcsServiceScaleOperator
-from ecs_feature.operators.shard import EcsShardOperator, start_args
+from ecs_feature.operators.shard import EcsShardOperator, shared_start_args, start_args
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
 from ecs_feature.pipeline import FeaturePipeline, Variant
 from ecs_feature.selection import LIVE_LOG_SHARDS
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
 from ecs_feature.shard_run import ShardPolicy
 from ecs_feature.triggers.references import reference
+from ecs_feature.triggers.shard import SHARED_ARGUMENTS
 
 INFRASTRUCTURE_RETRIES = 3
+_SELECTED = "{{ params.shards | tojson }}"
 MOST_GROWTHS = 3
 """How often a shard may be launched again with more memory, for the backstop."""
 QUEUE_TIME = timedelta(days=1)
@@ -68,32 +70,28 @@ def build_dag(pipeline: FeaturePipeline) -> DAG:
     # After the tasks, or each would carry a copy with the names of all shards: in the serialized DAG, which the
     # triggerer gets and reads once for each shard.
     dag.params = ParamsDict({**pipeline.params, **_params(pipeline)})
+    if pipeline.named_shards():
+        shared = {variant.name: _shared_arguments(pipeline, variant) for variant in pipeline.variants}
+        dag.default_args = {SHARED_ARGUMENTS: shared}
     return dag
 
 
 def _params(pipeline: FeaturePipeline) -> dict[str, Param]:
-    def choice(field: str, names: list[str]) -> Param:
-        return Param(
-            [],
-            type=["null", "array"],
-            items={"type": "string"},
-            **({"examples": names} if names else {}),
-            title=field.capitalize(),
-            description=f"Restrict the run to these {field}; nothing chosen means all {len(names) or 'found'}.",
-        )
+    def choice(title: str, names: list[str], description: str) -> Param:
+        known = {"examples": names} if names else {}
+        items = {"type": "string"}
+        return Param([], type=["null", "array"], items=items, **known, title=title, description=description)
 
-    names = list(pipeline.named_shards())
+    def restriction(field: str, names: list[str]) -> Param:
+        description = f"Restrict the run to these {field}; nothing chosen means all {len(names) or 'found'}."
+        return choice(field.capitalize(), names, description)
+
+    shards = list(pipeline.named_shards())
+    live = "Copy the containers' lines of these shards to their task logs while they run."
     return {
-        "shards": choice("shards", names),
-        "variants": choice("variants", [variant.name for variant in pipeline.variants]),
-        LIVE_LOG_SHARDS: Param(
-            [],
-            type=["null", "array"],
-            items={"type": "string"},
-            **({"examples": names} if names else {}),
-            title="Live log shards",
-            description="Copy the containers' lines of these shards to their task logs while they run.",
-        ),
+        "shards": restriction("shards", shards),
+        "variants": restriction("variants", [variant.name for variant in pipeline.variants]),
+        LIVE_LOG_SHARDS: choice("Live log shards", shards, live),
     }
 
 
@@ -237,13 +235,21 @@ def _named_shards(pipeline: FeaturePipeline, variant: Variant) -> tuple[Any, lis
             EcsShardOperator(
                 task_id=name,
                 shard=name,
-                selected="{{ params.shards | tojson }}",
+                selected=_SELECTED,
+                start_trigger_args=shared_start_args(name, variant.name),
                 **_shard_arguments(pipeline, variant),
                 **_shard_retries(pipeline),
             )
             for name in pipeline.named_shards()
         ]
     return group, [shard.task_id for shard in shards]
+
+
+def _shared_arguments(pipeline: FeaturePipeline, variant: Variant) -> dict[str, Any]:
+    """What the triggers of a variant's named shards have in common."""
+    arguments = dict(start_args("", **_shard_arguments(pipeline, variant)).trigger_kwargs or {})
+    del arguments["shard"]
+    return {**arguments, "selected": _SELECTED}
 
 
 def _mapped_shards(pipeline: FeaturePipeline, variant: Variant, found: FindShardsOperator) -> tuple[Any, list[str]]:

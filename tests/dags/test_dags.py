@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from ecs_feature.capacity import Fallback
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
 from ecs_feature.pipeline_dag import asset_of
+from ecs_feature.triggers.shard import SHARED_ARGUMENTS, ShardTrigger
 
 ROOT = Path(__file__).resolve().parents[2]
 VALUES = {
@@ -75,6 +77,23 @@ def test_a_named_shard_is_a_task_that_starts_in_the_triggerer() -> None:
     assert task.start_trigger_args.trigger_cls == "ecs_feature.triggers.shard.ShardTrigger"
 
 
+def test_named_shards_of_a_variant_share_all_arguments_but_their_name() -> None:
+    dag = serialized()
+    for variant in ("control", "treatment"):
+        own = BaseSerialization.deserialize(dag.get_task(f"{variant}.shards.UA").start_trigger_args.trigger_kwargs)
+        assert own == {"shard": "UA", "shared": variant}
+        trigger = ShardTrigger(**own)
+        trigger._task_instance = SimpleNamespace(task=SimpleNamespace(template_fields=()))
+        trigger.template_fields = ()
+        trigger.render_template_fields({"dag": dag, "params": {}})
+        assert (trigger.shard, trigger.selected) == ("UA", "{{ params.shards | tojson }}")
+        assert trigger.launch["environment"]["VARIANT"] == variant
+        assert trigger.policy["parallel_group"] == f"{dag.dag_id}/{variant}"
+        assert trigger.record["variant"] == variant
+        assert trigger.token_id == "{{ ti.id }}"
+        assert trigger.aws["aws_conn_id"] == "aws_default"
+
+
 def test_setups_and_the_teardown_frame_the_shards_of_a_variant_with_services() -> None:
     dag = serialized()
     assert {task.task_id for task in dag.tasks if task.is_setup} == {
@@ -130,7 +149,7 @@ def test_the_trigger_form_offers_the_shards_and_the_variants() -> None:
 def test_200_named_shards_serialize_small_enough_to_start_quickly() -> None:
     dag = pipeline(shards=tuple(f"S{i}" for i in range(200)), variants=[Variant("control", "f")]).dag()
     # Each shard's trigger is sent all of it: no task may carry a copy of what all shards have in common.
-    assert len(json.dumps(DagSerialization.to_dict(dag))) < 502_000
+    assert len(json.dumps(DagSerialization.to_dict(dag))) < 202_000
 
 
 def test_the_asset_is_the_one_that_airflow_makes_of_its_uri() -> None:
@@ -143,7 +162,7 @@ def test_the_asset_is_the_one_that_airflow_makes_of_its_uri() -> None:
 
 
 def policy_of(**changes: Any) -> dict[str, Any]:
-    kwargs = pipeline(**changes).dag().get_task("control.shards.UA").start_trigger_args.trigger_kwargs
+    kwargs = serialized(**changes).default_args[SHARED_ARGUMENTS]["control"]
     return {**kwargs["policy"], "capacity": kwargs["launch"]["capacity"]}
 
 

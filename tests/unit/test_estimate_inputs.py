@@ -18,7 +18,7 @@ from botocore.stub import Stubber
 
 from ecs_feature.cli import quotas
 from ecs_feature.cli.definition import _not_negative
-from ecs_feature.cli.facts import PipelineFacts, count_runs
+from ecs_feature.cli.facts import PipelineFacts, count_runs, shard_tasks
 from ecs_feature.cli.history import _past_run, _ShardTask
 from ecs_feature.cli.report import WHAT_HELPS, render
 from ecs_feature.cost import Usage
@@ -27,6 +27,7 @@ from ecs_feature.exceptions import SelectionError
 from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.past_runs import Ask, Draw, PastRun, PastVariant
 from ecs_feature.simulation import Attempt, Bounds, Services, simulate
+from ecs_feature.triggers.shard import SHARED_ARGUMENTS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FACTS = PipelineFacts("p", {"control": ["control.shards.AA", "control.shards.UA"]}, ("AA", "UA"), "FARGATE", 4, 8.0, {})
@@ -168,9 +169,27 @@ def test_a_hook_is_given_only_what_it_takes_of_a_shards_aws_arguments() -> None:
         start_trigger_args=SimpleNamespace(trigger_kwargs=arguments),
     )
     plan = SimpleNamespace(task_id="plan", task_type="FeaturePlanOperator", start_trigger_args=None)
-    facts = PipelineFacts.of(SimpleNamespace(dag_id="p", task_dict={"a": plan, "b": shard}))
+    facts = PipelineFacts.of(SimpleNamespace(dag_id="p", task_dict={"a": plan, "b": shard}, default_args={}))
     assert facts.aws == {"aws_conn_id": "aws_default", "region_name": None, "verify": None}
     EcsFeatureHook("service-quotas", **facts.aws)
+
+
+def test_the_arguments_that_named_shards_share_are_found() -> None:
+    def shard(name: str) -> SimpleNamespace:
+        kwargs = {"shard": name, "shared": "control"}
+        return SimpleNamespace(
+            task_id=f"control.shards.{name}",
+            task_type="EcsShardOperator",
+            is_mapped=False,
+            start_trigger_args=SimpleNamespace(trigger_kwargs=kwargs),
+        )
+
+    common = {"record": {"variant": "control"}, "launch": {"cluster": "c"}, "policy": {}, "aws": {}}
+    plan = SimpleNamespace(task_id="plan", task_type="FeaturePlanOperator", start_trigger_args=None)
+    tasks = {"plan": plan, **{name: shard(name) for name in ("AA", "UA")}}
+    dag = SimpleNamespace(dag_id="p", task_dict=tasks, default_args={SHARED_ARGUMENTS: {"control": common}})
+    assert [arguments["launch"] for _, arguments in shard_tasks(dag)] == [{"cluster": "c"}] * 2
+    assert PipelineFacts.of(dag).shards == ("AA", "UA")
 
 
 def test_names_are_chosen_by_words_or_commas_and_unknown_ones_are_refused() -> None:

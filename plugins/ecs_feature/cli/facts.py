@@ -90,8 +90,16 @@ def dag_of(dag_id: str) -> Any:
 
 def shard_tasks(dag: Any) -> list[tuple[Any, dict[str, Any]]]:
     """The DAG's shard tasks, each with the arguments of its trigger."""
+    from ecs_feature.triggers.shard import SHARED_ARGUMENTS
+
+    shared = (dag.default_args or {}).get(SHARED_ARGUMENTS, {})
+
+    def arguments(task: Any) -> dict[str, Any]:
+        own = _plain(task.start_trigger_args.trigger_kwargs)
+        return {**shared.get(own.get("shared", ""), {}), **own}
+
     return [
-        (task, _plain(task.start_trigger_args.trigger_kwargs))
+        (task, arguments(task))
         for task in dag.task_dict.values()
         if task.task_type == _SHARD and task.start_trigger_args
     ]

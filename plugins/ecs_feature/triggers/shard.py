@@ -32,6 +32,8 @@ READ_SECONDS, FAILURE_READ_SECONDS = 1.0, 3.0
 """Between a shard's last log lines and its end, its failure, while there are a hundred or more: Airflow's supervisor
 closes the log when it hears of the end, and reads the lines beside it, 4 KiB at a time. Of a thousand shards it lost
 the lines of eighty."""
+SHARED_ARGUMENTS = "ecs_feature_shards"
+"""Key in a DAG's default arguments."""
 TEMPLATES = 4096
 """Compiled templates that are remembered."""
 _ends = Ends()
@@ -49,6 +51,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     * ``TriggerEvent({"state": "failed", "message": str, "kind": str, "payer": str, "record": {...}})``: a
       worker raises, so that Airflow's retries, retry policies and callbacks apply.
 
+    :param shared: the name of the other arguments in the DAG's default arguments, see
+        :func:`ecs_feature.operators.shard.shared_start_args`; without it they are given here.
     :param shard: the shard's name; selects and is told in every message. It and the launch's task definition may be
         references to what another task has left, see :mod:`ecs_feature.triggers.references`.
     :param launch: :meth:`ecs_feature.launch.Launch.to_dict`.
@@ -67,21 +71,23 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         self,
         *,
         shard: str,
-        launch: dict[str, Any],
-        policy: dict[str, Any],
-        aws: dict[str, Any],
-        token_id: str,
+        launch: dict[str, Any] | None = None,
+        policy: dict[str, Any] | None = None,
+        aws: dict[str, Any] | None = None,
+        token_id: str = "",
         selected: str = "[]",
         live_log_shards: Sequence[str] = (),
         record: dict[str, Any] | None = None,
         since: str = "",
         end_in_triggerer: bool = True,
+        shared: str = "",
     ) -> None:
         super().__init__()
         self.shard = shard
-        self.launch = launch
-        self.policy = policy
-        self.aws = aws
+        self.shared = shared
+        self.launch = launch or {}
+        self.policy = policy or {}
+        self.aws = aws or {}
         self.token_id = token_id
         self.selected = selected
         self.live_log_shards = list(live_log_shards)
@@ -99,6 +105,9 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
         """Also takes the run's wish for live lines: a template for it would be in the DAG once for each shard."""
+        if self.shared:
+            for name, value in context["dag"].default_args[SHARED_ARGUMENTS][self.shared].items():
+                setattr(self, name, value)
         super().render_template_fields(context, jinja_env)
         self.live_log_shards = live_log_shards(context) or self.live_log_shards
         self._context = context
@@ -115,6 +124,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             "record": self.record,
             "since": self.since,
             "end_in_triggerer": self.end_in_triggerer,
+            **({"shared": self.shared} if self.shared else {}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
