@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from operator_context import CLUSTER
+from operator_context import CLUSTER, register_logged
 
 from fargate_local import LocalFargate, Settings
 
@@ -38,20 +38,7 @@ def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local
     with LocalFargate(settings) as local:
         for name, value in local.environ.items():
             monkeypatch.setenv(name, value)
-        local.client("logs").create_log_group(logGroupName=LOG_GROUP)
         local.client("s3").create_bucket(Bucket="bucket")
-        ecs = local.client("ecs")
-        ecs.create_cluster(clusterName=CLUSTER, capacityProviders=["FARGATE", "FARGATE_SPOT"])
-        options = {"awslogs-group": LOG_GROUP, "awslogs-region": "us-east-1", "awslogs-stream-prefix": "job"}
-        ecs.register_task_definition(
-            family="job",
-            requiresCompatibilities=["FARGATE"],
-            networkMode="awsvpc",
-            cpu="256",
-            memory="512",
-            executionRoleArn="arn:aws:iam::123456789012:role/execution",
-            containerDefinitions=[
-                {"name": "job", "image": "image:1", "logConfiguration": {"logDriver": "awslogs", "options": options}}
-            ],
-        )
+        local.client("ecs").create_cluster(clusterName=CLUSTER, capacityProviders=["FARGATE", "FARGATE_SPOT"])
+        register_logged(local, "job", LOG_GROUP)
         yield local

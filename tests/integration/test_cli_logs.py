@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operator_context import CLUSTER
+from operator_context import CLUSTER, register_logged
 
 from ecs_feature.launch import started_by
 from fargate_local import LocalFargate, Settings
@@ -206,24 +206,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     (images / "talk" / "talk.py").write_text(TALK)
     state = tmp_path_factory.mktemp("state")
     with LocalFargate(Settings(images=images, state_dir=state, pace=0.001)) as aws:
-        aws.client("logs").create_log_group(logGroupName=GROUP)
-        ecs = aws.client("ecs")
-        ecs.create_cluster(clusterName=CLUSTER)
-        options = {"awslogs-group": GROUP, "awslogs-region": "us-east-1", "awslogs-stream-prefix": "talk"}
-        container = {
-            "name": "talk",
-            "image": "talk:1",
-            "logConfiguration": {"logDriver": "awslogs", "options": options},
-        }
-        ecs.register_task_definition(
-            family="talk",
-            requiresCompatibilities=["FARGATE"],
-            networkMode="awsvpc",
-            cpu="256",
-            memory="512",
-            executionRoleArn="arn:aws:iam::123456789012:role/execution",
-            containerDefinitions=[container],
-        )
+        aws.client("ecs").create_cluster(clusterName=CLUSTER)
+        register_logged(aws, "talk", GROUP)
         yield World(tmp_path_factory.mktemp("airflow"), aws)
 
 

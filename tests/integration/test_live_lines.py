@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operator_context import CLUSTER
+from operator_context import CLUSTER, register_logged
 
 from ecs_feature.fleet import Fleet, FleetKey, joined
 from ecs_feature.launch import Launch, Network
@@ -56,21 +56,8 @@ def talking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalFa
     with LocalFargate(settings) as local:
         for name, value in local.environ.items():
             monkeypatch.setenv(name, value)
-        local.client("logs").create_log_group(logGroupName=GROUP)
-        ecs = local.client("ecs")
-        ecs.create_cluster(clusterName=CLUSTER)
-        options = {"awslogs-group": GROUP, "awslogs-region": "us-east-1", "awslogs-stream-prefix": "talk"}
-        ecs.register_task_definition(
-            family="talk",
-            requiresCompatibilities=["FARGATE"],
-            networkMode="awsvpc",
-            cpu="256",
-            memory="512",
-            executionRoleArn="arn:aws:iam::123456789012:role/execution",
-            containerDefinitions=[
-                {"name": "talk", "image": "talk:1", "logConfiguration": {"logDriver": "awslogs", "options": options}}
-            ],
-        )
+        local.client("ecs").create_cluster(clusterName=CLUSTER)
+        register_logged(local, "talk", GROUP)
         yield local
 
 
