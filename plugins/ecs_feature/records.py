@@ -113,7 +113,7 @@ def launched_task(xcoms: Mapping[str, Any], attempt: int) -> LaunchedTask | None
     record = shard_record(xcoms.get("return_value")) or {"launches": ()}
     arns = [launch["task_arn"] for launch in record["launches"] if launch["attempt"] == attempt and launch["task_arn"]]
     if arns:
-        return LaunchedTask(arns[-1], record["container"])
+        return LaunchedTask(arns[-1], record.get("container", ""))
     running = _decoded(xcoms.get(RUNNING_KEY))
     if isinstance(running, dict) and running.get("attempt") == attempt:
         return LaunchedTask(running["task_arn"], running["container"])
