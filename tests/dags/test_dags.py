@@ -14,6 +14,7 @@ from airflow.serialization.serialized_objects import BaseSerialization, DagSeria
 
 from ecs_feature.capacity import Fallback
 from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.operators.shard import EcsShardOperator
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
 from ecs_feature.pipeline_dag import asset_of
 from ecs_feature.triggers.shard import SHARED_ARGUMENTS, ShardTrigger
@@ -83,14 +84,17 @@ def test_named_shards_of_a_variant_share_all_arguments_but_their_name() -> None:
         own = BaseSerialization.deserialize(dag.get_task(f"{variant}.shards.UA").start_trigger_args.trigger_kwargs)
         assert own == {"shard": "UA", "shared": variant}
         trigger = ShardTrigger(**own)
-        trigger._task_instance = SimpleNamespace(task=SimpleNamespace(template_fields=()))
-        trigger.template_fields = ()
-        trigger.render_template_fields({"dag": dag, "params": {}})
-        assert (trigger.shard, trigger.selected) == ("UA", "{{ params.shards | tojson }}")
+        trigger._task_instance = SimpleNamespace(task=SimpleNamespace(template_fields=EcsShardOperator.template_fields))
+        ti, run = SimpleNamespace(id="uuid", try_number=2), SimpleNamespace(start_date=None)
+        params = {"shards": ["UA"]}
+        context = {"dag": dag, "params": params, "ti": ti, "dag_run": run, "run_id": "r", "ds": "2013-01-01"}
+        trigger.render_template_fields(context)
+        assert (trigger.shard, trigger.selected) == ("UA", '["UA"]')
         assert trigger.launch["environment"]["VARIANT"] == variant
+        assert trigger.launch["environment"]["LOGICAL_DATE"] == "2013-01-01"
         assert trigger.policy["parallel_group"] == f"{dag.dag_id}/{variant}"
         assert trigger.record["variant"] == variant
-        assert trigger.token_id == "{{ ti.id }}"
+        assert trigger.token_id == "uuid"
         assert trigger.aws["aws_conn_id"] == "aws_default"
 
 

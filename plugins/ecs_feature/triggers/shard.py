@@ -106,11 +106,16 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
         """Also takes the run's wish for live lines: a template for it would be in the DAG once for each shard."""
         if self.shared:
-            for name, value in context["dag"].default_args[SHARED_ARGUMENTS][self.shared].items():
-                setattr(self, name, value)
+            self._take(context["dag"].default_args[SHARED_ARGUMENTS][self.shared])
         super().render_template_fields(context, jinja_env)
         self.live_log_shards = live_log_shards(context) or self.live_log_shards
         self._context = context
+
+    def _take(self, arguments: dict[str, Any]) -> None:
+        for name, value in arguments.items():
+            setattr(self, name, value)
+        # Airflow renders those that the task's own arguments have.
+        self.template_fields = tuple(name for name in self.task.template_fields if name in {"shard", *arguments})
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{type(self).__module__}.{type(self).__qualname__}", {
