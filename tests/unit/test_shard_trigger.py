@@ -258,3 +258,28 @@ async def test_where_the_shard_began_on_a_worker_a_worker_ends_it(
 ) -> None:
     event = await event_of(Fleet(), monkeypatch, end_in_triggerer=False)
     assert (event.payload["state"], event.payload["record"]["outcome"]) == ("success", "succeeded")
+
+
+async def test_what_a_kill_says_is_written_before_the_trigger_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    def info(message: str, *arguments: Any) -> None:
+        time.sleep(0.05)
+        written.append(message % arguments)
+
+    @asynccontextmanager
+    async def joined(key: Any) -> Any:
+        yield Fleet()
+
+    class Run:
+        fleet: Any = None
+
+        async def kill(self) -> None:
+            trigger._lines.info("Stopped ECS task %s of shard %s.", ARN, "UA")
+
+    monkeypatch.setattr(module, "joined", joined)
+    monkeypatch.setattr(ShardTrigger, "log", SimpleNamespace(info=info))
+    trigger = ShardTrigger(shard="UA", launch=launch().to_dict(), policy={}, aws={"aws_conn_id": None}, token_id="uuid")
+    trigger._run = Run()  # type: ignore[assignment]
+    await trigger.on_kill()
+    assert written == [f"Stopped ECS task {ARN} of shard UA."]
