@@ -51,3 +51,12 @@ async def ended_task() -> str:
 async def run(fleet: Fleet) -> EcsTask:
     network = Network(("subnet-1",))
     return await fleet.launch(Launch(CLUSTER, "job", "job", network, environment={"SIMULATED_SECONDS": "0"}))
+
+
+async def test_a_fleet_asks_that_way(simulated: LocalFargate) -> None:
+    async with joined(FleetKey(aws_conn_id=None)) as fleet:
+        task = await run(fleet)
+        for direct in (True, False):
+            ecs = await fleet._clients.get("ecs", direct=direct)
+            answer = await ecs.describe_tasks(cluster=CLUSTER, tasks=[task.arn])
+            assert isinstance(answer["tasks"][0]["createdAt"], float)

@@ -78,6 +78,8 @@ def test_a_task_is_overdue_after_its_timeout_and_the_grace() -> None:
     (found,) = overdue([late], NOW - HOUR + GRACE)
     on_instance = OverdueTask(replace(late, launch_type="EC2"), found.deadline).row(NOW)
     assert (on_instance["cost_usd"], on_instance["vcpu_seconds"]) == (0.0, 3600.0)
+    on_spot = OverdueTask(replace(late, capacity_provider="FARGATE_SPOT"), found.deadline).row(NOW)
+    assert on_spot["cost_usd"] == pytest.approx(0.3 * 0.04937, abs=2e-6)
     assert found.row(NOW) == {
         "arn": "arn",
         "dag": "d",
