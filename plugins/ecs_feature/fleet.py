@@ -2,7 +2,7 @@
 
 Every trigger of one triggerer that talks to the same connection and region shares one set of clients, one launch
 queue, one watcher that describes 100 tasks per call, one log reader and one count of what runs. The first that joins
-opens them, the last that leaves closes them; they belong to the running event loop.
+opens them; they are closed when the last has left, for shards a minute later. They belong to the running event loop.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -37,6 +37,10 @@ from ecs_feature.watcher import TaskWatcher
 
 log = logging.getLogger(__name__)
 
+IDLE_SECONDS: Final = 60.0
+"""How long the clients of shards wait for the next run's. To look up the connection anew takes a second or two while a
+triggerer takes on hundreds of triggers, and is in each small run's time."""
+
 
 @dataclass(frozen=True)
 class FleetKey:
@@ -55,22 +59,33 @@ _fleets: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[FleetKey, Fleet]] = W
 
 
 @asynccontextmanager
-async def joined(key: FleetKey) -> AsyncIterator[Fleet]:
-    """Join the fleet of the running event loop for ``key``; the first opens it, the last closes it."""
+async def joined(key: FleetKey, *, idle_seconds: float = 0.0) -> AsyncIterator[Fleet]:
+    """Join the fleet of the running event loop for ``key``; the first opens it.
+
+    :param idle_seconds: how long it stays open for others after the last has left. One that AWS has refused anything
+        does not, because the connection may be mended by then.
+    """
     fleets = _fleets.setdefault(asyncio.get_running_loop(), {})
     fleet = fleets.get(key)
     if fleet is None:
         fleet = fleets[key] = Fleet(key)
-    fleet.members += 1
+    fleet.enter()
     try:
         await fleet.opened()
         yield fleet
     finally:
         fleet.members -= 1
         if fleet.members == 0:
-            if fleets.get(key) is fleet:
-                del fleets[key]
-            await fleet.close()
+            if idle_seconds and fleet.may_rest:
+                fleet.rest(idle_seconds, lambda: _gone(fleets, fleet))
+            else:
+                _gone(fleets, fleet)
+                await fleet.close()
+
+
+def _gone(fleets: dict[FleetKey, Fleet], fleet: Fleet) -> None:
+    if fleets.get(fleet.key) is fleet:
+        del fleets[fleet.key]
 
 
 @dataclass(eq=False)
@@ -84,7 +99,9 @@ class Fleet:
     _defaults: dict[str, asyncio.Task[Strategy | None]] = field(default_factory=dict)
     _opening: asyncio.Task[None] | None = None
     _refresh: asyncio.Task[None] | None = None
+    _resting: asyncio.Task[None] | None = None
     _events: TaskEvents | None = None
+    _refused: bool = False
 
     def __post_init__(self) -> None:
         key = self.key
@@ -108,10 +125,39 @@ class Fleet:
         await asyncio.shield(self._opening)
 
     async def _open(self) -> None:
-        await self._clients.get("ecs")
-        await self._clients.get("ecs", direct=True)
+        await asyncio.gather(self._clients.get("ecs"), self._clients.get("ecs", direct=True))
         if self._events is not None:
             self._events.open()
+
+    def enter(self) -> None:
+        """One more uses it. What may have changed while nobody did is asked for anew."""
+        self.members += 1
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+            self._quota.forget()
+            self._defaults.clear()
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether it may stay open unused: AWS has refused nothing, and no events are taken from those who wait."""
+        opening = self._opening
+        opened = opening is not None and opening.done() and not opening.cancelled() and opening.exception() is None
+        return opened and not self._refused and self._events is None
+
+    def rest(self, seconds: float, gone: Callable[[], None]) -> None:
+        """Close after so long, or when the event loop ends, unless somebody enters before; ``gone`` is told first."""
+
+        async def close_later() -> None:
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                if self._resting is asyncio.current_task():
+                    gone()
+                    await self.close()
+
+        # A context of its own: Airflow routes log lines to task logs by context, and this is no shard's any more.
+        self._resting = asyncio.get_running_loop().create_task(close_later(), context=contextvars.Context())
 
     async def close(self) -> None:
         for task in (self._opening, self._refresh):
@@ -356,4 +402,5 @@ class Fleet:
                 with attempt:
                     return await function(argument)
         except (ClientError, BotoCoreError) as error:
+            self._refused = True
             raise translate(error) from error

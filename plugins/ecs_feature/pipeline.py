@@ -127,7 +127,8 @@ class FeaturePipeline:
     :param max_vcpus: how many vCPUs they have at once per triggerer; None: the account's Fargate quota, less what
         runs already.
     :param steady_timeout: how long services may take to be steady, and to be down again.
-    :param poll_seconds: how often running shards are asked for at most; one call serves 100.
+    :param poll_seconds: how often running shards are asked for at most; one call serves 100. More than 100 at once are
+        asked for once a second at most, and each after 5 % of its age.
     :param task_events_queue_url: of an SQS queue that gets ECS's task state changes: shards are polled for rarely
         then, see docs/task-events.md.
     :param log_lines: last lines of each container's log that are copied to the task log.
@@ -168,7 +169,7 @@ class FeaturePipeline:
     parallelism: int | None = None
     max_vcpus: float | None = None
     steady_timeout: timedelta = timedelta(minutes=15)
-    poll_seconds: float = 1.0
+    poll_seconds: float = 0.5
     log_lines: int = 20
     live_lines: Literal["never", "retries", "always"] = "retries"
     task_events_queue_url: str = ""

@@ -37,7 +37,8 @@ class ShardPolicy:
 
     :param timeout_seconds: a task older than this is stopped; None: never.
     :param start_seconds: a task that has not started so long after its creation is stopped and replaced; None: never.
-    :param poll_seconds: how often the watcher asks for this shard at most; one call serves 100 shards.
+    :param poll_seconds: how often the watcher asks for this shard at most, see
+        :class:`ecs_feature.watcher.TaskWatcher`; one call serves 100 shards.
     :param log_lines: how many last lines of the container's log are copied to the task log; 0: none.
     :param live_lines: whose log is copied line by line while the container runs: ``retries``: only of a try or launch
         that follows one that the application failed or that ran out of memory; ``always``; ``never``.
@@ -55,7 +56,7 @@ class ShardPolicy:
     max_memory_mib: int | None = None
     fallback_interruptions: int = 0
     fallback_seconds: float | None = None
-    poll_seconds: float = 1.0
+    poll_seconds: float = 0.5
     log_lines: int = 20
     max_parallel: int | None = None
     max_vcpus: float | None = None

@@ -78,6 +78,13 @@ class VcpuQuota:
             for capacity in [key for key, quota in self._quotas.items() if quota is not None and self.waits(key)]:
                 await self._read(capacity)
 
+    def forget(self) -> None:
+        """Ask again when next wanted."""
+        for reading in self._reading.values():
+            reading.cancel()
+        self._reading.clear()
+        self._quotas.clear()
+
     async def close(self) -> None:
         for reading in self._reading.values():
             reading.cancel()

@@ -32,6 +32,8 @@ AGE_SHARE = 0.05
 MAX_POLL_SECONDS = 30.0
 EVENTS_POLL_SECONDS = 60.0
 """While events tell of stopped tasks, polling only catches what they miss."""
+CROWD_POLL_SECONDS = 1.0
+"""How often tasks are asked for at most when they are more than one call takes."""
 CALLS_AT_ONCE = 10
 CALL_SECONDS = 30.0
 """A DescribeTasks call that has not answered by then is given up, and asked again at the next poll."""
@@ -99,8 +101,8 @@ class TaskWatcher:
     """Describes the watched tasks and wakes who waits for one that stopped.
 
     A task is asked for after 5 % of its age, but not more often than its ``poll_seconds`` and at least every
-    :data:`MAX_POLL_SECONDS`. All calls together keep to half of the account's DescribeTasks bucket, and to less
-    while AWS throttles them.
+    :data:`MAX_POLL_SECONDS`; more tasks than one call takes, not more often than once a second. All calls together keep
+    to half of the account's DescribeTasks bucket, and to less while AWS throttles them.
 
     :param describe: ``(cluster, arns)`` -> the tasks that ECS shows; at most 100 ARNs are asked for at once. One
         call without retries: throttling and passing faults are raised, as botocore's exceptions or as ours.
@@ -175,13 +177,15 @@ class TaskWatcher:
 
     async def _run(self) -> None:
         while everyone := self._everyone():
-            pause = min(LOOK_EVERY_SECONDS, *(one.poll_seconds for one in everyone))
+            floor = CROWD_POLL_SECONDS if len(everyone) > limits.DESCRIBE_TASKS else 0.0
+            pause = min(LOOK_EVERY_SECONDS, max(floor, min(one.poll_seconds for one in everyone)))
             await self.sleep(pause)
-            await self._poll(self.clock() + pause / 2)
+            await self._poll(self.clock() + pause / 2, floor)
 
-    async def _poll(self, until: float) -> None:
+    async def _poll(self, until: float, floor: float) -> None:
         """Ask for all that are due before the middle of the pause that comes: so they come in full batches."""
-        floor = EVENTS_POLL_SECONDS if self.events is not None and self.events.working else 0.0
+        if self.events is not None and self.events.working:
+            floor = EVENTS_POLL_SECONDS
         for batch in batches(self._everyone(), until, floor):
             while len(self._calls) >= CALLS_AT_ONCE:
                 await asyncio.wait(self._calls, return_when=asyncio.FIRST_COMPLETED)

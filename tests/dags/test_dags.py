@@ -14,7 +14,6 @@ from airflow.serialization.serialized_objects import BaseSerialization, DagSeria
 
 from ecs_feature.capacity import Fallback
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.operators.shard import EcsShardOperator
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
 from ecs_feature.pipeline_dag import asset_of
 from ecs_feature.triggers.shard import SHARED_ARGUMENTS, ShardTrigger
@@ -84,7 +83,6 @@ def test_named_shards_of_a_variant_share_all_arguments_but_their_name() -> None:
         own = BaseSerialization.deserialize(dag.get_task(f"{variant}.shards.UA").start_trigger_args.trigger_kwargs)
         assert own == {"shard": "UA", "shared": variant}
         trigger = ShardTrigger(**own)
-        trigger._task_instance = SimpleNamespace(task=SimpleNamespace(template_fields=EcsShardOperator.template_fields))
         ti, run = SimpleNamespace(id="uuid", try_number=2), SimpleNamespace(start_date=None)
         params = {"shards": ["UA"]}
         context = {"dag": dag, "params": params, "ti": ti, "dag_run": run, "run_id": "r", "ds": "2013-01-01"}

@@ -89,7 +89,7 @@ async def event_of(
     **arguments: Any,
 ) -> Any:
     @asynccontextmanager
-    async def joined(key: Any) -> Any:
+    async def joined(key: Any, **_: Any) -> Any:
         yield fleet
 
     monkeypatch.setattr(module, "joined", joined)
@@ -98,8 +98,9 @@ async def event_of(
     trigger._task_instance = ti or SimpleNamespace(
         dag_id="d", run_id="r", task_id="UA", map_index=-1, try_number=try_number
     )
-    trigger.template_fields = ()
-    trigger.render_template_fields(context or {"params": params or {}})
+    trigger.render_template_fields(
+        context or {"dag": SimpleNamespace(dag_id="d"), "ti": SimpleNamespace(id="uuid"), "params": params or {}}
+    )
     (event,) = [event async for event in trigger.run()]
     return event
 
@@ -130,11 +131,11 @@ async def test_a_waiting_shard_keeps_no_copy_of_its_dag(
     pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Dag:
-        pass
+        dag_id = "d"
 
     dag = Dag()
     gone = weakref.ref(dag)
-    context = {"dag": dag, "params": {}}
+    context = {"dag": dag, "ti": SimpleNamespace(id="uuid"), "params": {}}
     ti = SimpleNamespace(
         dag_id="d", run_id="r", task_id="UA", map_index=-1, try_number=1, task=SimpleNamespace(dag=dag)
     )

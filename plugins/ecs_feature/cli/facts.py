@@ -34,7 +34,7 @@ class PipelineFacts:
     parallelism: int | None
     max_vcpus: float | None
     aws: Mapping[str, Any]
-    poll_seconds: float = 1.0
+    poll_seconds: float = 0.5
 
     @classmethod
     def of(cls, dag: Any) -> PipelineFacts:
@@ -57,7 +57,7 @@ class PipelineFacts:
             parallelism=policy.get("max_parallel"),
             max_vcpus=policy.get("max_vcpus"),
             aws={name: value for name, value in arguments["aws"].items() if name in _CONNECTION},
-            poll_seconds=policy.get("poll_seconds", 1.0),
+            poll_seconds=policy.get("poll_seconds", 0.5),
         )
 
     def choose(self, names: Sequence[str] | None, of: str) -> tuple[str, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.config import Config
 
 # Retries of the SDK's standard mode take care of passing faults; what stays is waited for by the caller.
@@ -31,6 +33,8 @@ class EcsFeatureHook(AwsGenericHook):  # type: ignore[misc]
     :param region_name: the region; default: the connection's.
     :param verify: whether, or with which CA bundle, TLS certificates are verified.
     :param direct: each call is made once and not repeated by the SDK, whatever the connection says.
+    :param like: a hook of the same connection, which is not looked up again then. In a triggerer each look-up is four
+        requests to the supervisor, which answers one per round; the asynchronous clients share a session, too.
     """
 
     def __init__(
@@ -41,9 +45,32 @@ class EcsFeatureHook(AwsGenericHook):  # type: ignore[misc]
         verify: bool | str | None = None,
         *,
         direct: bool = False,
+        like: EcsFeatureHook | None = None,
     ) -> None:
         super().__init__(aws_conn_id, client_type=client_type, region_name=region_name, verify=verify)
         self.direct = direct
+        self._like = like
+        self._sessions: dict[str | None, Any] = like._sessions if like is not None else {}
+
+    @cached_property
+    def conn_config(self) -> AwsConnectionWrapper:
+        """The connection, looked up by the first hook of those that are alike."""
+        if self._like is None:
+            return super().conn_config
+        return AwsConnectionWrapper(
+            conn=self._like.conn_config,
+            region_name=self._region_name,
+            botocore_config=self._config,
+            verify=self._verify,
+        )
+
+    def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
+        """A session; an asynchronous one is made once a region."""
+        if not deferrable:
+            return super().get_session(region_name)
+        if region_name not in self._sessions:
+            self._sessions[region_name] = super().get_session(region_name, deferrable=True)
+        return self._sessions[region_name]
 
     def client(self) -> Any:
         """A boto3 client."""

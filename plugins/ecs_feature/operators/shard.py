@@ -61,8 +61,9 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
     :raises ConfigurationError: when the overrides are too long for RunTask.
     """
 
-    template_fields: Sequence[str] = ("shard", "launch", "token_id", "selected", "record", "since")
-    ui_color = "#ff9900"
+    # Templates stand in the trigger's arguments, which the trigger renders, or on a worker execute(). Named here, they
+    # would be in the serialized DAG a second time, which the triggerer is sent and reads once for each shard.
+    template_fields: Sequence[str] = ()
     start_from_trigger = True
 
     def __init__(
@@ -87,17 +88,13 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         ends_on_worker = bool(self.on_success_callback or self.outlets)
         arguments = _trigger_kwargs(shard, launch, policy, selected, record, aws, ends_on_worker=ends_on_worker)
         self.shard = shard
-        self.selected = selected
-        # Their templates stand in the trigger's arguments. A second copy would be half of each task in the serialized
-        # DAG, which the triggerer is sent and reads once for each shard.
-        self.launch = self.token_id = self.record = self.since = None
         self._arguments = arguments
         self.start_from_trigger = start_from_trigger and not self.on_execute_callback
         self.start_trigger_args = start_trigger_args or _start_trigger_args(arguments)
 
     def execute(self, context: Any) -> None:
         """Defer to the trigger; only where Airflow does not start from it (``dag.test()``, a user's choice)."""
-        if not is_selected(self.shard, self.selected):
+        if not is_selected(self.shard, self.render_template(self._arguments["selected"], context)):
             raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
         arguments = self.render_template(self._arguments, context)
         arguments["launch"]["task_definition"] = self._task_definition(context, arguments["launch"]["task_definition"])

@@ -12,7 +12,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from ecs_feature.exceptions import EcsFeatureError
-from ecs_feature.fleet import Fleet, FleetKey, joined
+from ecs_feature.fleet import IDLE_SECONDS, Fleet, FleetKey, joined
 from ecs_feature.launch import Launch, fill_shard
 from ecs_feature.outcomes import Kind
 from ecs_feature.records import RUNNING_KEY, running_record, shard_record
@@ -34,8 +34,9 @@ closes the log when it hears of the end, and reads the lines beside it, 4 KiB at
 the lines of eighty."""
 SHARED_ARGUMENTS = "ecs_feature_shards"
 """Key in a DAG's default arguments."""
-TEMPLATES = 4096
-"""Compiled templates that are remembered."""
+TEMPLATED = ("shard", "launch", "token_id", "selected", "record", "since")
+COMPILED = 4096
+"""Templates that are remembered."""
 _ends = Ends()
 
 
@@ -106,16 +107,12 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
         """Also takes the run's wish for live lines: a template for it would be in the DAG once for each shard."""
         if self.shared:
-            self._take(context["dag"].default_args[SHARED_ARGUMENTS][self.shared])
+            for name, value in context["dag"].default_args[SHARED_ARGUMENTS][self.shared].items():
+                setattr(self, name, value)
+        self.template_fields = TEMPLATED
         super().render_template_fields(context, jinja_env)
         self.live_log_shards = live_log_shards(context) or self.live_log_shards
         self._context = context
-
-    def _take(self, arguments: dict[str, Any]) -> None:
-        for name, value in arguments.items():
-            setattr(self, name, value)
-        # Airflow renders those that the task's own arguments have.
-        self.template_fields = tuple(name for name in self.task.template_fields if name in {"shard", *arguments})
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{type(self).__module__}.{type(self).__qualname__}", {
@@ -177,7 +174,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
 
     async def _run_shard(self) -> TriggerEvent:
         try:
-            async with joined(FleetKey(**self.aws)) as fleet:
+            async with joined(FleetKey(**self.aws), idle_seconds=IDLE_SECONDS) as fleet:
                 self._run = run = self._shard_run(fleet)
                 outcome = await run.run()
         except EcsFeatureError as error:
@@ -266,7 +263,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
 @cache
 def _environment() -> Any:
     environment = BaseTrigger.get_template_env(None)
-    environment.from_string = lru_cache(maxsize=TEMPLATES)(environment.from_string)
+    environment.from_string = lru_cache(maxsize=COMPILED)(environment.from_string)
     return environment
 
 
