@@ -27,6 +27,7 @@ from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
 from ecs_feature.pipeline import FeaturePipeline, Variant
 from ecs_feature.selection import LIVE_LOG_SHARDS
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
+from ecs_feature.shard_order import SHARDS_IN_TURNS
 from ecs_feature.shard_run import ShardPolicy
 from ecs_feature.triggers.references import reference
 from ecs_feature.triggers.shard import SHARED_ARGUMENTS
@@ -260,6 +261,7 @@ def _mapped_shards(pipeline: FeaturePipeline, variant: Variant, found: FindShard
         task_id="shard",
         start_trigger_args=start_args(mine, **arguments),
         map_index_template="{{ task.shard }}",
+        weight_rule=SHARDS_IN_TURNS,
         **arguments,
         **_shard_retries(pipeline),
     ).expand(shard=found.output)

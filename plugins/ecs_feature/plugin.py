@@ -1,16 +1,18 @@
-"""The Airflow plugin: the links from shards to the AWS console."""
+"""The Airflow plugin: the links from shards to the AWS console, and the order in which Airflow takes shards on."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
 # What a pipeline's DAG file imports. The DAG processor loads plugins before it forks: a parse does not import it anew,
 # 0.2 s each time, and there is one for every batch of shards that have ended.
 import ecs_feature.pipeline_dag  # noqa: F401
+from ecs_feature.garbage import spare_what_is_imported
 from ecs_feature.links.ecs import EcsTaskLink, EcsTaskLogLink, TaskLink
 from ecs_feature.operators.shard import EcsShardOperator
+from ecs_feature.shard_order import ShardsInTurns
 
 TaskLink.operators = [EcsShardOperator]
 
@@ -20,3 +22,9 @@ class EcsFeaturePlugin(AirflowPlugin):  # type: ignore[misc]
 
     name = "ecs_feature"
     operator_extra_links: ClassVar[list[object]] = [EcsTaskLink(), EcsTaskLogLink()]
+    priority_weight_strategies: ClassVar[list[object]] = [ShardsInTurns]
+
+    @classmethod
+    def on_load(cls, *_: Any, **__: Any) -> None:
+        """Called by Airflow once in each of its processes."""
+        spare_what_is_imported()
