@@ -138,6 +138,8 @@ def test_shards_found_at_run_time_are_mapped_and_start_in_the_triggerer_too(shar
     assert "find_shards" in json.dumps(kwargs, default=str)
     assert "find_shards" in task.upstream_task_ids
     assert dag.get_task("find_shards").upstream_task_ids == {"plan"}
+    weights = [task.weight_rule.get_weight(SimpleNamespace(map_index=index)) for index in (-1, 0, 1, 999)]
+    assert weights == [0, 0, -1, -999]
 
 
 def test_the_trigger_form_offers_the_shards_and_the_variants() -> None:

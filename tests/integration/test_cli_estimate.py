@@ -176,7 +176,7 @@ def test_the_table_is_for_people(estimate: Estimate) -> None:
 def test_a_pipeline_without_a_past_is_estimated_from_durations_and_its_task_definitions(estimate: Estimate) -> None:
     arguments = ("--shard-seconds", "10", "--shard-count", "1000", "--start-seconds", "0", "--max-vcpus", "4000")
     found = answer(estimate("found", *arguments, "-o", "json"))
-    shards = 49.25 + 10 + 0.5  # launches at 20 a second, the last one's time, half a poll until its end is seen
+    shards = 49.25 + 10 + 0.25  # launches at 20 a second, the last one's time, half a poll until its end is seen
     assert found["seconds"]["p50"] == pytest.approx(60 + shards + 30)  # type: ignore[index]
     assert found["binding"] == "before the shards"
     # 1,000 minutes of half a vCPU; two encoders of a quarter vCPU while the shards are awaited and run.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections import Counter
 from typing import Any
@@ -185,6 +186,51 @@ async def test_the_last_that_leaves_closes_the_fleet_and_nothing_is_left(aws: Lo
         assert three is not one
     left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     assert left == []
+
+
+async def test_a_fleet_waits_for_the_next_shards_and_asks_anew_for_what_may_have_changed(aws: LocalFargate) -> None:
+    fleets = []
+    for _ in range(2):
+        async with joined(KEY, idle_seconds=60) as fleet:
+            fleets.append(fleet)
+            async with fleet.slot("g", None, vcpus=0.25):
+                await shard(fleet, len(fleets), seconds=0.1, poll_seconds=0.1)
+            await fleet.default_strategy(CLUSTER)
+    assert fleets[0] is fleets[1]
+    made = calls(aws)
+    assert made["GetServiceQuota"] == 2
+    assert made["DescribeTaskDefinition"] <= 1
+
+
+async def test_a_fleet_that_nobody_joins_again_is_closed_after_a_while(aws: LocalFargate) -> None:
+    async with joined(KEY, idle_seconds=0.1) as one:
+        await shard(one, 1, seconds=0.1, poll_seconds=0.1)
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    assert others
+    async with asyncio.timeout(10):
+        await asyncio.gather(*others, return_exceptions=True)
+    async with joined(KEY) as two:
+        assert two is not one
+
+
+async def test_a_fleet_that_aws_refused_something_does_not_wait_for_others(aws: LocalFargate) -> None:
+    async with joined(KEY, idle_seconds=60) as one:
+        with pytest.raises(AwsError):
+            await one.task_definition("nothing")
+    async with joined(KEY) as two:
+        assert two is not one
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_end_of_the_event_loop_closes_a_fleet_that_waits(aws: LocalFargate) -> None:
+    async def run() -> Fleet:
+        async with joined(KEY, idle_seconds=60) as fleet:
+            await shard(fleet, 1, seconds=0.1, poll_seconds=0.1)
+        return fleet
+
+    fleet = asyncio.run(run())
+    gc.collect()
+    assert not fleet._clients._made
 
 
 async def test_a_refused_launch_is_told_at_once(aws: LocalFargate) -> None:

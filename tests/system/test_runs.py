@@ -192,6 +192,7 @@ def test_shards_found_at_run_time_are_mapped_tasks_that_use_no_worker(runs: Runs
     assert len(found) == 3
     shards = [tasks[f"control.shard[{index}]"] for index in range(3)]
     assert {(task["state"], task["pid"]) for task in shards} == {("success", None)}
+    assert [task["priority_weight"] for task in shards] == [0, -1, -2]
     assert sorted(each["SHARD"] for each in runs.launches(MAPPED_DAY)) == found
     receipt = runs.receipt(MAPPED_DAY)["variants"]["control"]
     assert receipt["shards"] == {"total": 3, "succeeded": 3, "failed": 0, "skipped": 0}

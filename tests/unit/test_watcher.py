@@ -74,6 +74,16 @@ async def test_250_tasks_cost_three_calls_a_poll() -> None:
     assert ecs.calls == [("c", 100), ("c", 100), ("c", 50)] * 2
 
 
+@pytest.mark.parametrize(("tasks", "polls"), [(100, 20), (101, 10)])
+async def test_more_tasks_than_one_call_takes_are_asked_for_once_a_second(tasks: int, polls: int) -> None:
+    ecs = Ecs()
+    names = [f"arn:{number}" for number in range(tasks)]
+    ecs.stopped_at = dict.fromkeys(names, 9.9)
+    watcher = ecs.watcher()
+    await asyncio.gather(*(watcher.ended("c", task(name), poll_seconds=0.5) for name in names))
+    assert len(set(ecs.asked)) == polls
+
+
 async def test_a_task_that_ecs_does_not_show_yet_is_waited_for() -> None:
     ecs = Ecs()
     ecs.missing_until, ecs.stopped_at = {"arn:0": 100.0}, {"arn:0": 200.0}
