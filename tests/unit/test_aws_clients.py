@@ -53,7 +53,7 @@ async def test_all_clients_of_a_fleet_cost_one_look_up_of_the_connection(look_up
         ]  # fmt: skip
         assert ecs.meta.config.retries["total_max_attempts"] == 9
         assert direct.meta.config.retries == DIRECT_CONFIG.retries
-        assert [(await each._get_credentials()).access_key for each in (ecs, logs)] == ["key", "key"]
+        assert [each._get_credentials().access_key for each in (ecs, logs)] == ["key", "key"]
     finally:
         await clients.close()
 
