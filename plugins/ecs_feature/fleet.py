@@ -135,7 +135,7 @@ class Fleet:
         if self._resting is not None:
             self._resting.cancel()
             self._resting = None
-            self._quota.forget()
+            self._quota.renew()
             self._defaults.clear()
 
     @property

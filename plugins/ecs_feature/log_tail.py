@@ -25,8 +25,8 @@ from ecs_feature.resources import EcsTask
 
 log = logging.getLogger(__name__)
 
-COLLECT_SECONDS = 0.3
-"""So long the first of a batch waits for others."""
+COLLECT_SECONDS = 0.15
+"""So long the first of a batch waits for others, whose ends the same poll has seen."""
 MOST_SECONDS = 15.0
 RETRY_SECONDS = 1.0
 PAGES = 3

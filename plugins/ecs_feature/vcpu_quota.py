@@ -65,10 +65,7 @@ class VcpuQuota:
         if capacity not in limits.FARGATE_VCPU_QUOTAS:
             return
         if capacity not in self._reading:
-            # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-            self._reading[capacity] = asyncio.get_running_loop().create_task(
-                self._read(capacity), context=contextvars.Context()
-            )
+            self._reading[capacity] = self._read_soon(capacity)
         await asyncio.shield(self._reading[capacity])
 
     async def watch(self) -> None:
@@ -78,17 +75,22 @@ class VcpuQuota:
             for capacity in [key for key, quota in self._quotas.items() if quota is not None and self.waits(key)]:
                 await self._read(capacity)
 
-    def forget(self) -> None:
-        """Ask again when next wanted."""
+    def renew(self) -> None:
+        """Ask again for what was asked for before, as if it never was."""
+        asked = list(self._reading)
         for reading in self._reading.values():
             reading.cancel()
-        self._reading.clear()
         self._quotas.clear()
+        self._reading = {capacity: self._read_soon(capacity) for capacity in asked}
 
     async def close(self) -> None:
         for reading in self._reading.values():
             reading.cancel()
         await asyncio.gather(*self._reading.values(), return_exceptions=True)
+
+    def _read_soon(self, capacity: str) -> asyncio.Task[None]:
+        # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
+        return asyncio.get_running_loop().create_task(self._read(capacity), context=contextvars.Context())
 
     async def _read(self, capacity: str) -> None:
         try:
