@@ -130,11 +130,12 @@ class Fleet:
             self._events.open()
 
     def enter(self) -> None:
-        """One more uses it. What may have changed while nobody did is asked for anew."""
+        """One more uses it. What may have changed while nobody did is asked for anew, and found out anew."""
         self.members += 1
         if self._resting is not None:
             self._resting.cancel()
             self._resting = None
+            self._queue = LaunchQueue()
             self._quota.renew()
             self._defaults.clear()
 
