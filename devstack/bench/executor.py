@@ -10,6 +10,7 @@ from typing import Any, Final
 from devstack.bench.fan_outs import EXECUTOR, FanOut
 from devstack.bench.measure import Bench
 from devstack.bench.site import bench
+from devstack.processes import ROOT
 from devstack.provision import CLUSTER
 from devstack.stack import Stack
 
@@ -46,8 +47,10 @@ def executor_bench(folder: Path, fan_out: FanOut, *, pace: float) -> Iterator[Be
 
 def _register(stack: Stack) -> None:
     """The worker's task definition; its environment is what an Airflow worker image is given."""
+    # The DAG file imports devstack, which an image would have installed.
+    given = {name: value for name, value in stack.settings.items() if name.startswith("AIRFLOW")}
     environment: list[dict[str, Any]] = [
-        {"name": name, "value": value} for name, value in stack.settings.items() if name.startswith("AIRFLOW")
+        {"name": name, "value": value} for name, value in {**given, "PYTHONPATH": str(ROOT)}.items()
     ]
     stack.client("ecs").register_task_definition(
         family=FAMILY,
