@@ -95,11 +95,17 @@ def test_the_run_succeeds_after_a_failure_and_its_containers_had_their_secrets(l
     "place",
     [
         "ECS tasks", "AWS calls", "container logs", "triggers", "table xcom", "table task_instance",
-        "table rendered_task_instance_fields", "table serialized_dag",
+        "table serialized_dag",
     ],
 )  # fmt: skip
 def test_the_search_sees_what_is_in_a_place(left: Left, place: str) -> None:
     assert leak_search.found({place: left.texts[place]}, {"canary": "canary-failing"}) == [f"canary in {place}"]
+
+
+def test_the_search_sees_what_airflow_has_rendered_which_a_shard_has_nothing_of(left: Left) -> None:
+    rendered = left.texts["table rendered_task_instance_fields"]
+    assert "/chaos/secrets/" in rendered  # the place that is published to
+    assert "canary-failing" not in rendered
 
 
 def test_a_secret_that_a_pipeline_gives_away_is_found_wherever_it_went(left: Left, chaos_stack: Any) -> None:
