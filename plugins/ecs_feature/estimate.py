@@ -16,7 +16,8 @@ from typing import Any, Final
 from ecs_feature.cost import ON_DEMAND, Price
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.past_runs import Ask, Draw, PastRun
-from ecs_feature.simulation import Bounds, Run, Shard, Timeline, VariantWork, simulate, total
+from ecs_feature.simulation import Bounds, Timeline, simulate
+from ecs_feature.workload import Run, Shard, VariantWork, total
 
 DRAWS: Final = (10, 200)
 """How many times the past is drawn, at least and at most: as many as :data:`SHARDS` shards allow."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from ecs_feature.cost import MINIMUM_BILLED_SECONDS, Usage
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.simulation import Attempt, Bounds, Run, Services, Shard, VariantWork, simulate
+from ecs_feature.simulation import Bounds, simulate
+from ecs_feature.workload import Attempt, Run, Services, Shard, VariantWork
 
 NO_SERVICES = Services()
 

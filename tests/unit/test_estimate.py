@@ -15,7 +15,8 @@ from ecs_feature.cost import ON_DEMAND, SPOT, Usage
 from ecs_feature.estimate import Estimate, Range, estimate
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.past_runs import Ask, Draw, PastRun, PastVariant, alone, calibrated, given
-from ecs_feature.simulation import Attempt, Bounds, Services
+from ecs_feature.simulation import Bounds
+from ecs_feature.workload import Attempt, Services
 
 FREE = Bounds(launches=(1e9, 1e9), run_task_calls=(1e9, 1e9), max_active_runs=100)
 

@@ -26,8 +26,9 @@ from ecs_feature.estimate import savings
 from ecs_feature.exceptions import SelectionError
 from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.past_runs import Ask, Draw, PastRun, PastVariant
-from ecs_feature.simulation import Attempt, Bounds, Services, simulate
+from ecs_feature.simulation import Bounds, simulate
 from ecs_feature.triggers.shard import SHARED_ARGUMENTS
+from ecs_feature.workload import Attempt, Services
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FACTS = PipelineFacts("p", {"control": ["control.shards.AA", "control.shards.UA"]}, ("AA", "UA"), "FARGATE", 4, 8.0, {})

@@ -11,16 +11,8 @@ from hypothesis import strategies as st
 
 from ecs_feature.cost import Usage
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.simulation import (
-    Attempt,
-    Bounds,
-    Run,
-    Services,
-    Timeline,
-    VariantWork,
-    relaunch_pause,
-    simulate,
-)
+from ecs_feature.simulation import Bounds, Timeline, relaunch_pause, simulate
+from ecs_feature.workload import Attempt, Run, Services, VariantWork
 
 FREE = Bounds(launches=(1e9, 1e9), run_task_calls=(1e9, 1e9), max_active_runs=100)
 

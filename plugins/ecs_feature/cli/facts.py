@@ -9,6 +9,7 @@ from typing import Any
 
 from ecs_feature.capacity import ON_DEMAND, bucket_of
 from ecs_feature.exceptions import SelectionError
+from ecs_feature.shard_run import ShardPolicy
 
 _SHARD = "EcsShardOperator"
 _PLAN = "FeaturePlanOperator"
@@ -34,7 +35,7 @@ class PipelineFacts:
     parallelism: int | None
     max_vcpus: float | None
     aws: Mapping[str, Any]
-    poll_seconds: float = 0.5
+    poll_seconds: float = ShardPolicy.poll_seconds
 
     @classmethod
     def of(cls, dag: Any) -> PipelineFacts:
@@ -57,7 +58,7 @@ class PipelineFacts:
             parallelism=policy.get("max_parallel"),
             max_vcpus=policy.get("max_vcpus"),
             aws={name: value for name, value in arguments["aws"].items() if name in _CONNECTION},
-            poll_seconds=policy.get("poll_seconds", 0.5),
+            poll_seconds=policy.get("poll_seconds", ShardPolicy.poll_seconds),
         )
 
     def choose(self, names: Sequence[str] | None, of: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from ecs_feature.cli.facts import PipelineFacts
 from ecs_feature.cost import Usage
 from ecs_feature.past_runs import PastRun, PastVariant
 from ecs_feature.records import shard_records
-from ecs_feature.simulation import Attempt, Services
+from ecs_feature.workload import Attempt, Services
 
 log = logging.getLogger(__name__)
 

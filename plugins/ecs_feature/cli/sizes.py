@@ -9,8 +9,8 @@ from typing import Any
 from ecs_feature.cli.facts import PipelineFacts
 from ecs_feature.environment import load_environment
 from ecs_feature.exceptions import ConfigurationError, TaskDefinitionError
-from ecs_feature.simulation import Services
 from ecs_feature.task_definitions import load
+from ecs_feature.workload import Services
 
 Sizes = tuple[float, float, Services]
 """vCPUs and GB of a shard's task, and what a run holds of the variant's services."""
