@@ -68,9 +68,7 @@ class AwsClients:
         first = await self._once(("connection",), self._look_up)
 
         def creator() -> Any:
-            region_name = region or self.region_name
-            hook = type(first)(service, self.aws_conn_id, region_name, self.verify, direct=direct, like=first)
-            return hook.async_client()
+            return first.for_service(service, region, direct=direct).async_client()
 
         # In a thread: making a session may assume a role.
         client = await self._resources.enter_async_context(await sync_to_async(creator)())

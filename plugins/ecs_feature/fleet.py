@@ -1,8 +1,7 @@
-"""The shared control plane of all shards in one event loop.
+"""The control plane of all shards of one connection and region.
 
-Every trigger of one triggerer that talks to the same connection and region shares one set of clients, one launch
-queue, one watcher that describes 100 tasks per call, one log reader and one count of what runs. The first that joins
-opens them; they are closed when the last has left, for shards a minute later. They belong to the running event loop.
+One set of clients, one launch queue, one watcher that describes 100 tasks per call, one log reader and one count of
+what runs. It belongs to an event loop; who shares it is in :mod:`ecs_feature.joined_fleets`.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception, wait_random_exponential
@@ -37,10 +35,6 @@ from ecs_feature.watcher import TaskWatcher
 
 log = logging.getLogger(__name__)
 
-IDLE_SECONDS: Final = 60.0
-"""How long the clients of shards wait for the next run's. To look up the connection anew takes a second or two while a
-triggerer takes on hundreds of triggers, and is in each small run's time."""
-
 
 @dataclass(frozen=True)
 class FleetKey:
@@ -55,51 +49,16 @@ class FleetKey:
     events_queue_url: str = ""
 
 
-_fleets: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[FleetKey, Fleet]] = WeakKeyDictionary()
-
-
-@asynccontextmanager
-async def joined(key: FleetKey, *, idle_seconds: float = 0.0) -> AsyncIterator[Fleet]:
-    """Join the fleet of the running event loop for ``key``; the first opens it.
-
-    :param idle_seconds: how long it stays open for others after the last has left. One that AWS has refused anything
-        does not, because the connection may be mended by then.
-    """
-    fleets = _fleets.setdefault(asyncio.get_running_loop(), {})
-    fleet = fleets.get(key)
-    if fleet is None:
-        fleet = fleets[key] = Fleet(key)
-    fleet.enter()
-    try:
-        await fleet.opened()
-        yield fleet
-    finally:
-        fleet.members -= 1
-        if fleet.members == 0:
-            if idle_seconds and fleet.may_rest:
-                fleet.rest(idle_seconds, lambda: _gone(fleets, fleet))
-            else:
-                _gone(fleets, fleet)
-                await fleet.close()
-
-
-def _gone(fleets: dict[FleetKey, Fleet], fleet: Fleet) -> None:
-    if fleets.get(fleet.key) is fleet:
-        del fleets[fleet.key]
-
-
 @dataclass(eq=False)
 class Fleet:
-    """See the module. Get one with :func:`joined`."""
+    """See the module. Get one with :func:`ecs_feature.joined_fleets.joined`."""
 
     key: FleetKey
-    members: int = 0
     _own: set[str] = field(default_factory=set)
     _definitions: dict[str, asyncio.Task[dict[str, Any]]] = field(default_factory=dict)
     _defaults: dict[str, asyncio.Task[Strategy | None]] = field(default_factory=dict)
     _opening: asyncio.Task[None] | None = None
     _refresh: asyncio.Task[None] | None = None
-    _resting: asyncio.Task[None] | None = None
     _events: TaskEvents | None = None
     _refused: bool = False
 
@@ -129,36 +88,18 @@ class Fleet:
         if self._events is not None:
             self._events.open()
 
-    def enter(self) -> None:
-        """One more uses it. What may have changed while nobody did is asked for anew, and found out anew."""
-        self.members += 1
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
-            self._queue = LaunchQueue()
-            self._quota.renew()
-            self._defaults.clear()
+    def renew(self) -> None:
+        """Nobody has used it for a while: forget what may have changed since, and begin at the published rates."""
+        self._queue = LaunchQueue()
+        self._quota.renew()
+        self._defaults.clear()
 
     @property
-    def may_rest(self) -> bool:
+    def reusable(self) -> bool:
         """Whether it may stay open unused: AWS has refused nothing, and no events are taken from those who wait."""
         opening = self._opening
         opened = opening is not None and opening.done() and not opening.cancelled() and opening.exception() is None
         return opened and not self._refused and self._events is None
-
-    def rest(self, seconds: float, gone: Callable[[], None]) -> None:
-        """Close after so long, or when the event loop ends, unless somebody enters before; ``gone`` is told first."""
-
-        async def close_later() -> None:
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                if self._resting is asyncio.current_task():
-                    gone()
-                    await self.close()
-
-        # A context of its own: Airflow routes log lines to task logs by context, and this is no shard's any more.
-        self._resting = asyncio.get_running_loop().create_task(close_later(), context=contextvars.Context())
 
     async def close(self) -> None:
         for task in (self._opening, self._refresh):

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from ecs_feature.fleet import FleetKey, joined
+from ecs_feature.fleet import FleetKey
+from ecs_feature.joined_fleets import joined
 from ecs_feature.launch import Launch, Network
 from ecs_feature.shard_run import ShardPolicy, ShardRun
 from fargate_local import LocalFargate

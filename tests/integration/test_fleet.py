@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ecs_feature.exceptions import AwsError
-from ecs_feature.fleet import Fleet, FleetKey, joined
+from ecs_feature.fleet import Fleet, FleetKey
+from ecs_feature.joined_fleets import joined
 from ecs_feature.launch import Launch, Network, client_token
 from fargate_local import LocalFargate
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from operator_context import CLUSTER, register_logged
 
-from ecs_feature.fleet import Fleet, FleetKey, joined
+from ecs_feature.fleet import Fleet, FleetKey
+from ecs_feature.joined_fleets import joined
 from ecs_feature.launch import Launch, Network
 from ecs_feature.outcomes import Kind
 from ecs_feature.shard_run import ShardPolicy, ShardRun

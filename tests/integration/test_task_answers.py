@@ -7,7 +7,8 @@ from botocore.exceptions import ClientError
 
 from ecs_feature import task_answers
 from ecs_feature.exceptions import LaunchError
-from ecs_feature.fleet import Fleet, FleetKey, joined
+from ecs_feature.fleet import Fleet, FleetKey
+from ecs_feature.joined_fleets import joined
 from ecs_feature.launch import Launch, Network
 from ecs_feature.resources import EcsTask
 from fargate_local import LocalFargate

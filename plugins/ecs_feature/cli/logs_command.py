@@ -23,7 +23,8 @@ from airflow.utils.providers_configuration_loader import providers_configuration
 
 from ecs_feature.cli.run_shards import Run, RunShard, chosen
 from ecs_feature.exceptions import EcsFeatureError, SelectionError
-from ecs_feature.fleet import Fleet, FleetKey, joined
+from ecs_feature.fleet import Fleet, FleetKey
+from ecs_feature.joined_fleets import joined
 from ecs_feature.live_log import Fresh, LogLine
 from ecs_feature.resources import EcsTask
 

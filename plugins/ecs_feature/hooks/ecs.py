@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
@@ -33,8 +32,6 @@ class EcsFeatureHook(AwsGenericHook):  # type: ignore[misc]
     :param region_name: the region; default: the connection's.
     :param verify: whether, or with which CA bundle, TLS certificates are verified.
     :param direct: each call is made once and not repeated by the SDK, whatever the connection says.
-    :param like: a hook of the same connection, which is not looked up again then. In a triggerer each look-up is four
-        requests to the supervisor, which answers one per round; the asynchronous clients share a session, too.
     """
 
     def __init__(
@@ -45,24 +42,10 @@ class EcsFeatureHook(AwsGenericHook):  # type: ignore[misc]
         verify: bool | str | None = None,
         *,
         direct: bool = False,
-        like: EcsFeatureHook | None = None,
     ) -> None:
         super().__init__(aws_conn_id, client_type=client_type, region_name=region_name, verify=verify)
         self.direct = direct
-        self._like = like
-        self._sessions: dict[str | None, Any] = like._sessions if like is not None else {}
-
-    @cached_property
-    def conn_config(self) -> AwsConnectionWrapper:
-        """The connection, looked up by the first hook of those that are alike."""
-        if self._like is None:
-            return super().conn_config
-        return AwsConnectionWrapper(
-            conn=self._like.conn_config,
-            region_name=self._region_name,
-            botocore_config=self._config,
-            verify=self._verify,
-        )
+        self._sessions: dict[str | None, Any] = {}
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """A session; an asynchronous one is made once a region."""
@@ -71,6 +54,18 @@ class EcsFeatureHook(AwsGenericHook):  # type: ignore[misc]
         if region_name not in self._sessions:
             self._sessions[region_name] = super().get_session(region_name, deferrable=True)
         return self._sessions[region_name]
+
+    def for_service(self, client_type: str, region_name: str = "", *, direct: bool = False) -> EcsFeatureHook:
+        """A hook for another service or region, with the connection and the sessions of this one.
+
+        The connection is not looked up again: in a triggerer that is four requests to the supervisor, which answers
+        one a round. Nor is a role assumed again.
+        """
+        region = region_name or self._region_name
+        other = EcsFeatureHook(client_type, self.aws_conn_id, region, self._verify, direct=direct)
+        other.conn_config = AwsConnectionWrapper(conn=self.conn_config, region_name=region)
+        other._sessions = self._sessions
+        return other
 
     def client(self) -> Any:
         """A boto3 client."""

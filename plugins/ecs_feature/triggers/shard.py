@@ -12,7 +12,8 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from ecs_feature.exceptions import EcsFeatureError
-from ecs_feature.fleet import IDLE_SECONDS, Fleet, FleetKey, joined
+from ecs_feature.fleet import Fleet, FleetKey
+from ecs_feature.joined_fleets import IDLE_SECONDS, joined
 from ecs_feature.launch import Launch, fill_shard
 from ecs_feature.outcomes import Kind
 from ecs_feature.records import RUNNING_KEY, running_record, shard_record
@@ -35,6 +36,7 @@ the lines of eighty."""
 SHARED_ARGUMENTS = "ecs_feature_shards"
 """Key in a DAG's default arguments."""
 TEMPLATED = ("shard", "launch", "token_id", "selected", "record", "since")
+"""The arguments that are rendered; they stand in place of the task's ``template_fields``, of which it has none."""
 COMPILED = 4096
 """Templates that are remembered."""
 _ends = Ends()
