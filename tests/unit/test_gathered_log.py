@@ -9,8 +9,9 @@ import time
 from typing import Any
 
 import pytest
+from log_supervisor import Supervisor
 
-from ecs_feature.triggers import log_lines
+from ecs_feature.triggers import log_lines, log_pipe
 from ecs_feature.triggers.log_lines import GatheredLog
 
 
@@ -112,3 +113,35 @@ async def test_a_writer_that_has_to_wait_stops_no_shard() -> None:
     assert time.monotonic() - began < 1
     pipe.set()
     await log.written()
+
+
+async def test_lines_are_read_when_the_supervisor_has_taken_the_last_byte(supervisor: Supervisor) -> None:
+    log = GatheredLog(supervisor.log)
+    log.info("x" * 6000)
+    read = asyncio.create_task(log.read())
+    await asyncio.sleep(0.1)
+    supervisor.reads()
+    await asyncio.sleep(0.2)
+    assert not read.done()  # it takes 4 KiB at a time
+    supervisor.reads()
+    await read
+
+
+async def test_where_the_system_does_not_tell_the_supervisor_is_given_a_moment(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError("Inappropriate ioctl for device")
+
+    monkeypatch.setattr(log_pipe.fcntl, "ioctl", refuse)
+    monkeypatch.setattr(log_lines, "BLIND_SECONDS", 0.2)
+    began = time.monotonic()
+    await GatheredLog(supervisor.log).read()
+    assert time.monotonic() - began >= 0.2
+
+
+async def test_outside_a_triggerer_nobody_is_waited_for(written: Written) -> None:
+    log = GatheredLog(written)
+    log.info("line")
+    await log.read()
+    assert written.records == [("info", "line")]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from log_supervisor import Supervisor
 
 from ecs_feature.launch import Launch, Network
 from ecs_feature.operators.shard import EcsShardOperator
@@ -70,12 +71,6 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(module, "push", push)
     monkeypatch.setattr(module, "pull_own", pull_own)
     return stored
-
-
-@pytest.fixture(autouse=True)
-def _nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "READ_SECONDS", 0.0)
-    monkeypatch.setattr(module, "FAILURE_READ_SECONDS", 0.0)
 
 
 async def event_of(
@@ -151,15 +146,16 @@ async def test_a_waiting_shard_keeps_no_copy_of_its_dag(
     assert event.xcoms["return_value"]["outcome"] == "succeeded"
 
 
-@pytest.mark.parametrize(("exit_code", "constant"), [(0, "READ_SECONDS"), (3, "FAILURE_READ_SECONDS")])
-async def test_the_last_lines_are_there_for_a_while_before_the_end(
-    exit_code: int, constant: str, pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("exit_code", [0, 3])
+async def test_a_shard_ends_when_its_last_lines_have_been_read(
+    exit_code: int, pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch, supervisor: Supervisor
 ) -> None:
-    written: list[float] = []
-    monkeypatch.setattr(module, constant, 1.5)  # of which one shard alone waits a fifth
-    monkeypatch.setattr(ShardTrigger, "log", SimpleNamespace(info=lambda *_: written.append(time.monotonic())))
-    await event_of(Fleet(exit_code), monkeypatch)
-    assert time.monotonic() - written[-1] >= 0.3
+    monkeypatch.setattr(ShardTrigger, "log", supervisor.log)
+    end = asyncio.create_task(event_of(Fleet(exit_code), monkeypatch))
+    await asyncio.sleep(0.3)
+    assert not end.done()
+    supervisor.reads()
+    assert await end
 
 
 async def test_a_retry_keeps_the_launches_of_the_tries_before(

@@ -10,7 +10,6 @@ from typing import Final
 
 SHARDS_PER_SECOND: Final = 100
 MOST_SECONDS: Final = 3.0
-LEAST_SHARE: Final = 0.2
 
 
 class Ends:
@@ -35,18 +34,14 @@ class Ends:
         finally:
             self.shards -= 1
 
-    async def turn(self, seconds: float) -> None:
-        """Wait until a shard may end.
+    async def turn(self) -> None:
+        """Wait until a shard may end: at once, or with hundreds on their way when the next group ends.
 
-        With 100 shards on, that is after ``seconds``, with fewer after a share of them; with more, at the moment
-        thereafter at which a group of shards ends. Groups are a second apart for each 100 shards, and no more than 3.
+        Groups are a second apart for each 100 shards, and no more than 3.
         """
-        await asyncio.sleep(self.seconds_until(asyncio.get_running_loop().time(), seconds))
+        await asyncio.sleep(self.seconds_until_turn(asyncio.get_running_loop().time()))
 
-    def seconds_until(self, now: float, seconds: float) -> float:
+    def seconds_until_turn(self, now: float) -> float:
         """How long :meth:`turn` takes, by the event loop's clock."""
-        seconds *= min(1.0, max(LEAST_SHARE, self.shards / SHARDS_PER_SECOND))
         apart = min(MOST_SECONDS, self.shards // SHARDS_PER_SECOND)
-        if apart < 2:
-            return seconds
-        return math.ceil((now + seconds) / apart) * apart - now
+        return math.ceil(now / apart) * apart - now if apart >= 2 else 0.0

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any, Final
 
+from ecs_feature.triggers.log_pipe import BLIND_SECONDS, supervisors_pipe
+
 BEAT_SECONDS: Final = 1.0
 
 
@@ -64,6 +66,21 @@ class GatheredLog:
         self.flush()
         if self._written is not None:
             await asyncio.shield(self._written)
+
+    async def read(self) -> None:
+        """Write what waits, and wait until the supervisor has read it.
+
+        It closes a shard's log when it hears of the shard's end, which comes to it beside the lines: what it has not
+        read by then is lost.
+        """
+        await self.written()
+        pipe = supervisors_pipe()
+        if pipe is None:
+            return
+        try:
+            await pipe.read(pipe.position())
+        except OSError:
+            await asyncio.sleep(BLIND_SECONDS)
 
     def _write(self, call: Callable[..., Any], *arguments: Any) -> None:
         in_context = partial(contextvars.copy_context().run, call, *arguments)

@@ -29,10 +29,6 @@ KILL_SECONDS = 20.0
 LINK_SECONDS = 20.0
 """A shard that runs longer has its links while it runs, from an XCom of its own. That is a request to Airflow's API and
 costs the triggerer more than the shard itself; at the end the record is there for them."""
-READ_SECONDS, FAILURE_READ_SECONDS = 1.0, 3.0
-"""Between a shard's last log lines and its end, its failure, while there are a hundred or more: Airflow's supervisor
-closes the log when it hears of the end, and reads the lines beside it, 4 KiB at a time. Of a thousand shards it lost
-the lines of eighty."""
 SHARED_ARGUMENTS = "ecs_feature_shards"
 """Key in a DAG's default arguments."""
 TEMPLATED = ("shard", "launch", "token_id", "selected", "record", "since")
@@ -145,10 +141,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         try:
             with _ends.counted():
                 event = await self._run_shard()
-                await self._lines.written()
-                if self.task_instance is not None:
-                    ended_well = isinstance(event, (TaskSuccessEvent, TaskSkippedEvent))
-                    await _ends.turn(READ_SECONDS if ended_well else FAILURE_READ_SECONDS)
+                await self._lines.read()
+                await _ends.turn()
         finally:
             self._lines.flush()
         yield event

@@ -1,0 +1,23 @@
+"""What unit tests share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from log_supervisor import Supervisor
+
+from ecs_feature.triggers.log_pipe import supervisors_pipe
+
+
+@pytest.fixture
+def supervisor() -> Iterator[Supervisor]:
+    """A triggerer's supervisor that reads log lines when it is told to; for this process, as its runner."""
+    supervisor = Supervisor()
+    logging.getLogger().addHandler(supervisor.handler)
+    supervisors_pipe.cache_clear()
+    yield supervisor
+    supervisors_pipe.cache_clear()
+    logging.getLogger().removeHandler(supervisor.handler)
+    supervisor.close()
