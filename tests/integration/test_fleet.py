@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import time
 from collections import Counter
 from typing import Any
 
 import pytest
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
 
 from ecs_feature.exceptions import AwsError
 from ecs_feature.fleet import Fleet, FleetKey
@@ -196,13 +199,28 @@ async def test_a_fleet_waits_for_the_next_shards_and_asks_anew_for_what_may_have
     for _ in range(2):
         async with joined(KEY, idle_seconds=60) as fleet:
             fleets.append(fleet)
-            async with fleet.slot("g", None, vcpus=0.25):
-                await shard(fleet, len(fleets), seconds=0.1, poll_seconds=0.1)
-            await fleet.default_strategy(CLUSTER)
+            for _ in range(2):
+                async with fleet.slot("g", None, vcpus=0.25):
+                    await shard(fleet, len(fleets), seconds=0.1, poll_seconds=0.1)
+                await fleet.default_strategy(CLUSTER)
+                await fleet.task_definition("job")
     assert fleets[0] is fleets[1]
     made = calls(aws)
+    assert made["DescribeClusters"] == 4  # for each: the vCPUs in use, the default strategy
     assert made["GetServiceQuota"] == 2
-    assert made["DescribeTaskDefinition"] <= 1
+    assert made["DescribeTaskDefinition"] == 1
+
+
+async def test_a_role_is_assumed_once_for_all_clients(aws: LocalFargate, monkeypatch: pytest.MonkeyPatch) -> None:
+    role = {"conn_type": "aws", "extra": {"role_arn": "arn:aws:iam::123456789012:role/airflow"}}
+    monkeypatch.setenv("AIRFLOW_CONN_FEATURES", json.dumps(role))
+    sts = get_backend("sts")[DEFAULT_ACCOUNT_ID]["aws"]
+    before = len(sts.assumed_roles)
+    async with joined(FleetKey(aws_conn_id="features")) as fleet:
+        async with fleet.slot("g", None, vcpus=0.25):
+            await fleet.task_definition("job")
+        assert not await fleet.object_exists("s3://features/nothing")
+    assert len(sts.assumed_roles) == before + 1
 
 
 async def test_a_fleet_that_nobody_joins_again_is_closed_after_a_while(aws: LocalFargate) -> None:
