@@ -59,7 +59,7 @@ def bench(
         "scheduler": {"scheduler_idle_sleep_time": "2"},
         # Of the records that new triggers write, the supervisor reads 4 KiB in the time in which it takes on so many
         # triggers; with the default of 50 the pipe fills and the loop of all triggers waits, see docs/scaling.md.
-        "triggerer": {"capacity": str(capacity), "max_trigger_to_select_per_loop": "25"},
+        "triggerer": {"capacity": str(capacity), "max_trigger_to_select_per_loop": "20"},
     }
     for section, values in (options or {}).items():
         settings.setdefault(section, {}).update(values)
