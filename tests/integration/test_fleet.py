@@ -195,16 +195,18 @@ async def test_the_last_that_leaves_closes_the_fleet_and_nothing_is_left(aws: Lo
 
 
 async def test_a_fleet_waits_for_the_next_shards_and_asks_anew_for_what_may_have_changed(aws: LocalFargate) -> None:
-    fleets = []
+    fleets, queues = [], []
     for _ in range(2):
         async with joined(KEY, idle_seconds=60) as fleet:
             fleets.append(fleet)
+            queues.append(fleet._queue)
             for _ in range(2):
                 async with fleet.slot("g", None, vcpus=0.25):
                     await shard(fleet, len(fleets), seconds=0.1, poll_seconds=0.1)
                 await fleet.default_strategy(CLUSTER)
                 await fleet.task_definition("job")
     assert fleets[0] is fleets[1]
+    assert queues[0] is not queues[1]  # what it has learned of the launch rate
     made = calls(aws)
     assert made["DescribeClusters"] == 4  # for each: the vCPUs in use, the default strategy
     assert made["GetServiceQuota"] == 2

@@ -9,7 +9,6 @@ import os
 import stat
 import struct
 import termios
-import threading
 from functools import cache
 from typing import Final
 
@@ -34,7 +33,6 @@ class LogPipe:
 
     def __init__(self, socket: int) -> None:
         self._socket = socket
-        self._lock = threading.Lock()
         self._read = self._waiting = self._furthest = 0
 
     def position(self) -> int:
@@ -42,19 +40,17 @@ class LogPipe:
 
         :raises OSError: the system does not tell.
         """
-        with self._lock:
-            self._look()
-            self._furthest = self._read + self._waiting
-            return self._furthest
+        self._look()
+        self._furthest = self._read + self._waiting
+        return self._furthest
 
     def has_read(self, position: int) -> bool:
         """Whether the other end has read all that was written before.
 
         :raises OSError: the system does not tell.
         """
-        with self._lock:
-            self._look()
-            return self._read >= position
+        self._look()
+        return self._read >= position
 
     async def read(self, position: int) -> None:
         """Wait until it has, but no longer than :data:`PATIENCE_SECONDS`.
