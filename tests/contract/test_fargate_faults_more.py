@@ -17,7 +17,8 @@ from fargate_local.faults import FaultEngine, Subject
 
 from .conftest import CLUSTER, LOG_GROUP, NETWORK, Stack, settings, until
 
-ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=0.5)
+ONCE = Config(retries={"total_max_attempts": 1})
+IMPATIENT = ONCE.merge(Config(read_timeout=0.5))
 CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
 
 
@@ -91,12 +92,11 @@ def test_a_dropped_answer_of_s3_is_of_an_object_that_is_there(simulated: Stack, 
 
 def test_a_call_hangs_until_its_caller_gives_up_and_is_not_done(simulated: Stack, faults):
     faults(match={"operation": "RunTask"}, hang=True, times=1)
-    client = simulated.aws.client("ecs", config=ONCE)
     request = {"cluster": CLUSTER, "taskDefinition": simulated.register("hung"), "networkConfiguration": NETWORK}
     with pytest.raises(ReadTimeoutError):
-        client.run_task(**request, launchType="FARGATE")
+        simulated.aws.client("ecs", config=IMPATIENT).run_task(**request, launchType="FARGATE")
     until(lambda: [call.status for call in simulated.aws.calls("RunTask")[-1:]], lambda statuses: statuses == [0])
-    assert client.list_tasks(cluster=CLUSTER, family="hung")["taskArns"] == []
+    assert simulated.ecs.list_tasks(cluster=CLUSTER, family="hung")["taskArns"] == []
 
 
 def test_a_call_that_hangs_goes_on_when_its_rule_is_removed(simulated: Stack, faults):
@@ -116,14 +116,13 @@ def test_a_call_that_hangs_goes_on_when_its_rule_is_removed(simulated: Stack, fa
 
 def test_a_call_whose_answer_hangs_is_done_although_its_caller_gives_up(simulated: Stack, faults):
     faults(match={"operation": "RunTask"}, hang_answer=True, times=1)
-    client = simulated.aws.client("ecs", config=ONCE)
     request = {"cluster": CLUSTER, "taskDefinition": simulated.register("unheard"), "networkConfiguration": NETWORK}
     request |= {"launchType": "FARGATE", "clientToken": "unheard"}
     with pytest.raises(ReadTimeoutError):
-        client.run_task(**request)
-    (arn,) = client.list_tasks(cluster=CLUSTER, family="unheard")["taskArns"]
+        simulated.aws.client("ecs", config=IMPATIENT).run_task(**request)
+    listed = until(lambda: simulated.ecs.list_tasks(cluster=CLUSTER, family="unheard")["taskArns"], bool)
     until(lambda: [call.status for call in simulated.aws.calls("RunTask")[-1:]], lambda statuses: statuses == [0])
-    assert [task["taskArn"] for task in client.run_task(**request)["tasks"]] == [arn]
+    assert [task["taskArn"] for task in simulated.ecs.run_task(**request)["tasks"]] == listed
 
 
 def test_an_answer_that_hangs_is_given_when_its_rule_is_removed(simulated: Stack, faults):
