@@ -20,8 +20,8 @@ class GatheredLog:
 
     The triggerer's supervisor reads 4 KiB of its triggers' records at a time, and asks the database for all its
     triggers in between, which is some 10 ms of CPU. A record repeats 300 bytes about the task instance, so what
-    belongs together goes into one; and records of several shards at the same moment are read together. Some 150
-    records fill the pipe, and whoever writes then has to wait: a thread, not the event loop of all shards.
+    belongs together goes into one; and records of several shards at the same moment are read together. When they fill
+    the pipe, whoever writes has to wait: a thread, not the event loop of all shards.
 
     Anything above ``info`` is written at once, after the lines that wait, and so is all by :meth:`flush`.
 
@@ -90,4 +90,5 @@ class GatheredLog:
 @cache
 def _writer() -> ThreadPoolExecutor:
     """One thread for all shards, which keeps the order of each one's lines."""
+    supervisors_pipe()  # widens it, before many lines wait in it
     return ThreadPoolExecutor(1, thread_name_prefix="shard-log")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
+import socket
 import stat
 import struct
 import termios
@@ -17,6 +19,9 @@ LONGEST_PAUSE_SECONDS: Final = 0.5
 """Between two looks at how far it has read; each is twice the one before, for most lines are read within one."""
 PATIENCE_SECONDS: Final = 10.0
 """How long a shard's end waits at most for a supervisor that does not come to reading."""
+ROOM_BYTES: Final = 4 << 20
+"""What the socket is asked to hold: the records of some 3,000 triggers that start at once. Linux's default of 208 KiB
+holds some 150. It gives twice ``net.core.wmem_max`` at most."""
 BLIND_SECONDS: Final = 1.0
 """How long it is given where the system does not tell (Linux does)."""
 
@@ -28,12 +33,20 @@ class LogPipe:
     the difference has been read, and when nothing waits all has. What others write between two looks hides as much of
     what is read meanwhile, so that a position counts as read late rather than early.
 
-    :param socket: its file descriptor.
+    :param descriptor: the socket's.
     """
 
-    def __init__(self, socket: int) -> None:
-        self._socket = socket
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
         self._read = self._waiting = self._furthest = 0
+
+    def widen(self) -> None:
+        """Let the socket hold more than Linux's default, so that nobody who writes waits for a busy other end.
+
+        :raises OSError: the system does not let it.
+        """
+        with socket.socket(fileno=os.dup(self._descriptor)) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM_BYTES)
 
     def position(self) -> int:
         """Where the next byte would be written.
@@ -65,7 +78,7 @@ class LogPipe:
 
     def _look(self) -> None:
         before = self._waiting
-        self._waiting = struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)))[0]
+        self._waiting = struct.unpack("i", fcntl.ioctl(self._descriptor, termios.TIOCOUTQ, bytes(4)))[0]
         self._read += max(0, before - self._waiting)
         if not self._waiting:
             self._read = max(self._read, self._furthest)
@@ -73,7 +86,7 @@ class LogPipe:
 
 @cache
 def supervisors_pipe() -> LogPipe | None:
-    """The socket of this process; None outside a triggerer."""
+    """The socket of this process, widened; None outside a triggerer."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
             try:
@@ -81,5 +94,8 @@ def supervisors_pipe() -> LogPipe | None:
             except (AttributeError, OSError):
                 continue
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                return LogPipe(descriptor)
+                pipe = LogPipe(descriptor)
+                with contextlib.suppress(OSError):
+                    pipe.widen()
+                return pipe
     return None
