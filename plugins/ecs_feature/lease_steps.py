@@ -17,10 +17,12 @@ from ecs_feature import limits
 from ecs_feature.exceptions import AwsError, LeaseError, ServiceNotFoundError
 from ecs_feature.leases import (
     Decision,
+    GoesOn,
     Lease,
     ScalableTarget,
     SharingPolicy,
     held_by,
+    nobody,
     policy_of,
     reconcile,
     room,
@@ -71,6 +73,7 @@ class ServiceSteps:
     """The steps for one service.
 
     :param now: the clock that tells which leases live.
+    :param goes_on: asked of the holders of leases that are past their time.
     :param autoscaling: whether Application Auto Scaling is asked for a scalable target.
     """
 
@@ -78,6 +81,7 @@ class ServiceSteps:
     name: str
     now: Callable[[], datetime]
     autoscaling: bool = field(default=True)
+    goes_on: GoesOn = nobody
 
     def acquire(
         self, *, holder: str, count: int, until: datetime, policy: SharingPolicy
@@ -145,7 +149,7 @@ class ServiceSteps:
         service = yield from self.describe()
         policy = policy_of(service.tags)
         target = (yield from self._target()) if self.autoscaling and policy is not None and policy.autoscaled else None
-        decision = reconcile(service, self.now(), target)
+        decision = reconcile(service, self.now(), target, self.goes_on)
         return Reading(replace(service, minimum=decision.count) if decision.autoscaled else service, decision)
 
     def _target(self) -> Steps[ScalableTarget | None]:

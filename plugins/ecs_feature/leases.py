@@ -5,8 +5,11 @@ A run writes its own lease as a tag on the ECS service, so that no run sets ``de
     ecs-feature:lease:0f3a...:20261121T2210... = 2 since 2026-11-21T22:10:00Z until 2026-11-22T04:10:00Z by dag/run
     ecs-feature:policy                         = baseline 0 cap 10 sum
 
-wanted = min(cap, max(baseline, sum (or max) of the live leases)). Acquire, release, the steady wait and the
+wanted = min(cap, max(baseline, sum (or max) of the leases that count)). Acquire, release, the steady wait and the
 janitor all apply the same :func:`reconcile`; there is no other store, and the console shows who holds what.
+
+A lease counts until its time, and beyond it for as long as its run goes on, where that can be asked for
+(docs/decisions/0016-a-lease-lasts-as-long-as-its-run.md).
 
 A lease's tag is never changed, only written and removed: acquiring again writes a new one, so that whoever drops
 an expired lease cannot hit its renewal (docs/decisions/0003-leases-are-immutable-tags.md).
@@ -19,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -36,6 +39,9 @@ CLOCK_SKEW: Final = timedelta(minutes=1)
 _LEASE: Final = re.compile(r"(?P<count>\d+) since (?P<since>\S+) until (?P<until>\S+) by (?P<holder>.*)")
 _POLICY: Final = re.compile(r"baseline (?P<baseline>\d+) cap (?P<cap>\d+) (?P<sharing>sum|max)(?P<min> MinCapacity)?")
 
+GoesOn = Callable[[str], bool]
+"""Whether the run of a lease's holder still goes on."""
+
 MOST_LEASES: Final = limits.TAGS_PER_RESOURCE - 2
 """Of a service without other tags: one tag is the policy's, one is spare, for a lease that is being renewed."""
 
@@ -46,7 +52,7 @@ class Lease:
 
     :param holder: who holds it, e.g. ``dag/run/variant``.
     :param count: how many tasks of the service it needs.
-    :param since: when it was first acquired; ``until``: when it ends by itself.
+    :param since: when it was first acquired; ``until``: when it ends by itself, unless its run still goes on.
     """
 
     holder: str
@@ -143,7 +149,7 @@ class Decision:
 
     :param found: what the service has: its desired count or, ``autoscaled``, its scalable target's MinCapacity.
     :param count: what it is to have, by its leases.
-    :param expired: tag keys of leases that have ended by themselves.
+    :param expired: tag keys of leases that have ended by themselves, or cannot be read.
     :param withheld: how many tasks the leases ask for beyond the cap or the target's MaxCapacity.
     """
 
@@ -199,35 +205,50 @@ def policy_of(tags: Iterable[tuple[str, str]]) -> SharingPolicy | None:
     return None if value is None else SharingPolicy.from_tag(value)
 
 
-def asked(leases: Mapping[str, Lease | None], policy: SharingPolicy, now: datetime) -> int:
-    """How many tasks the live leases, given by tag key, ask for. A holder counts once, with its largest lease."""
+def nobody(holder: str) -> bool:
+    """Of no run it is known that it goes on: a lease ends at its time."""
+    return False
+
+
+def lasting(leases: Mapping[str, Lease | None], now: datetime, goes_on: GoesOn = nobody) -> dict[str, Lease]:
+    """The leases that count, by tag key; who is past their time is asked about."""
+    return {
+        key: lease for key, lease in leases.items() if lease is not None and (lease.live(now) or goes_on(lease.holder))
+    }
+
+
+def asked(leases: Mapping[str, Lease], policy: SharingPolicy) -> int:
+    """How many tasks the leases, given by tag key, ask for. A holder counts once, with its largest lease."""
     holders: dict[str, int] = {}
     for key, lease in leases.items():
-        if lease is not None and lease.live(now):
-            holder = key.rpartition(":")[0]
-            holders[holder] = max(lease.count, holders.get(holder, 0))
+        holder = key.rpartition(":")[0]
+        holders[holder] = max(lease.count, holders.get(holder, 0))
     return sum(holders.values()) if policy.sharing == "sum" else max(holders.values(), default=0)
 
 
 def leased(tags: Sequence[tuple[str, str]], now: datetime) -> int:
     """How many tasks a service's live leases want, within its cap; its baseline is nobody's and not counted."""
     policy = policy_of(tags)
-    return min(policy.cap, asked(leases_of(tags), policy, now)) if policy else 0
+    return min(policy.cap, asked(lasting(leases_of(tags), now), policy)) if policy else 0
 
 
-def reconcile(service: EcsService, now: datetime, target: ScalableTarget | None = None) -> Decision:
+def reconcile(
+    service: EcsService, now: datetime, target: ScalableTarget | None = None, goes_on: GoesOn = nobody
+) -> Decision:
     """What to do about a service as it was read, tags included.
 
     A service without our tags is left as it is. A lease that cannot be read counts as expired.
 
     :param target: its scalable target; only asked for where the policy says that the leases move MinCapacity.
+    :param goes_on: asked of the holders of leases that are past their time.
     """
     policy = policy_of(service.tags)
     if policy is None:
         return Decision(service.desired, service.desired)
     leases = leases_of(service.tags)
-    expired = tuple(sorted(key for key, lease in leases.items() if lease is None or not lease.live(now)))
-    wish = max(policy.baseline, asked(leases, policy, now))
+    counting = lasting(leases, now, goes_on)
+    expired = tuple(sorted(leases.keys() - counting.keys()))
+    wish = max(policy.baseline, asked(counting, policy))
     if target is not None and policy.autoscaled:
         count = min(wish, policy.cap, target.maximum)
         return Decision(target.minimum, count, expired, autoscaled=True, withheld=wish - count)

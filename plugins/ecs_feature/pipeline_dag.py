@@ -219,9 +219,8 @@ def _services(pipeline: FeaturePipeline, variant: Variant) -> tuple[Any, Any, An
         "services": counts,
         "holder": f"{{{{ dag.dag_id }}}}/{{{{ run_id }}}}/{variant.name}",
         "policies": {service.name: service.policy() for service in variant.services},
-        # Longer than all tries of a shard can take: what nobody gives back ends by itself.
-        "lease": 2 * pipeline.steady_timeout
-        + (pipeline.shard_timeout + pipeline.retry_delay) * (pipeline.retries + 1) * pipeline.waves(),
+        # All tries of a shard; a run that takes longer keeps it, and what nobody gives back ends by itself.
+        "lease": 2 * pipeline.steady_timeout + (pipeline.shard_timeout + pipeline.retry_delay) * (pipeline.retries + 1),
     }
     up = EcsServiceScaleOperator(task_id="scale_up", direction="up", **lease, **common)
     steady = EcsServiceSteadySensor(task_id="services_steady", services=list(counts), **common)

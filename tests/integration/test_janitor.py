@@ -6,10 +6,9 @@ import contextlib
 import json
 import runpy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -118,9 +117,23 @@ def stack(stack_of: Callable[..., Stack]) -> Stack:
     return stack_of()
 
 
-def tidy(**changes: Any) -> dict[str, Any]:
+class TaskInstance:
+    """Of the janitor: what it pushes, and which runs Airflow says go on."""
+
+    def __init__(self, going_on: Collection[tuple[str, str]] = ()) -> None:
+        self.going_on, self.pushed = going_on, dict[str, Any]()
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+    def get_dr_count(self, dag_id: str, run_ids: list[str], states: list[str]) -> int:
+        assert states == ["queued", "running"]
+        return sum((dag_id, run_id) in self.going_on for run_id in run_ids)
+
+
+def tidy(going_on: Collection[tuple[str, str]] = (), **changes: Any) -> dict[str, Any]:
     operator = EcsJanitorOperator(task_id="tidy", aws_conn_id=None, **({"clusters": ["${CLUSTER}"]} | changes))
-    report: dict[str, Any] = operator.execute({"ti": SimpleNamespace(xcom_push=lambda key, value: None)})
+    report: dict[str, Any] = operator.execute({"ti": TaskInstance(going_on)})
     return report
 
 
@@ -163,6 +176,16 @@ def test_it_settles_abandoned_services_and_stops_overdue_tasks_and_touches_nothi
     assert _outcome(tidy()) == ({}, {})
 
 
+def test_a_lease_past_its_time_stays_while_its_run_goes_on(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    going, over = stack.service("going"), stack.service("over")
+    stack.lease(going, "flights/backfill__2013/control", 2, datetime.now(UTC) + timedelta(minutes=1))
+    stack.lease(over, "flights/manual__2013/control", 2, datetime.now(UTC) + timedelta(minutes=1))
+    _later(monkeypatch, timedelta(minutes=10))
+    (cluster,) = tidy(going_on={("flights", "backfill__2013")})["clusters"]
+    assert [row["name"] for row in cluster["services"]] == [over]
+    assert [desired for desired, _ in stack.counts(going, over)] == [2, 0]
+
+
 def test_it_reads_every_page(stack_of: Callable[..., Stack], monkeypatch: pytest.MonkeyPatch) -> None:
     stack = stack_of(pace=1000.0)  # no task ever starts
     for number in range(101):
@@ -187,11 +210,10 @@ def test_one_service_that_fails_does_not_keep_it_from_the_others(stack: Stack, m
     _later(monkeypatch, timedelta(minutes=10))
     stack.aws.add_fault({"match": {"operation": "UpdateService"}, "error": "AccessDeniedException", "times": 1})
     operator = EcsJanitorOperator(task_id="tidy", clusters=[CLUSTER], aws_conn_id=None)
-    pushed: dict[str, Any] = {}
-    ti = SimpleNamespace(xcom_push=lambda key, value: pushed.__setitem__(key, value))
+    ti = TaskInstance()
     with pytest.raises(AirflowException, match=r"^UpdateService was denied for Service 'first'"):
         operator.execute({"ti": ti})
-    services, _ = _outcome(pushed["return_value"])
+    services, _ = _outcome(ti.pushed["return_value"])
     assert [why_not[:24] for _, _, why_not in services.values()] == ["UpdateService was denied", ""]
     assert [desired for desired, _ in stack.counts("first", "second")] == [1, 0]
 

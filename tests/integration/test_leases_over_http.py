@@ -8,11 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowException
+from operator_context import context
 
 from ecs_feature.exceptions import LeaseError, ServiceNotFoundError
 from ecs_feature.hooks.ecs import CLIENT_CONFIG
 from ecs_feature.hooks.services import EcsServices
 from ecs_feature.leases import MOST_LEASES, SharingPolicy, leases_of
+from ecs_feature.operators.service_scale import EcsServiceScaleOperator
 from fargate_local import LocalFargate, Settings
 
 CLUSTER = "features"
@@ -164,3 +167,26 @@ def test_a_scalable_targets_minimum_is_moved_and_put_back_and_the_desired_count_
     keeper.release(name, holder="a")
     assert range_now() == (1, 3)
     assert not [call for call in aws.calls("UpdateService") if call.request["service"] == name]
+
+
+def test_a_service_whose_size_cannot_be_read_does_not_keep_the_others_up(
+    aws: LocalFargate, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in aws.environ.items():
+        monkeypatch.setenv(key, value)
+    other = f"{name}-other"
+    aws.client("ecs").create_service(
+        cluster=CLUSTER,
+        serviceName=other,
+        taskDefinition="encoder",
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
+    )
+    leased: dict[str, Any] = {"cluster": CLUSTER, "services": {name: 1, other: 2}, "holder": "a/1", "aws_conn_id": None}
+    EcsServiceScaleOperator(task_id="up", **leased).execute(context())
+    aws.add_fault({"match": {"operation": "DescribeTaskDefinition"}, "error": "AccessDeniedException", "times": 1})
+    down = EcsServiceScaleOperator(task_id="down", direction="down", **leased)
+    with pytest.raises(AirflowException, match="DescribeTaskDefinition was denied"):
+        down.execute(context())
+    services = aws.client("ecs").describe_services(cluster=CLUSTER, services=[name, other])["services"]
+    assert [service["desiredCount"] for service in services] == [0, 0]

@@ -19,6 +19,7 @@ from ecs_feature.leases import (
     asked,
     held_by,
     holder_prefix,
+    lasting,
     leased,
     policy_of,
     reconcile,
@@ -73,13 +74,27 @@ def test_the_leases_add_up_between_baseline_and_cap(
 
 def test_an_expired_lease_counts_until_the_clocks_may_differ() -> None:
     ended = by_key(lease("run", 2, until=NOW))
-    assert asked(ended, SharingPolicy(), NOW + timedelta(seconds=59)) == 2
-    assert asked(ended, SharingPolicy(), NOW + timedelta(minutes=1)) == 0
-    assert asked(ended, SharingPolicy(sharing="max"), NOW + timedelta(minutes=1)) == 0
+    assert asked(lasting(ended, NOW + timedelta(seconds=59)), SharingPolicy()) == 2
+    for sharing in (SharingPolicy(), SharingPolicy(sharing="max")):
+        assert asked(lasting(ended, NOW + timedelta(minutes=1)), sharing) == 0
+
+
+def test_a_lease_past_its_time_counts_while_its_run_goes_on() -> None:
+    late, over, live = lease("a/1/control", 2, until=NOW - HOUR), lease("b/1", 3, until=NOW - HOUR), lease("c/1", 4)
+    asked_about: list[str] = []
+
+    def goes_on(holder: str) -> bool:
+        asked_about.append(holder)
+        return holder == "a/1/control"
+
+    decision = reconcile(service(9, late, over, live, policy=SharingPolicy()), NOW, goes_on=goes_on)
+    assert decision == Decision(9, 6, expired=(key(over),))
+    assert sorted(asked_about) == ["a/1/control", "b/1"], "nobody asks about a lease that lives"
 
 
 def test_a_holder_that_has_two_leases_for_a_moment_counts_once_with_the_larger() -> None:
-    assert asked(by_key(lease("a", 2), lease("a", 3), lease("b", 1)), SharingPolicy(), NOW) == 4
+    leases = lasting(by_key(lease("a", 2), lease("a", 3), lease("b", 1)), NOW)
+    assert asked(leases, SharingPolicy()) == 4
 
 
 @pytest.mark.parametrize("policy", [SharingPolicy(1, 7, "max"), SharingPolicy(0, 5, autoscaled=True)])

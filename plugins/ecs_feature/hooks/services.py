@@ -14,7 +14,7 @@ from ecs_feature import limits
 from ecs_feature.aws_errors import translated
 from ecs_feature.exceptions import AwsError, ClusterNotFoundError, EcsFeatureError, ServiceNotFoundError
 from ecs_feature.lease_steps import Call, Pause, Reading, ServiceSteps, Steps, active_service
-from ecs_feature.leases import Lease, SharingPolicy
+from ecs_feature.leases import GoesOn, Lease, SharingPolicy, nobody
 from ecs_feature.resources import EcsService, EcsTask
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,14 @@ class EcsServices:
     :param ecs: a boto3 ``ecs`` client.
     :param elbv2: a boto3 ``elbv2`` client; None: load balancers are not asked about health.
     :param autoscaling: a boto3 ``application-autoscaling`` client; None: services have no scalable targets.
+    :param goes_on: whether the run of a lease's holder still goes on; then its lease counts beyond its time.
     """
 
     ecs: Any
     cluster: str
     elbv2: Any = None
     autoscaling: Any = None
+    goes_on: GoesOn = nobody
     now: Callable[[], datetime] = field(default=_now)
     sleep: Callable[[float], None] = field(default=time.sleep)
 
@@ -127,7 +129,7 @@ class EcsServices:
                 failed = error
 
     def _steps(self, name: str) -> ServiceSteps:
-        return ServiceSteps(self.cluster, name, self.now, autoscaling=self.autoscaling is not None)
+        return ServiceSteps(self.cluster, name, self.now, self.autoscaling is not None, self.goes_on)
 
     def _call(self, call: Call) -> Any:
         client = self.ecs if call.client == "ecs" else self.autoscaling

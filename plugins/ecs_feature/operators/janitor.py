@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowException
 from ecs_feature.aws_clients import client_of
 from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.holders import known_to
 from ecs_feature.hooks.janitor import ClusterJanitor
 from ecs_feature.hooks.services import EcsServices
 
@@ -20,7 +21,8 @@ class EcsJanitorOperator(BaseOperator):  # type: ignore[misc]
 
     It never touches what has no tag of ours: a service without ``ecs-feature:policy``, a task without
     ``ecs-feature:timeout-seconds``. A task's deadline is its creation plus that tag; five minutes more are left
-    to the triggerer. It may run as often as one likes, and beside runs that acquire and release::
+    to the triggerer. A lease past its time whose run still goes on is left alone. It may run as often as one likes,
+    and beside runs that acquire and release::
 
         EcsJanitorOperator(task_id="tidy", clusters=["${CLUSTER}"], dry_run="{{ params.dry_run }}")
 
@@ -56,7 +58,7 @@ class EcsJanitorOperator(BaseOperator):  # type: ignore[misc]
         rows: list[dict[str, Any]] = []
         errors: list[EcsFeatureError] = []
         for cluster in self._clusters():
-            janitor = ClusterJanitor(self._keeper(cluster), self.log, dry_run)
+            janitor = ClusterJanitor(self._keeper(cluster, context["ti"]), self.log, dry_run)
             try:
                 rows.append(janitor.sweep())
             except EcsFeatureError as error:
@@ -76,9 +78,9 @@ class EcsJanitorOperator(BaseOperator):  # type: ignore[misc]
             raise AirflowException(str(error)) from error
         return names
 
-    def _keeper(self, cluster: str) -> EcsServices:
+    def _keeper(self, cluster: str, task_instance: Any) -> EcsServices:
         ecs, scaling = (client_of(name, self.aws) for name in ("ecs", "application-autoscaling"))
-        return EcsServices(ecs, cluster, autoscaling=scaling)
+        return EcsServices(ecs, cluster, autoscaling=scaling, goes_on=known_to(task_instance))
 
     def _tell(self, report: dict[str, Any]) -> None:
         for row in report["clusters"]:

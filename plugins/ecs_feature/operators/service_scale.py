@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from ecs_feature import cost
 from ecs_feature.aws_clients import client_of
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
+from ecs_feature.holders import known_to
 from ecs_feature.hooks.services import EcsServices
 from ecs_feature.leases import Lease, SharingPolicy, check_count
 from ecs_feature.resources import EcsService
@@ -36,7 +37,7 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
 
     :param services: name -> how many of its tasks this run needs.
     :param holder: template of the lease's holder; both directions must agree.
-    :param lease: how long the lease lives if nobody gives it back.
+    :param lease: how long the lease lives if nobody gives it back; after that, for as long as the run goes on.
     :param policies: name -> how the service's leases add up; default: sum, from a baseline of 0.
     :param timeout_seconds: how long ``down`` waits for the tasks to be gone.
     :raises ConfigurationError: for a count that no service can have.
@@ -78,7 +79,7 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
 
     def execute(self, context: Any) -> dict[str, Any] | None:
         ecs, scaling = (client_of(name, self.aws) for name in ("ecs", "application-autoscaling"))
-        keeper = EcsServices(ecs, self.cluster, autoscaling=scaling)
+        keeper = EcsServices(ecs, self.cluster, autoscaling=scaling, goes_on=known_to(context["ti"]))
         try:
             if self.direction == "up":
                 return self._up(keeper)
@@ -131,13 +132,12 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
         for name in self.services:
             try:
                 lease, after = keeper.release(name, holder=self.holder)
+                self.log.info("Service %s: lease given back; desired count is %d.", name, after.desired)
+                held.append(self._held(keeper, after, lease))
             except EcsFeatureError as error:
                 # The other services must still be given back; the first error is raised after that.
                 errors.append(error)
                 self.log.error("%s", error)
-                continue
-            self.log.info("Service %s: lease given back; desired count is %d.", name, after.desired)
-            held.append(self._held(keeper, after, lease))
         if errors:
             raise errors[0]
         return held

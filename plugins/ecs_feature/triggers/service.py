@@ -110,7 +110,8 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
     def _keeper(self) -> EcsServices:
         names = ("ecs", "elbv2", "application-autoscaling")
         ecs, elbv2, autoscaling = (client_of(name, self.aws) for name in names)
-        return EcsServices(ecs, self.cluster, elbv2, autoscaling)
+        # Whether another run goes on is not asked for at every poll: workers and the janitor drop what has ended.
+        return EcsServices(ecs, self.cluster, elbv2, autoscaling, goes_on=lambda holder: True)
 
     def _read(self, keeper: EcsServices) -> list[tuple[EcsService, Steadiness]]:
         """The services and their steadiness; nothing when AWS could not be asked this time."""
