@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from aiolimiter import AsyncLimiter
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception, wait_random_exponential
 
 from ecs_feature import limits
 from ecs_feature.aws_clients import AwsClients
-from ecs_feature.aws_errors import NOT_THERE_CODES, is_transient, translate
+from ecs_feature.aws_errors import NOT_THERE_CODES, is_throttling, is_transient, translate
 from ecs_feature.capacity import Strategy
 from ecs_feature.exceptions import ClientTokenConflictError, EcsFeatureError, LaunchError
 from ecs_feature.launch import Launch
@@ -55,6 +57,7 @@ class Fleet:
 
     key: FleetKey
     _own: set[str] = field(default_factory=set)
+    _shards: Counter[str] = field(default_factory=Counter)
     _definitions: dict[str, asyncio.Task[dict[str, Any]]] = field(default_factory=dict)
     _defaults: dict[str, asyncio.Task[Strategy | None]] = field(default_factory=dict)
     _opening: asyncio.Task[None] | None = None
@@ -71,8 +74,9 @@ class Fleet:
         self._follower = LogFollower(self._logs_client, self.task_definition, self._logs.batched)
         self._slots = Slots(lambda capacity: self._quota.left(capacity))
         self._quota = VcpuQuota(
-            self._call_service, lambda: self._own, self._slots.waiting_for_quota, lambda: self._slots.admit()
+            self._call_service, self._is_own, self._slots.waiting_for_quota, lambda: self._slots.admit()
         )
+        self._stops, self._searches = _limiter(limits.TASK_WRITE_CALLS, 2), _limiter(limits.TASK_READ_CALLS, 2)
         if key.events_queue_url:
             self._events = TaskEvents(key.events_queue_url, lambda: self._clients.get("sqs"), self._watcher.tell)
             self._watcher.events = self._events
@@ -84,7 +88,11 @@ class Fleet:
         await asyncio.shield(self._opening)
 
     async def _open(self) -> None:
-        await asyncio.gather(self._clients.get("ecs"), self._clients.get("ecs", direct=True))
+        async def both(_: None) -> None:
+            # Looks up the connection, and may assume its role.
+            await asyncio.gather(self._clients.get("ecs"), self._clients.get("ecs", direct=True))
+
+        await self._call(both, None)
         if self._events is not None:
             self._events.open()
 
@@ -120,12 +128,14 @@ class Fleet:
         vcpus: float = 0.0,
         most_vcpus: float | None = None,
         capacity: str = "FARGATE",
+        started_by: str = "",
     ) -> AsyncIterator[None]:
         """Hold a place among the tasks that run at once. Trigger-started tasks take no Airflow slot.
 
         :param most: tasks of ``group`` at once; None: no bound.
         :param vcpus: what the task takes; 0: unknown, then no cap in vCPUs holds for it.
         :param most_vcpus: vCPUs of ``group`` at once; None: as many as the account's quota of ``capacity`` leaves.
+        :param started_by: RunTask's ``startedBy``: a task with it takes this place, whoever has launched it.
         """
         wish = Wish(group, most, vcpus, most_vcpus, capacity)
         if vcpus and most_vcpus is None:
@@ -135,26 +145,47 @@ class Fleet:
                     self._quota.watch(), context=contextvars.Context()
                 )
             await self._quota.known(capacity)
-        async with self._slots.held(wish):
-            yield
+        self._shards[started_by] += 1
+        try:
+            async with self._slots.held(wish):
+                yield
+        finally:
+            self._shards[started_by] -= 1
+            if not self._shards[started_by]:
+                del self._shards[started_by]
 
-    async def launch(self, launch: Launch, *, share: str = "", on_sent: Callable[[], None] | None = None) -> EcsTask:
+    def _is_own(self, arn: str, started_by: str) -> bool:
+        """Whether the task is one of this fleet's shards', for which a place is held or waited for."""
+        return arn in self._own or (started_by != "" and started_by in self._shards)
+
+    async def launch(
+        self, launch: Launch, *, share: str = "", in_doubt: Callable[[bool], None] | None = None
+    ) -> EcsTask:
         """Start one task, or find the one that the same client token has started before.
 
         Throttling, AWS's own faults and lost answers are waited for.
 
         :param share: whose launch it is, e.g. ``dag_id/run_id``; shares take turns.
-        :param on_sent: told when RunTask is called: from then on there may be a task, whatever becomes of the answer.
+        :param in_doubt: told whether there may be a task that AWS has not told of: yes when RunTask is called, no when
+            AWS has answered that it started none.
         :raises LaunchError: RunTask started nothing; the reason is AWS's.
         :raises AwsError: AWS refused the call for good.
         """
         request = launch.to_aws()
         ecs = await self._clients.get("ecs", direct=True)
 
-        def send() -> Any:
-            if on_sent is not None:
-                on_sent()
-            return ecs.run_task(**request)
+        tell = in_doubt or (lambda doubt: None)
+        unanswered = False
+
+        async def send() -> Any:
+            nonlocal unanswered
+            tell(True)
+            try:
+                return await ecs.run_task(**request)
+            except BaseException as error:
+                unanswered = unanswered or not is_throttling(error)
+                tell(unanswered)
+                raise
 
         async def in_turn(_: None) -> Any:
             return await self._queue.run(launch.bucket, share, send)
@@ -171,6 +202,7 @@ class Fleet:
             task = EcsTask.from_aws(answer["tasks"][0])
             self._own.add(task.arn)
             return task
+        tell(False)
         # On EC2 one failure for each container instance: a cluster has hundreds.
         reasons = dict.fromkeys(failure.get("reason", "") for failure in answer.get("failures", ()))
         raise LaunchError("; ".join(filter(None, reasons)) or "RunTask gave neither a task nor a reason")
@@ -192,8 +224,10 @@ class Fleet:
         """Ask ECS to stop the task. A task that is gone already is no error."""
 
         async def stop_task(_: None) -> None:
-            ecs = await self._clients.get("ecs")
+            ecs = await self._clients.get("ecs", direct=True)
             try:
+                async with self._stops:
+                    pass
                 await ecs.stop_task(cluster=cluster, task=task_arn, reason=reason)
             except ClientError as error:
                 if "not found" not in error.response["Error"].get("Message", "").lower():
@@ -201,10 +235,17 @@ class Fleet:
 
         await self._call(stop_task, None)
 
-    async def tasks_started_by(self, cluster: str, started_by: str) -> list[EcsTask]:
-        """The tasks with that ``startedBy`` that ECS still shows, running and stopped ones, newest first."""
+    async def tasks_started_by(
+        self, cluster: str, started_by: str, *statuses: Literal["RUNNING", "STOPPED"]
+    ) -> list[EcsTask]:
+        """The tasks with that ``startedBy`` that ECS still shows, newest first.
+
+        :param statuses: desired ones; default: both.
+        """
         arns: list[str] = []
-        for status in ("RUNNING", "STOPPED"):
+        for status in statuses or ("RUNNING", "STOPPED"):
+            async with self._searches:
+                pass
             arns += await self._list(cluster, startedBy=started_by, desiredStatus=status)
         tasks = await self.tasks(cluster, arns)
         return sorted(tasks, key=lambda task: task.created_at.timestamp() if task.created_at else 0.0, reverse=True)
@@ -346,3 +387,9 @@ class Fleet:
         except (ClientError, BotoCoreError) as error:
             self._refused = True
             raise translate(error) from error
+
+
+def _limiter(bucket: tuple[int, int], share: int) -> AsyncLimiter:
+    """A pace that takes one part in ``share`` of an API's bucket, (burst, per second)."""
+    burst, per_second = bucket
+    return AsyncLimiter(burst / share, burst / per_second)

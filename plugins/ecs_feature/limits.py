@@ -48,6 +48,8 @@ FARGATE_LAUNCHES: Final = (100, 20)
 RUN_TASK_CALLS_PER_SECOND: Final = 20
 # AmazonECS/latest/developerguide/request-throttling.html: DescribeTasks and ListTasks together, (burst, per second).
 TASK_READ_CALLS: Final = (100, 20)
+# same page: RunTask and StopTask together.
+TASK_WRITE_CALLS: Final = (100, 40)
 # AmazonECS/latest/APIReference/API_ListTasks.html, API_DescribeClusters.html
 LIST_TASKS: Final = 100
 DESCRIBE_CLUSTERS: Final = 100

@@ -77,6 +77,8 @@ STOP_REASON_JANITOR: Final = "ecs-feature: the janitor stopped it, past its dead
 _STOPS: Final = {
     STOP_REASON_TIMEOUT: (Kind.TIMED_OUT, "raise shard_timeout or make the shard smaller"),
     STOP_REASON_JANITOR: (Kind.TIMED_OUT, "raise shard_timeout, and see why no triggerer watched it"),
+    # Seen by whoever watches the task still: Airflow had moved the shard here from a triggerer that stood still.
+    STOP_REASON_KILLED: (Kind.LOST, "a triggerer stopped it that had stood still, and no longer had it"),
     STOP_REASON_STUCK: (Kind.STUCK, "if it stays, look at the subnets' free addresses and the image's size"),
 }
 _SPOT_CODES: Final = frozenset({"SpotInterruption", "TerminationNotice"})
@@ -173,14 +175,22 @@ WORDS: Final[dict[Kind, str]] = {
 }
 
 
-def of_task(task: EcsTask, *, main_container: str = "", codes: ExitCodes = NO_CODES) -> Outcome:
+def of_task(
+    task: EcsTask,
+    *,
+    main_container: str = "",
+    codes: ExitCodes = NO_CODES,
+    essential: frozenset[str] | None = None,
+) -> Outcome:
     """The outcome of a stopped task.
 
     :param main_container: the container that does the work; its exit code decides. Default: the first one.
     :param codes: what its exit codes mean.
+    :param essential: the containers that can have ended the task; None: any.
     """
     main = _main(task.containers, main_container)
-    decider = _decider(task.containers, main)
+    others = tuple(one for one in task.containers if essential is None or one.name in essential)
+    decider = _decider(others, main)
     ended = Outcome(
         Kind.LOST,
         _reason(task, decider),

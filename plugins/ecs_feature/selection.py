@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,16 @@ def select(params: Mapping[str, Any], *, shards: Sequence[str], variants: Sequen
     """
     _chosen(params, LIVE_LOG_SHARDS, shards, "shards")
     return Selection(_chosen(params, "shards", shards), _chosen(params, "variants", variants))
+
+
+def of_this_run(records: Iterable[Mapping[str, Any]], params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The records of the shards that a run is restricted to.
+
+    A shard that is left out keeps what it had left before the run was done again with another restriction
+    (``airflow backfill create --reprocess-behavior completed --dag-run-conf ...``).
+    """
+    asked = params.get("shards")
+    return [record for record in records if not asked or record["shard"] in asked]
 
 
 def _chosen(params: Mapping[str, Any], field: str, known: Sequence[str], what: str = "") -> tuple[str, ...]:

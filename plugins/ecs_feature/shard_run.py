@@ -107,7 +107,8 @@ class ShardRun:
     :param since: when the run started: no client token of this try is older.
     :param attempt: Airflow's try number.
     :param live: whether its log is followed whatever the policy says, since the user asks for it.
-    :param sent: whether RunTask was called for the current launch.
+    :param in_doubt: whether the current launch may have started a task that AWS has not told of.
+    :param essential: the names of the containers that end the task when they end; None: of all it may be.
     :param replayed: whether the launch gave back a task that had stopped before: an earlier triggerer's.
     :param known: how many launches an earlier triggerer made before the one that was found again.
     """
@@ -128,7 +129,8 @@ class ShardRun:
     now: Callable[[], datetime] = _now
     history: list[Ended] = field(default_factory=list)
     known: int = 0
-    sent: bool = False
+    in_doubt: bool = False
+    essential: frozenset[str] | None = None
     replayed: bool = False
     current: Launch | None = None
     task: EcsTask | None = None
@@ -144,13 +146,14 @@ class ShardRun:
         A call that AWS refuses for good is an outcome, too.
         """
         policy, definition = self.policy, await self._definition()
-        self.launch = await self._fitted(definition)
+        self.launch, self.essential = await self._fitted(definition), essential_containers(definition)
         async with self.fleet.slot(
             policy.parallel_group,
             policy.max_parallel,
             vcpus=self._vcpus(definition),
             most_vcpus=policy.max_vcpus,
             capacity=self.launch.bucket,
+            started_by=started_by(self.launch.started_by),
         ):
             plan = NextLaunch(0.0, self.launch.capacity, self.launch.size)
             outcome = await self._guarded(self._recovered) or await self._launched(plan)
@@ -225,7 +228,7 @@ class ShardRun:
         return None
 
     async def _run_once(self, plan: NextLaunch) -> Outcome:
-        self.task, self.sent = None, False
+        self.task, self.in_doubt = None, False
         number = self.known + sum(ended.task is not None for ended in self.history)
         self.current = dataclasses.replace(
             self.launch,
@@ -234,7 +237,7 @@ class ShardRun:
             client_token=client_token(self.token_id, number),
             tags=self._tags(),
         )
-        task = await self.fleet.launch(self.current, share=self.share, on_sent=self._note_sent)
+        task = await self.fleet.launch(self.current, share=self.share, in_doubt=self._note_doubt)
         self.log.info(
             "Shard %s runs as ECS task %s (launch %d%s).",
             self.shard,
@@ -244,8 +247,8 @@ class ShardRun:
         )
         return await self._watch(task)
 
-    def _note_sent(self) -> None:
-        self.sent = True
+    def _note_doubt(self, doubt: bool) -> None:
+        self.in_doubt = doubt
 
     async def _watch(self, task: EcsTask) -> Outcome:
         self.task, self.replayed = task, task.stopped
@@ -255,7 +258,9 @@ class ShardRun:
             ended = await self._stopped(task)
             if ended is not None:
                 self.task = ended
-                outcome = outcomes.of_task(ended, main_container=self.launch.container, codes=self.policy.codes)
+                outcome = outcomes.of_task(
+                    ended, main_container=self.launch.container, codes=self.policy.codes, essential=self.essential
+                )
                 await self._copy_log(ended, outcome, followed)
                 return outcome
         if await self._has_result():
@@ -362,10 +367,18 @@ class ShardRun:
         return outcome.succeeded and (followed.warned or (whole and mine is not None and bool(mine.shown)))
 
     async def kill(self) -> None:
-        """Stop what this run has launched. After an unanswered RunTask, the token finds out what it started."""
-        if self.task is None and self.sent:
+        """Stop what this try has launched.
+
+        After an unanswered RunTask, the token finds out what it started; before any, an earlier triggerer may have.
+        """
+        if self.task is None and self.in_doubt:
             assert self.current is not None
             self.task = await self.fleet.launch(self.current, share=self.share)
+        if self.task is None and not self.history:
+            running = await self.fleet.tasks_started_by(
+                self.launch.cluster, started_by(self.launch.started_by), "RUNNING"
+            )
+            self.task = next(iter(running), None)
         if self.task is None or self.task.stopped:
             return
         await self.fleet.stop(self.launch.cluster, self.task.arn, outcomes.STOP_REASON_KILLED)
@@ -381,3 +394,14 @@ class ShardRun:
             **extra,
             "launches": [dataclasses.asdict(launch) for launch in self.launches],
         }
+
+
+def essential_containers(definition: Mapping[str, Any]) -> frozenset[str] | None:
+    """The names of a task definition's containers that end the task when they end: all but those that say otherwise.
+
+    None when it is not known.
+    """
+    containers = definition.get("containerDefinitions")
+    if containers is None:
+        return None
+    return frozenset(one.get("name", "") for one in containers if one.get("essential", True))

@@ -12,7 +12,7 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,20 +38,20 @@ class VcpuQuota:
     """The account's vCPUs by capacity, read once and again at most once a minute while somebody waits for them.
 
     :param call: how AWS is asked.
-    :param own: the ARNs of the tasks that this fleet has running.
+    :param is_own: whether a task, by its ARN and ``startedBy``, is one of this fleet's.
     :param waits: whether somebody waits for the quota of a capacity.
     :param changed: told after each reading.
     """
 
     call: Call
-    own: Callable[[], Collection[str]]
+    is_own: Callable[[str, str], bool]
     waits: Callable[[str], bool]
     changed: Callable[[], None]
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _quotas: dict[str, float | None] = field(default_factory=dict)
     _others: dict[str, float] = field(default_factory=dict)
-    _sizes: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _sizes: dict[str, tuple[str, float, str]] = field(default_factory=dict)
     _reading: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
 
@@ -127,21 +127,23 @@ class VcpuQuota:
             return {}
 
     async def _used_by_others(self) -> dict[str, float]:
-        own, used = set(self.own()), dict.fromkeys(limits.FARGATE_VCPU_QUOTAS, 0.0)
-        others: dict[str, tuple[str, float]] = {}
+        used = dict.fromkeys(limits.FARGATE_VCPU_QUOTAS, 0.0)
+        sizes: dict[str, tuple[str, float, str]] = {}
         for cluster in await self._clusters():
             arns = await self._listed(cluster)
-            unknown = [arn for arn in arns if arn not in own and arn not in self._sizes]
+            unknown = [arn for arn in arns if arn not in self._sizes and not self.is_own(arn, "")]
             for start in range(0, len(unknown), limits.DESCRIBE_TASKS):
                 some = unknown[start : start + limits.DESCRIBE_TASKS]
                 answer = await self.call("ecs", "describe_tasks", cluster=cluster, tasks=some)
                 for task in answer["tasks"]:
                     capacity = task.get("capacityProviderName") or task.get("launchType", "")
-                    self._sizes[task["taskArn"]] = (capacity, int(task.get("cpu") or 0) / 1024)
-            others |= {arn: self._sizes[arn] for arn in arns if arn not in own and arn in self._sizes}
-        self._sizes = others
-        for capacity, vcpus in others.values():
-            if capacity in used:
+                    vcpus = int(task.get("cpu") or 0) / 1024
+                    self._sizes[task["taskArn"]] = (capacity, vcpus, task.get("startedBy", ""))
+            sizes |= {arn: self._sizes[arn] for arn in arns if arn in self._sizes}
+        self._sizes = sizes
+        # Whose they are is asked last: this fleet goes on launching while it reads.
+        for arn, (capacity, vcpus, started_by) in sizes.items():
+            if capacity in used and not self.is_own(arn, started_by):
                 used[capacity] += vcpus
         return used
 

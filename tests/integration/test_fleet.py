@@ -13,7 +13,7 @@ import pytest
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from ecs_feature.exceptions import AwsError
+from ecs_feature.exceptions import AwsError, ConfigurationError
 from ecs_feature.fleet import Fleet, FleetKey
 from ecs_feature.joined_fleets import joined
 from ecs_feature.launch import Launch, Network, client_token
@@ -223,6 +223,54 @@ async def test_a_role_is_assumed_once_for_all_clients(aws: LocalFargate, monkeyp
             await fleet.task_definition("job")
         assert not await fleet.object_exists("s3://features/nothing")
     assert len(sts.assumed_roles) == before + 1
+
+
+async def test_a_role_that_cannot_be_assumed_at_first_is_waited_for(
+    aws: LocalFargate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = {"conn_type": "aws", "extra": {"role_arn": "arn:aws:iam::123456789012:role/airflow"}}
+    monkeypatch.setenv("AIRFLOW_CONN_FEATURES", json.dumps(role))
+    aws.add_fault({"match": {"service_api": "sts"}, "error": "ServiceUnavailable", "times": 6})
+    async with joined(FleetKey(aws_conn_id="features")) as fleet:
+        assert await fleet.task_definition("job")
+
+
+async def test_without_a_region_the_fleet_says_so(aws: LocalFargate, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AIRFLOW_CONN_FEATURES", json.dumps({"conn_type": "aws"}))
+    with pytest.raises(ConfigurationError, match="No AWS region is given"):
+        async with joined(FleetKey(aws_conn_id="features")):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("fault", "doubts"),
+    [
+        ({"error": "ThrottlingException"}, [True, False, True]),
+        ({"drop_answer": True}, [True, True, True]),
+        ({"error": "ServerException"}, [True, True, True]),
+    ],
+)
+async def test_who_launches_knows_whether_there_may_be_a_task(
+    aws: LocalFargate, fault: dict[str, Any], doubts: list[bool]
+) -> None:
+    aws.add_fault({"match": {"operation": "RunTask"}, **fault, "times": 1})
+    told: list[bool] = []
+    async with joined(KEY) as fleet:
+        await fleet.launch(launch(1), in_doubt=told.append)
+    assert told == doubts
+
+
+async def test_a_thousand_stops_do_not_take_what_launches_need(aws: LocalFargate) -> None:
+    async with joined(KEY) as fleet:
+        began = time.monotonic()
+        stops = (
+            fleet.stop(CLUSTER, f"arn:aws:ecs:us-east-1:123456789012:task/{CLUSTER}/{n:032}", "x") for n in range(80)
+        )
+        await asyncio.gather(*stops)
+    assert time.monotonic() - began >= 1.4  # 50 at once, then 20 a second
+    assert {call.status for call in aws.calls("StopTask")} == {400}, "none was throttled; no such task"
 
 
 async def test_a_fleet_that_nobody_joins_again_is_closed_after_a_while(aws: LocalFargate) -> None:

@@ -53,6 +53,13 @@ def test_an_unknown_shard_or_variant(aws: LocalFargate, params: dict[str, Any], 
     assert refused(plan(), params=params) == said
 
 
+def test_a_fault_of_aws_that_passes_leaves_the_plan_its_retries(aws: LocalFargate) -> None:
+    aws.add_fault({"match": {"operation": "DescribeClusters"}, "error": "ServerException", "times": 5})
+    with pytest.raises(AirflowException) as error:
+        plan().execute(context())
+    assert not isinstance(error.value, AirflowFailException)
+
+
 def test_a_run_without_a_logical_date(aws: LocalFargate) -> None:
     assert "logical_date: this run has none" in refused(plan(), logical_date=None)
 

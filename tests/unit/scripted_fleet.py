@@ -79,10 +79,10 @@ class Fleet:
     async def default_strategy(self, cluster: str) -> Any:
         return self.default
 
-    async def launch(self, launch: Launch, *, share: str, on_sent: Any = None) -> EcsTask:
+    async def launch(self, launch: Launch, *, share: str, in_doubt: Any = None) -> EcsTask:
         self.launched.append(launch)
-        if on_sent is not None:
-            on_sent()
+        if in_doubt is not None:
+            in_doubt(True)
         if isinstance(self.endings[0], LaunchError | RefusedLaunch):
             raise self.endings.pop(0)
         return replace(self.given_back, arn=f"arn:aws:ecs:us-east-1:1:task/features/{len(self.launched)}")
@@ -95,7 +95,7 @@ class Fleet:
             raise ending
         return replace(ending, arn=task.arn) if isinstance(ending, EcsTask) else None
 
-    async def tasks_started_by(self, cluster: str, started_by: str) -> list[EcsTask]:
+    async def tasks_started_by(self, cluster: str, started_by: str, *statuses: str) -> list[EcsTask]:
         self.looked_for.append(started_by)
         return self.found
 

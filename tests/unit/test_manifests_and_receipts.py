@@ -134,10 +134,12 @@ class TaskInstance:
         return self.records
 
 
-def publish(s3: Any, monkeypatch: pytest.MonkeyPatch, *records: dict[str, Any]) -> dict[str, Any]:
+def publish(
+    s3: Any, monkeypatch: pytest.MonkeyPatch, *records: dict[str, Any], shards: list[str] | None = None
+) -> dict[str, Any]:
     monkeypatch.setattr(publish_module, "client_of", lambda service, aws: s3)
     operator = FeaturePublishOperator(task_id="publish", shard_task_ids=["UA"], prefix="s3://bucket/p", about={})
-    return operator.execute({"ti": TaskInstance(*records)})
+    return operator.execute({"ti": TaskInstance(*records), "params": {"shards": shards}})
 
 
 def test_a_shard_that_its_exit_code_skipped_is_not_published_and_spoils_nothing(
@@ -148,6 +150,16 @@ def test_a_shard_that_its_exit_code_skipped_is_not_published_and_spoils_nothing(
     skipped = {"shard": "AA", "outcome": "skipped", "result_uri": "s3://bucket/none"}
     published = publish(s3, monkeypatch, {**RECORD, "outcome": "succeeded"}, skipped)
     assert (published["shards"], published["rows"]) == (["UA"], 2)
+
+
+def test_what_a_shard_that_the_run_leaves_out_had_left_before_is_not_published_again(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(s3, "r", RESULT)
+    put(s3, "f", "1234")
+    before = {"shard": "AA", "outcome": "succeeded", "result_uri": "s3://bucket/gone"}
+    published = publish(s3, monkeypatch, {**RECORD, "outcome": "succeeded"}, before, shards=["UA"])
+    assert published["shards"] == ["UA"]
 
 
 def test_without_any_result_nothing_is_published(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:

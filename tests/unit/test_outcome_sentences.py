@@ -101,8 +101,9 @@ SENTENCES = [
     ),
     (
         task("UserInitiated", outcomes.STOP_REASON_KILLED),
-        "stopped_by_user",
-        "its task was stopped by a user (ecs_feature: killed from Airflow); clear it to run it again.",
+        "lost",
+        "its task vanished without an exit code (ecs_feature: killed from Airflow); a triggerer stopped it that had "
+        "stood still, and no longer had it.",
     ),
     (
         task("ServiceSchedulerInitiated", "Scaling activity"),

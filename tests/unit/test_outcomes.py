@@ -231,6 +231,15 @@ def test_what_has_ended_does_not_change(value: Any) -> None:
         value.kind = Kind.SUCCEEDED
 
 
+def test_a_container_that_is_not_essential_took_nobody_along() -> None:
+    ended = task("EssentialContainerExited", ESSENTIAL, ran(137), ran(0, name="migrate"), ran(1, name="probe"))
+    codes = outcomes.ExitCodes(frozenset({137}))
+    alone = outcomes.of_task(ended, codes=codes, essential=frozenset({"features"}))
+    assert (alone.kind, alone.container) == (Kind.NOT_RETRYABLE, "features")
+    assert alone.exit_codes == (("features", 137), ("migrate", 0), ("probe", 1))
+    assert outcomes.of_task(ended, codes=codes, essential=frozenset({"features", "probe"})).container == "probe"
+
+
 def test_a_sidecar_out_of_memory_does_not_spoil_a_success() -> None:
     ended = task("EssentialContainerExited", ESSENTIAL, ran(0), ran(137, "OutOfMemoryError: killed", "logger"))
     assert outcomes.of_task(ended).succeeded

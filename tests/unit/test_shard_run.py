@@ -254,7 +254,7 @@ async def test_a_task_without_a_size_of_its_own_takes_what_its_containers_do(
     fleet = Fleet(stopped(0))
     fleet.definition = definition
     await shard_run(fleet, launch=replace(LAUNCH, capacity="ec2")).run()
-    assert fleet.slots == [{"vcpus": vcpus, "most_vcpus": None, "capacity": ""}]
+    assert fleet.slots == [{"vcpus": vcpus, "most_vcpus": None, "capacity": "", "started_by": "ecs-feature/d/uuid"}]
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ async def test_the_record_of_a_task_without_a_size_has_the_memory_of_its_contain
 async def test_a_shard_takes_its_vcpus_of_the_quota() -> None:
     fleet = Fleet(stopped(0))
     await shard_run(fleet, max_vcpus=8.0).run()
-    assert fleet.slots == [{"vcpus": 0.5, "most_vcpus": 8.0, "capacity": "FARGATE"}]
+    assert fleet.slots == [{"vcpus": 0.5, "most_vcpus": 8.0, "capacity": "FARGATE", "started_by": "ecs-feature/d/uuid"}]
 
 
 async def test_a_permanent_fault_is_not_launched_again() -> None:
@@ -318,6 +318,30 @@ async def test_a_kill_before_any_launch_stops_nothing() -> None:
     assert fleet.tokens == fleet.stopped == []
 
 
+async def test_a_kill_before_a_launch_is_repeated_stops_the_task_of_an_earlier_triggerer() -> None:
+    fleet = Fleet()
+    fleet.found = [replace(RUNNING, arn="arn:aws:ecs:us-east-1:1:task/features/7")]
+    await shard_run(fleet).kill()
+    assert fleet.tokens == []
+    assert fleet.looked_for == ["ecs-feature/d/uuid"]
+    assert fleet.stopped == [f"arn:aws:ecs:us-east-1:1:task/features/7 {outcomes.STOP_REASON_KILLED}"]
+
+
+async def test_a_shard_that_a_triggerer_stopped_after_it_had_lost_it_is_launched_again() -> None:
+    fleet = Fleet(stopped(None, "UserInitiated", outcomes.STOP_REASON_KILLED), stopped(0))
+    assert (await shard_run(fleet).run()).kind is Kind.SUCCEEDED
+    assert len(set(fleet.tokens)) == 2
+
+
+async def test_a_container_that_is_not_essential_does_not_decide() -> None:
+    probe = EcsContainer("probe", "STOPPED", 1)
+    ended = stopped(137)
+    fleet = Fleet(replace(ended, containers=(*ended.containers, probe)))
+    containers = [{"name": "features"}, {"name": "probe", "essential": False}]
+    fleet.definition = {"cpu": "512", "containerDefinitions": containers}
+    assert (await shard_run(fleet, not_retryable_codes=(137,)).run()).kind is Kind.NOT_RETRYABLE
+
+
 async def test_a_kill_while_the_launch_waits_for_its_turn_launches_nothing() -> None:
     fleet = Fleet()
     run = shard_run(fleet)
@@ -329,7 +353,7 @@ async def test_a_kill_while_the_launch_waits_for_its_turn_launches_nothing() -> 
 async def test_a_kill_between_run_task_and_its_answer_finds_the_task_by_its_token() -> None:
     fleet = Fleet(stopped(0))
     run = shard_run(fleet)
-    run.current, run.sent = replace(LAUNCH, client_token=client_token("uuid", 0)), True
+    run.current, run.in_doubt = replace(LAUNCH, client_token=client_token("uuid", 0)), True
     await run.kill()
     assert fleet.tokens == [client_token("uuid", 0)]
     assert fleet.stopped == [f"arn:aws:ecs:us-east-1:1:task/features/1 {outcomes.STOP_REASON_KILLED}"]

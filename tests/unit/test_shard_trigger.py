@@ -257,6 +257,52 @@ async def test_where_the_shard_began_on_a_worker_a_worker_ends_it(
     assert (event.payload["state"], event.payload["record"]["outcome"]) == ("success", "succeeded")
 
 
+async def test_a_stop_that_takes_long_goes_on_when_airflow_no_longer_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_stop, stopped = asyncio.Event(), asyncio.Event()
+    open_fleets: list[int] = [0]
+
+    @asynccontextmanager
+    async def joined(key: Any) -> Any:
+        open_fleets[0] += 1
+        yield Fleet()
+        open_fleets[0] -= 1
+
+    class Run:
+        fleet: Any = None
+
+        async def kill(self) -> None:
+            await may_stop.wait()
+            stopped.set()
+
+    monkeypatch.setattr(module, "joined", joined)
+    monkeypatch.setattr(module, "KILL_SECONDS", 0.05)
+    trigger = ShardTrigger(shard="UA", launch=launch().to_dict(), policy={}, aws={"aws_conn_id": None}, token_id="uuid")
+    trigger._run = Run()  # type: ignore[assignment]
+    await trigger.on_kill()
+    assert (stopped.is_set(), open_fleets) == (False, [1])
+    may_stop.set()
+    await asyncio.wait_for(stopped.wait(), 5)
+    await asyncio.gather(*module._stopping)
+    assert open_fleets == [0]
+
+
+@pytest.mark.parametrize(
+    ("run_started", "token_id", "since"),
+    [
+        ("2026-11-22T10:00:00+00:00", "01a20418-05a5-747b-8fd5-fe572c4e07d4", "2026-11-22T16:30:12.901000+00:00"),
+        ("2026-11-22T20:00:00+00:00", "01a20418-05a5-747b-8fd5-fe572c4e07d4", "2026-11-22T20:00:00+00:00"),
+        ("2026-11-22T10:00:00", "5b0f6c0e-5f0a-4c7e-9a76-3c1f5a8d2b11", "2026-11-22T10:00:00+00:00"),
+        ("2026-11-22T10:00:00", "uuid", "2026-11-22T10:00:00+00:00"),
+    ],
+)
+def test_a_try_is_not_older_than_its_uuid(run_started: str, token_id: str, since: str) -> None:
+    assert module._earliest(run_started, token_id) == datetime.fromisoformat(since)
+
+
+def test_when_nothing_says_since_when_nothing_is_looked_for() -> None:
+    assert module._earliest("", "01a20418-05a5-747b-8fd5-fe572c4e07d4") is None
+
+
 async def test_what_a_kill_says_is_written_before_the_trigger_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
 

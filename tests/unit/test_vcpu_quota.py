@@ -21,6 +21,7 @@ class Account:
         self.quota = quota
         self.clusters: dict[str, dict[str, tuple[str, int]]] = {}
         self.own: set[str] = set()
+        self.shards: set[str] = set()
         self.calls: Counter[str] = Counter()
         self.waits = True
         self.changes = 0
@@ -58,14 +59,17 @@ class Account:
         for arn in tasks:
             capacity, cpu = self.clusters[cluster][arn]
             by = {"capacityProviderName": capacity} if capacity == "FARGATE_SPOT" else {"launchType": capacity}
-            described.append({"taskArn": arn, "cpu": str(cpu), **by})
+            described.append({"taskArn": arn, "cpu": str(cpu), "startedBy": f"by {arn}", **by})
         return {"tasks": described}
 
     def changed(self) -> None:
         self.changes += 1
 
     def reader(self, **options: Any) -> VcpuQuota:
-        return VcpuQuota(self.call, lambda: self.own, lambda capacity: self.waits, self.changed, **options)
+        def is_own(arn: str, started_by: str) -> bool:
+            return arn in self.own or started_by in self.shards
+
+        return VcpuQuota(self.call, is_own, lambda capacity: self.waits, self.changed, **options)
 
 
 async def test_others_tasks_are_taken_off_the_quota_by_capacity() -> None:
@@ -83,6 +87,15 @@ async def test_others_tasks_are_taken_off_the_quota_by_capacity() -> None:
     assert account.calls["get_service_quota"] == 2
     assert account.calls["describe_tasks"] == 2 + 1  # sizes never change, so they are read once
     assert account.calls["list_tasks"] == 2 * (2 + 1)
+
+
+async def test_what_an_earlier_triggerer_has_launched_of_this_fleets_shards_is_not_others() -> None:
+    account = Account(100.0)
+    account.clusters["a"] = {f"task{n}": ("FARGATE", 1024) for n in range(30)}
+    account.shards = {f"by task{n}" for n in range(20)}
+    quota = account.reader()
+    await quota.known("FARGATE")
+    assert quota.left("FARGATE") == 100 - 10
 
 
 @pytest.mark.parametrize(

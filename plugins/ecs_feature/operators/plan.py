@@ -9,6 +9,7 @@ from airflow.providers.standard.operators.branch import BaseBranchOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from ecs_feature.aws_clients import client_of
+from ecs_feature.aws_errors import is_transient
 from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, SelectionError, ThrottledError
 from ecs_feature.hooks.services import EcsServices
 from ecs_feature.selection import select
@@ -63,10 +64,8 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
             params = context["params"] if self.shards else {"variants": context["params"].get("variants")}
             selection = select(params, shards=self.shards, variants=list(self.first_tasks))
             self._check_aws(selection.variants)
-        except (EndpointUnreachableError, ThrottledError) as error:
-            raise AirflowException(str(error)) from error
         except EcsFeatureError as error:
-            raise AirflowFailException(str(error)) from error
+            raise (AirflowException if _may_pass(error) else AirflowFailException)(str(error)) from error
         plan = {"shards": list(selection.shards), "variants": list(selection.variants)}
         counted = f"{len(selection.shards)} of {len(self.shards)}" if self.shards else "the"
         self.log.info("This run computes %s shards in %s.", counted, " and ".join(selection.variants))
@@ -80,3 +79,9 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
         names = [name for variant in variants for name in self.services.get(variant, ())]
         if names:
             keeper.describe(names)
+
+
+def _may_pass(error: EcsFeatureError) -> bool:
+    """Whether the same run may go through later."""
+    unreachable = isinstance(error, EndpointUnreachableError | ThrottledError)
+    return unreachable or (error.__cause__ is not None and is_transient(error.__cause__))

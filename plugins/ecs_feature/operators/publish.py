@@ -17,6 +17,7 @@ from ecs_feature.exceptions import EcsFeatureError, PublishError
 from ecs_feature.manifests import ManifestStore, split_uri
 from ecs_feature.outcomes import Kind
 from ecs_feature.records import shard_records
+from ecs_feature.selection import of_this_run
 
 READERS = 16
 """Result files that are read at once."""
@@ -57,7 +58,7 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
         self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> dict[str, Any]:
-        left = shard_records(context["ti"].xcom_pull(task_ids=self.shard_task_ids))
+        left = of_this_run(shard_records(context["ti"].xcom_pull(task_ids=self.shard_task_ids)), context["params"])
         # One whose exit code skipped it has a record and no result: what it had published stays.
         records = [record for record in left if record["outcome"] == Kind.SUCCEEDED]
         s3 = client_of("s3", self.aws)

@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator
 
 from ecs_feature.receipts import render, run_state, variant_receipt
 from ecs_feature.records import shard_records
+from ecs_feature.selection import of_this_run
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
             # dag.test() gives a run the logical date as its start.
             "seconds": round((datetime.now(UTC) - max(run.start_date, run.run_after)).total_seconds(), 1),
             "variants": {
-                name: self._variant(ti, tasks, states)
+                name: self._variant(ti, tasks, states, context["params"])
                 for name, tasks in self.variants.items()
                 if any(state != "skipped" for state in tasks.shard_states(states).values())
             },
@@ -69,13 +70,15 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
             self.log.info("%s", line)
         return receipt
 
-    def _variant(self, ti: Any, tasks: VariantTasks, states: Mapping[str, str | None]) -> dict[str, Any]:
+    def _variant(
+        self, ti: Any, tasks: VariantTasks, states: Mapping[str, str | None], params: Mapping[str, Any]
+    ) -> dict[str, Any]:
         def pulled(task_id: str) -> Any:
             return ti.xcom_pull(task_ids=task_id) if task_id else None
 
         return variant_receipt(
             states=tasks.shard_states(states),
-            records=shard_records(ti.xcom_pull(task_ids=list(tasks.shards))),
+            records=of_this_run(shard_records(ti.xcom_pull(task_ids=list(tasks.shards))), params),
             up=pulled(tasks.scale_up),
             steady=pulled(tasks.steady),
             down=pulled(tasks.scale_down),

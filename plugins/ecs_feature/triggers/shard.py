@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any
+from uuid import UUID
 
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
@@ -26,6 +27,7 @@ from ecs_feature.triggers.references import look_up_shared
 from ecs_feature.triggers.xcoms import pull_own, push
 
 KILL_SECONDS = 20.0
+"""How long Airflow is kept waiting for a shard's stop, which goes on beside it: hundreds take longer at AWS's rate."""
 LINK_SECONDS = 20.0
 """A shard that runs longer has its links while it runs, from an XCom of its own. That is a request to Airflow's API and
 costs the triggerer more than the shard itself; at the end the record is there for them."""
@@ -36,6 +38,8 @@ TEMPLATED = ("shard", "launch", "token_id", "selected", "record", "since")
 COMPILED = 4096
 """Templates that are remembered."""
 _ends = Ends()
+_stopping: set[asyncio.Task[None]] = set()
+"""What stops the tasks of killed shards; kept here because an event loop does not keep its tasks."""
 
 
 class ShardTrigger(BaseTrigger):  # type: ignore[misc]
@@ -207,7 +211,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             on_launch=self._show_task,
             share=f"{ti.dag_id}/{ti.run_id}" if ti is not None else "",
             result_uri=str(self._extra().get("result_uri", "")),
-            since=_moment(self.since),
+            since=_earliest(self.since, self.token_id),
             attempt=ti.try_number if ti is not None else 1,
             live=self.shard in self.live_log_shards,
         )
@@ -250,10 +254,21 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         """Stop the ECS task: the user cleared the Airflow task or set its state."""
         if self._run is None:
             return
-        async with asyncio.timeout(KILL_SECONDS), joined(FleetKey(**self.aws)) as fleet:
-            self._run.fleet = fleet
-            await self._run.kill()
+        stopping = asyncio.create_task(self._stop(self._run))
+        _stopping.add(stopping)
+        stopping.add_done_callback(_stopping.discard)
+        await asyncio.wait({stopping}, timeout=KILL_SECONDS)
+        if not stopping.done():
+            self._lines.info("The ECS task of shard %s is being stopped, at the rate that AWS allows.", self.shard)
         await self._lines.written()
+
+    async def _stop(self, run: ShardRun) -> None:
+        try:
+            async with joined(FleetKey(**self.aws)) as fleet:
+                run.fleet = fleet
+                await run.kill()
+        except EcsFeatureError as error:
+            self._lines.error("Shard %s: its ECS task may still run: %s", self.shard, error)
 
 
 @cache
@@ -274,10 +289,20 @@ def is_selected(shard: str, selected: str) -> bool:
     return not names or shard in names
 
 
-def _moment(text: str) -> datetime | None:
-    """ISO 8601, as a template renders a date and time; None for what is none."""
+def _earliest(run_started: str, token_id: str) -> datetime | None:
+    """Since when this try may have launched anything; None when it is not known.
+
+    :param run_started: ISO 8601, as a template renders a date and time.
+    :param token_id: the try's UUID. Airflow makes one of version 7 for each try (and for mapped ones when they are
+        expanded), which tells when.
+    """
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(run_started)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        token = UUID(token_id)
+    except ValueError:
+        return moment
+    return max(moment, datetime.fromtimestamp((token.int >> 80) / 1000, UTC)) if token.version == 7 else moment
