@@ -63,7 +63,9 @@ logs            {stack.folder.relative_to(ROOT)}/
 Ctrl-C stops everything; runs are kept for the next make up, what was in the local Fargate is not.
 
 In another shell:
-  . {file} && airflow dags trigger flight_delay_features --logical-date 2013-01-01
+  . {file}
+  airflow dags unpause --yes flight_delay_features
+  airflow dags trigger flight_delay_features --logical-date 2013-01-01
 which also sets
 {exports(stack.aws)}"""
 

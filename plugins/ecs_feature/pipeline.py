@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 MOST_EXIT_CODE: Final = 255
 MOST_FOUND_SHARDS: Final = 5000
 DEFAULT_FALLBACK: Final = Fallback()
+_FILLED: Final = (
+    "cluster",
+    "container",
+    "input_uri",
+    "output_uri",
+    "taskdefs",
+    "subnets",
+    "security_groups",
+    "capacity",
+    "task_events_queue_url",
+    "aws_conn_id",
+    "region_name",
+)
+"""The fields whose strings may have placeholders, beside shards and what variants have."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,9 @@ class FeaturePipeline:
         dag = pipeline.dag()
 
     :param dag_id: of the DAG.
-    :param schedule: as in ``DAG``; one run is one logical date.
+    :param schedule: as in ``DAG``; one run is one logical date. With a cron text like ``@daily`` that is the day that
+        begins when the run starts; with ``airflow.sdk``'s ``CronDataIntervalTimetable("@daily", timezone="UTC")`` it is
+        the day that has ended. Runs of one day share a manifest, so once a day is as often as it makes sense.
     :param shards: names; each becomes a named task, so the Grid is a shard by date matrix. Or what finds them at
         run time, after ``ingest``, for mapped tasks (up to 5,000; [core] max_map_length must allow it): a callable,
         called as ``ingest`` is, or a listing of folders in S3, ``s3://bucket/raw/ds={{ ds }}/carrier=*/``.
@@ -136,7 +152,8 @@ class FeaturePipeline:
         again because its code failed or ran out of memory; ``always``; ``never``. See docs/logs.md.
     :param max_active_runs: runs at once.
     :param params: more DAG params; ``shards``, ``variants`` and ``live_log_shards`` are taken.
-    :param environment: the placeholders' values; default: the environment file.
+    :param environment: the placeholders' values, also in the task definitions; default: the environment file, which is
+        read for the DAG when it is parsed, and for a task definition when it is registered.
     :raises ConfigurationError: at parse time; the sentence names the field, the value and the limit.
     """
 
@@ -193,11 +210,11 @@ class FeaturePipeline:
         :raises ConfigurationError: for the first value that is wrong.
         """
         values = load_environment() if self.environment is None else self.environment
-        texts = ("cluster", "input_uri", "output_uri", "subnets", "security_groups", "task_events_queue_url")
-        filled = {name: substitute(getattr(self, name), values, where=name) for name in texts}
+        filled = {name: substitute(getattr(self, name), values, where=name) for name in _FILLED}
         variants = tuple(
             replace(
                 variant,
+                task_definition=substitute(variant.task_definition, values, where="variants: task_definition"),
                 services=tuple(
                     replace(service, name=substitute(service.name, values, where="services: name"))
                     for service in variant.services

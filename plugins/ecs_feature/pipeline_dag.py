@@ -154,6 +154,7 @@ def _variant(
         register = EcsTaskDefinitionOperator(
             task_id="register",
             path=pipeline.taskdef_path(variant),
+            environment=pipeline.environment,
             retries=INFRASTRUCTURE_RETRIES,
             retry_delay=pipeline.retry_delay,
             **_aws(pipeline),

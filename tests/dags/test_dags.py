@@ -219,13 +219,10 @@ def test_a_wrong_value_fails_at_parse_time_with_one_sentence(fields: dict[str, A
 
 
 @pytest.mark.parametrize(("parallelism", "waves"), [(None, 1), (2, 1), (1, 2)])
-def test_leases_and_the_backstop_outlast_shards_that_wait_for_their_turn(parallelism: int | None, waves: int) -> None:
+def test_the_backstop_outlasts_shards_that_wait_for_their_turn(parallelism: int | None, waves: int) -> None:
     dag = pipeline(parallelism=parallelism).dag()
     once = pipeline().dag()
-
-    def lease(of: Any) -> timedelta:
-        return of.get_task("control.scale_up").lease
-
-    assert lease(dag) - timedelta(minutes=30) == waves * (lease(once) - timedelta(minutes=30))
+    # A lease lasts as long as its run anyway.
+    assert dag.get_task("control.scale_up").lease == once.get_task("control.scale_up").lease < timedelta(hours=4)
     backstops = [of.get_task("control.shards.UA").execution_timeout - timedelta(days=1) for of in (dag, once)]
     assert backstops[0] == waves * backstops[1]

@@ -100,7 +100,7 @@ def test_the_variants_differ_in_names_alone(kind: str) -> None:
 def test_a_policy_allows_named_actions_only_and_everything_else_is_bound_to_resources(path: Path) -> None:
     unbound = {"ecr:GetAuthorizationToken", "ecs:DescribeTaskDefinition", "ecs:ListTasks", "ecs:ListServices"}
     unbound |= {"servicequotas:GetServiceQuota", "ecs:ListClusters"}
-    unbound |= {"application-autoscaling:DescribeScalableTargets"}
+    unbound |= {"application-autoscaling:DescribeScalableTargets", "elasticloadbalancing:DescribeTargetHealth"}
     for statement in load(path)["Statement"]:
         actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
         assert statement["Effect"] == "Allow"

@@ -29,9 +29,10 @@ for line in range(lines):
     time.sleep(every)
 """
 DAGS = '''"""Airflow DAGs of the test."""
-from airflow.sdk import DAG
+from airflow.sdk import DAG, task
 from ecs_feature.launch import Launch, Network
 from ecs_feature.operators.shard import EcsShardOperator, start_args
+from ecs_feature.triggers.references import reference
 
 
 def launch():
@@ -47,6 +48,17 @@ with DAG("talks") as talks:
 with DAG("many") as many:
     for number in range(120):
         EcsShardOperator(task_id=f"S{number}", shard=f"S{number}", launch=launch(), aws_conn_id=None)
+
+@task
+def find():
+    return []
+
+
+with DAG("found") as found:
+    EcsShardOperator.partial(
+        task_id="shard", launch=launch(), start_trigger_args=start_args(reference("find", "{{ ti.map_index }}"),
+        launch=launch(), aws_conn_id=None), aws_conn_id=None,
+    ).expand(shard=find())
 
 with DAG("other") as other:
     pass
@@ -68,7 +80,7 @@ assert not bag.import_errors, bag.import_errors
 sync_bag_to_db(bag, bundle.name, None)
 ids = {}
 with create_session() as session:
-    for dag_id in ("talks", "many"):
+    for dag_id in ("talks", "many", "found"):
         date = dt.datetime(2013, 1, 1, tzinfo=dt.timezone.utc)
         run = SerializedDagModel.get_dag(dag_id).create_dagrun(
             run_id="r0", logical_date=date, data_interval=(date, date), run_after=date, session=session,
@@ -76,7 +88,7 @@ with create_session() as session:
         )
         session.flush()
         for ti in run.task_instances:
-            ti.state = "deferred"
+            ti.state = "upstream_failed" if dag_id == "found" else "deferred"
             ids[f"{dag_id}/{ti.task_id}"] = str(ti.id)
 print(json.dumps(ids))
 """
@@ -304,6 +316,10 @@ def test_a_log_that_cannot_be_read_is_told_and_the_command_ends_well(world: Worl
     assert done.stderr.startswith(f"The log of task {arn.rpartition('/')[2]} cannot be read: ")
     assert done.stderr.count("\n") == 1
     assert lines(world.logs("many", "r0", "--shard", "S50")) == [f"[S50] S50 {line}" for line in range(3)]
+
+
+def test_a_run_that_never_found_its_shards_is_not_followed_for_ever(world: World) -> None:
+    assert world.following("found", "r0").ended() == (0, "")
 
 
 @pytest.mark.parametrize(

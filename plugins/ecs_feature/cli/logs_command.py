@@ -12,11 +12,11 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from airflow.utils.cli import suppress_logs_and_warning
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
@@ -46,7 +46,7 @@ def logs(args: Namespace) -> None:
         with _own_warnings(args.verbose):
             run = Run(args.dag_id, args.run_id)
             shards = _wanted(run, args)
-            asyncio.run(LogReader(run, args, _key(shards)).read(shards))
+            asyncio.run(LogReader(run, args, _key(run.aws)).read(shards))
     except EcsFeatureError as error:
         raise SystemExit(str(error)) from None
     except KeyboardInterrupt:
@@ -65,9 +65,8 @@ def _wanted(run: Run, args: Namespace) -> list[RunShard]:
     return shards
 
 
-def _key(shards: Sequence[RunShard]) -> FleetKey:
+def _key(aws: Mapping[str, Any]) -> FleetKey:
     """The shards' connection and region, but not their queue of task events: the triggerers read that."""
-    aws = shards[0].aws if shards else {}
     return FleetKey(**{name: aws[name] for name in ("aws_conn_id", "region_name", "verify") if name in aws})
 
 
@@ -118,7 +117,7 @@ class LogReader:
                     following = asyncio.create_task(self._follow_one(fleet, shard, task, tail))
                     self._following.add(following)
                     following.add_done_callback(self._following.discard)
-            if len(self._following) == 1 and shards and all(shard.ended for shard in shards):
+            if len(self._following) == 1 and self.run.all_found and all(shard.ended for shard in shards):
                 return
             await asyncio.sleep(LOOK_SECONDS if len(shards) <= FEW else MANY_LOOK_SECONDS)
             shards = chosen(await asyncio.to_thread(self.run.shards), names, run=str(self.run))

@@ -41,7 +41,6 @@ class RunShard:
     cluster: str
     container: str
     definition: str
-    aws: Mapping[str, Any]
     outcome: str = ""
     launches: Sequence[Mapping[str, Any]] = ()
 
@@ -98,11 +97,13 @@ def chosen(shards: Sequence[RunShard], names: Sequence[str] | None, *, run: str)
 class Run:
     """A run whose shards are read again and again.
 
+    :ivar all_found: whether there will be no more shards than the last reading gave.
     :raises SelectionError: for an unknown DAG or run, and a DAG without shards.
     """
 
     dag_id: str
     run_id: str
+    all_found: bool = False
     _tasks: dict[str, tuple[bool, dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -114,6 +115,13 @@ class Run:
 
     def __str__(self) -> str:
         return f"run {self.run_id!r} of DAG {self.dag_id!r}"
+
+    @property
+    def aws(self) -> Mapping[str, Any]:
+        """The connection and region of its shards."""
+        _, arguments = next(iter(self._tasks.values()))
+        aws: Mapping[str, Any] = arguments["aws"]
+        return aws
 
     def shards(self) -> list[RunShard]:
         """Its shards as they are now; a mapped task's only once they are found."""
@@ -130,11 +138,10 @@ class Run:
             ).all()
             values = self._values(session, sources)
         variants = {arguments["record"].get("variant", "") for _, arguments in self._tasks.values()}
-        return [
-            self._shard(row, values, several=len(variants) > 1)
-            for row in rows
-            if row.task_id in self._tasks and not (self._tasks[row.task_id][0] and row.map_index < 0)
-        ]
+        mine = [row for row in rows if row.task_id in self._tasks]
+        expanded = [row for row in mine if not (self._tasks[row.task_id][0] and row.map_index < 0)]
+        self.all_found = all(row in expanded or row.state in ENDED_STATES for row in mine)
+        return [self._shard(row, values, several=len(variants) > 1) for row in expanded]
 
     def _shard(self, row: Any, values: Mapping[tuple[str, int], Any], *, several: bool) -> RunShard:
         _, arguments = self._tasks[row.task_id]
@@ -152,7 +159,6 @@ class Run:
             cluster=launch["cluster"],
             container=launch["container"],
             definition=str(_found(launch["task_definition"], values) or ""),
-            aws=arguments["aws"],
             outcome=record.get("outcome", ""),
             launches=record.get("launches", ()),
         )

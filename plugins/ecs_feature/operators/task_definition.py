@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
     XCom: the ARN, with its revision.
 
     :param path: the JSON file.
+    :param environment: the placeholders' values; default: the environment file's, as it is when the task runs.
     """
 
     template_fields: Sequence[str] = ()
@@ -34,6 +35,7 @@ class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
         self,
         *,
         path: str | Path,
+        environment: Mapping[str, str] | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -41,11 +43,14 @@ class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         self.path = str(path)
+        self.environment = environment
         self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> str:
         try:
-            definition = task_definitions.load(Path(self.path), load_environment())
+            definition = task_definitions.load(
+                Path(self.path), load_environment() if self.environment is None else self.environment
+            )
             with translated(f"Task definition {definition['family']!r}"):
                 registered = task_definitions.register(client_of("ecs", self.aws), definition)
         except ConfigurationError as error:
