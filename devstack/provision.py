@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +24,7 @@ LOG_GROUP: Final = "/ecs/features"
 TOKEN_SECRET: Final = "features/encoder-token"
 EFS_FILE_SYSTEM_ID: Final = "fs-0f1e2d3c4b5a69788"
 EFS_ACCESS_POINT_ID: Final = "fsap-0f1e2d3c4b5a69788"
-VARIANTS: Final = ("control", "treatment")
-ENCODER_PORT: Final = 8080
+HEALTH_PATH: Final = "/health"
 SUBNETS: Final = 2
 
 Client = Callable[[str], Any]
@@ -50,6 +50,9 @@ def provision(
 ) -> dict[str, str]:
     """Make everything that the pipelines need; return the values of the environment file.
 
+    Each task definition with a port is a service, at 0 and behind a load balancer of its own, whose address is the
+    value ``NAME_URL``: of ``encoder-control``, ``ENCODER_CONTROL_URL``.
+
     :param taskdefs: the folder with the task definitions.
     :param token: the shared secret of encoder and job.
     :param urls: where the load balancers are reached from this machine, by target group ARN; asked when the
@@ -61,7 +64,8 @@ def provision(
     _bucket(client("s3"))
     _log_group(client("logs"))
     network = _network(client("ec2"))
-    groups = {variant: _balancer(client("elbv2"), f"encoder-{variant}", network) for variant in VARIANTS}
+    servers = servers_in(taskdefs)
+    groups = {server.name: _balancer(client("elbv2"), server, network) for server in servers}
     values = {
         "ACCOUNT_ID": ACCOUNT_ID,
         "REGION": region,
@@ -79,12 +83,32 @@ def provision(
         "EFS_ACCESS_POINT_ID": EFS_ACCESS_POINT_ID,
         "ENCODER_TOKEN_SECRET_ARN": _secret(client("secretsmanager"), token),
     }
-    for variant, group in groups.items():
-        definition = task_definitions.load(taskdefs / f"encoder-{variant}.json", values)
+    for server in servers:
+        definition = task_definitions.load(taskdefs / f"{server.name}.json", values)
         arn = task_definitions.register(ecs, definition).arn
-        _service(ecs, f"encoder-{variant}", arn, group, network)
+        _service(ecs, server, arn, groups[server.name], network)
     reached = urls()
-    return values | {f"ENCODER_{variant.upper()}_URL": reached[group] for variant, group in groups.items()}
+    return values | {f"{name.upper().replace('-', '_')}_URL": reached[group] for name, group in groups.items()}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A task definition that is a service's: the file's name without ``.json``, and which container has which port."""
+
+    name: str
+    container: str
+    port: int
+
+
+def servers_in(taskdefs: Path) -> list[Server]:
+    """The task definitions in a folder that have a container with a port."""
+    found = []
+    for path in sorted(taskdefs.glob("*.json")):
+        containers = json.loads(path.read_text()).get("containerDefinitions", ())
+        listening = [one for one in containers if one.get("portMappings")]
+        if listening:
+            found.append(Server(path.stem, listening[0]["name"], listening[0]["portMappings"][0]["containerPort"]))
+    return found
 
 
 def write_values(path: Path, values: Mapping[str, str]) -> None:
@@ -129,23 +153,23 @@ def _network(ec2: Any) -> dict[str, list[str]]:
     }
 
 
-def _balancer(elbv2: Any, name: str, network: Mapping[str, list[str]]) -> str:
+def _balancer(elbv2: Any, server: Server, network: Mapping[str, list[str]]) -> str:
     """An internal load balancer with one target group; returns that group's ARN."""
     # The three calls are idempotent in AWS: asked for again with the same settings they return what is there.
     balancer = elbv2.create_load_balancer(
-        Name=name,
+        Name=server.name,
         Type="application",
         Scheme="internal",
         Subnets=network["subnets"],
         SecurityGroups=network["security_groups"],
     )["LoadBalancers"][0]
     group = elbv2.create_target_group(
-        Name=name,
+        Name=server.name,
         Protocol="HTTP",
-        Port=ENCODER_PORT,
+        Port=server.port,
         TargetType="ip",
         VpcId=network["vpc"][0],
-        HealthCheckPath="/health",
+        HealthCheckPath=HEALTH_PATH,
         HealthCheckIntervalSeconds=5,
         HealthCheckTimeoutSeconds=2,
         HealthyThresholdCount=2,
@@ -159,20 +183,22 @@ def _balancer(elbv2: Any, name: str, network: Mapping[str, list[str]]) -> str:
     return str(group)
 
 
-def _service(ecs: Any, name: str, definition_arn: str, target_group: str, network: Mapping[str, list[str]]) -> None:
-    found = ecs.describe_services(cluster=CLUSTER, services=[name])["services"]
+def _service(
+    ecs: Any, server: Server, definition_arn: str, target_group: str, network: Mapping[str, list[str]]
+) -> None:
+    found = ecs.describe_services(cluster=CLUSTER, services=[server.name])["services"]
     if any(service["status"] == "ACTIVE" for service in found):
         if found[0]["taskDefinition"] != definition_arn:
-            ecs.update_service(cluster=CLUSTER, service=name, taskDefinition=definition_arn)
+            ecs.update_service(cluster=CLUSTER, service=server.name, taskDefinition=definition_arn)
         return
     ecs.create_service(
         cluster=CLUSTER,
-        serviceName=name,
+        serviceName=server.name,
         taskDefinition=definition_arn,
         desiredCount=0,
         launchType="FARGATE",
         loadBalancers=[
-            {"targetGroupArn": target_group, "containerName": "encoder", "containerPort": ENCODER_PORT},
+            {"targetGroupArn": target_group, "containerName": server.container, "containerPort": server.port},
         ],
         networkConfiguration={
             "awsvpcConfiguration": {

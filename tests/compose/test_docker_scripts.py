@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -85,6 +86,24 @@ def test_the_provision_step_leaves_values_and_keys_and_changes_nothing_when_it_r
         cluster=CLUSTER, services=["encoder-control", "encoder-treatment"]
     )["services"]
     assert [service["desiredCount"] for service in services] == [0, 0]
+
+
+def test_a_service_of_ones_own_is_there_when_its_task_definition_has_a_port(
+    fargate: LocalFargate, environ: dict[str, str], tmp_path: Path
+) -> None:
+    taskdefs = tmp_path / "taskdefs"
+    taskdefs.mkdir()
+    shutil.copy(ROOT / "include" / "taskdefs" / "flight-features-control.json", taskdefs)
+    mine = json.loads((ROOT / "include" / "taskdefs" / "encoder-control.json").read_text())
+    mine["family"] = "tenant-embedder"
+    mine["containerDefinitions"][0] |= {"name": "embedder", "portMappings": [{"containerPort": 9000}]}
+    (taskdefs / "tenant-embedder.json").write_text(json.dumps(mine))
+    load_script("provision_stack").main({**environ, "TASKDEFS_FOLDER": str(taskdefs)})
+    values = json.loads((tmp_path / "environment.json").read_text())
+    assert values["TENANT_EMBEDDER_URL"].startswith("http://127.0.0.1:")
+    (service,) = fargate.client("ecs").describe_services(cluster=CLUSTER, services=["tenant-embedder"])["services"]
+    assert service["desiredCount"] == 0
+    assert [(one["containerName"], one["containerPort"]) for one in service["loadBalancers"]] == [("embedder", 9000)]
 
 
 @pytest.mark.parametrize(

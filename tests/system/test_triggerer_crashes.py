@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -179,7 +180,7 @@ def delete_a_run(crash: Crash) -> None:
 
 
 def let_two_hours_pass(crash: Crash) -> None:
-    """The aged run's tasks end, ECS forgets them and their client tokens, and the run has started two hours ago."""
+    """The aged run's tasks end, ECS forgets them and their client tokens, and run and tries began two hours ago."""
     for shard in (KEPT, GONE):
         crash.fault({"match": {"environment": {"SHARD": shard}}, "forget": True, "after_seconds": 0})
     crash.open(AGED, (KEPT, GONE))
@@ -197,6 +198,11 @@ def let_two_hours_pass(crash: Crash) -> None:
             "UPDATE dag_run SET start_date = ? WHERE dag_id = ? AND run_id = ?",
             (earlier.strftime("%Y-%m-%d %H:%M:%S.%f"), *key),
         )
+        where = "WHERE dag_id = ? AND run_id = ?"
+        for (text,) in database.execute(f"SELECT id FROM task_instance {where}", key).fetchall():
+            # The first 48 bits of a UUID of version 7 are the milliseconds since 1970.
+            older = UUID(int=UUID(text).int - (int(AGE.total_seconds() * 1000) << 80))
+            database.execute("UPDATE task_instance SET id = ? WHERE id = ?", (older.hex, text))
     database.close()
 
 
