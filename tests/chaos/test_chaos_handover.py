@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +12,12 @@ import pytest
 
 from devstack.stack import Stack
 
+from .two_triggerers import DAG_ID, launches, running, shard_of, tasks_of_run, triggerers, wait
+
 pytestmark = pytest.mark.slow
 
-DAG_ID = "handed_over_shards"
 STATUSES = {"before": [0, 200], "unheard": [0, 200], "waiting-1": [200, 200], "waiting-2": [200, 200]}
 """Of each shard's RunTask calls, one by each triggerer; 0: nobody heard the answer."""
-SECONDS = 90
 
 
 @dataclass
@@ -29,10 +29,11 @@ class HandOver:
 
     stack: Stack
     run_id: str
+    gates: Path
     killed: list[dict[str, Any]]
 
     def launches(self, shard: str) -> list[dict[str, Any]]:
-        return launches(self.stack, shard)
+        return launches(self.stack, self.gates, shard)
 
 
 @pytest.fixture(scope="module")
@@ -56,53 +57,26 @@ def handed_over(stack: Stack, gates: Path) -> HandOver:
         )
     run_id = stack.trigger(DAG_ID, datetime(2013, 1, 1, tzinfo=UTC), {"gates": str(gates)})
     others = STATUSES.keys() - {"before"}
-    wait(stack, lambda: {shard_of(task) for task in running(stack)} == others, "The shards do not run")
-    wait(stack, lambda: all(launches(stack, f"waiting-{number}") for number in (1, 2)), "RunTask is not answered")
+    wait(stack, lambda: running(stack, gates) == others, "The shards do not run")
+    wait(
+        stack, lambda: all(launches(stack, gates, f"waiting-{number}") for number in (1, 2)), "RunTask is not answered"
+    )
     alive = triggerers(stack)
     stack.start_component("triggerer-2")
     wait(stack, lambda: bool(triggerers(stack) - alive), "The second triggerer is not there")
     stack.processes.kill({"triggerer-1"})
-    wait(stack, lambda: all(launches(stack, name) for name in ("before", "unheard")), "Held calls were not given up")
-    killed = tasks_of_run(stack)
+    wait(
+        stack,
+        lambda: all(launches(stack, gates, name) for name in ("before", "unheard")),
+        "Held calls were not given up",
+    )
+    killed = tasks_of_run(stack, gates)
     stack.side_door.clear_faults()
-    wait(stack, lambda: all(len(launches(stack, shard)) == 2 for shard in STATUSES), "Nobody has taken over")
+    wait(stack, lambda: all(len(launches(stack, gates, shard)) == 2 for shard in STATUSES), "Nobody has taken over")
     for shard in STATUSES:
         (gates / shard).touch()
     wait(stack, lambda: stack.api.run_state(DAG_ID, run_id) in ("success", "failed"), "The run has not ended")
-    return HandOver(stack, run_id, killed)
-
-
-def wait(stack: Stack, condition: Callable[[], bool], what: str) -> None:
-    stack.processes.wait_until(condition, what=what, timeout_seconds=SECONDS)
-
-
-def triggerers(stack: Stack) -> set[int]:
-    """The jobs of the triggerers that Airflow believes to be alive."""
-    jobs = stack.api.get("/jobs", job_type="TriggererJob", is_alive=True)["jobs"]
-    return {job["id"] for job in jobs}
-
-
-def tasks_of_run(stack: Stack) -> list[dict[str, Any]]:
-    return [task for task in stack.side_door.tasks() if f"/{DAG_ID}/" in (task["started_by"] or "")]
-
-
-def running(stack: Stack) -> list[dict[str, Any]]:
-    return [task for task in tasks_of_run(stack) if task["last_status"] == "RUNNING"]
-
-
-def shard_of(task: dict[str, Any]) -> str:
-    return str(task["environment"]["SHARD"])
-
-
-def launches(stack: Stack, shard: str) -> list[dict[str, Any]]:
-    """The RunTask calls of a shard, oldest first; those that are still held are not among them."""
-    found = []
-    for call in stack.side_door.calls("RunTask"):
-        if f"/{DAG_ID}/" in call["request"].get("startedBy", ""):
-            (container,) = call["request"]["overrides"]["containerOverrides"]
-            if {"name": "SHARD", "value": shard} in container["environment"]:
-                found.append(call)
-    return found
+    return HandOver(stack, run_id, gates, killed)
 
 
 def test_the_second_triggerer_ends_the_run_alone_and_in_the_same_tries(hand_over: HandOver) -> None:
@@ -123,5 +97,5 @@ def test_both_triggerers_asked_for_the_same_task_and_there_is_one(hand_over: Han
     calls = hand_over.launches(shard)
     assert [call["status"] for call in calls] == STATUSES[shard]
     assert len({call["request"]["clientToken"] for call in calls}) == 1
-    (task,) = [task for task in tasks_of_run(hand_over.stack) if shard_of(task) == shard]
+    (task,) = [task for task in tasks_of_run(hand_over.stack, hand_over.gates) if shard_of(task) == shard]
     assert (task["last_status"], task["exit_code"]) == ("STOPPED", 0)

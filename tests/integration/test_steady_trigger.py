@@ -9,7 +9,7 @@ import pytest
 
 from ecs_feature.hooks.services import EcsServices
 from ecs_feature.leases import SharingPolicy
-from ecs_feature.triggers.service import EcsServiceSteadyTrigger
+from ecs_feature.triggers.service import EcsServiceSteadyTrigger, pause_seconds
 from fargate_local import LocalFargate, Settings
 
 CLUSTER = "features"
@@ -94,3 +94,27 @@ async def test_a_service_whose_tasks_die_says_why_when_the_wait_is_over(
     assert event.payload["state"] == "failed"
     assert "service broken:" in event.payload["message"]
     assert "Essential container in task exited, encoder exited with code 9" in event.payload["message"]
+
+
+async def test_a_lease_past_its_time_is_left_to_those_who_can_ask_for_its_run(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "image").mkdir()
+    with LocalFargate(Settings(images=tmp_path, quotas=False, pace=0.001)) as aws:
+        ecs = _service(aws, monkeypatch, "encoder", "import signal; signal.pause()")
+        earlier = EcsServices(ecs, CLUSTER, now=lambda: datetime.now(UTC) - timedelta(hours=2))
+        until = datetime.now(UTC) - timedelta(hours=1)
+        earlier.acquire("encoder", holder="a/1", count=1, until=until, policy=SharingPolicy())
+        trigger = EcsServiceSteadyTrigger(
+            cluster=CLUSTER, services=["encoder"], aws={}, timeout_seconds=60, poll_seconds=0.1, end_in_triggerer=False
+        )
+        await _wait(trigger)
+        (service,) = earlier.describe(["encoder"])
+        assert (service.desired, service.running) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("least", "waited", "seconds"), [(0.5, 0, 0.5), (0.5, 20, 2), (0.5, 300, 5), (10, 300, 10)], ids=str
+)
+def test_a_long_wait_looks_rarely(least: float, waited: float, seconds: float) -> None:
+    assert pause_seconds(least, waited) == seconds

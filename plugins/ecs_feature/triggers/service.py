@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
@@ -19,6 +19,19 @@ from ecs_feature.leases import leased
 from ecs_feature.resources import EcsService
 from ecs_feature.steadiness import Steadiness, of_descent, of_service, with_death
 from ecs_feature.triggers.xcoms import push
+
+WAITED_SHARE: Final = 0.1
+"""A service's tasks take a minute to start on Fargate, and are seen to run within this share of the wait."""
+MOST_PAUSE_SECONDS: Final = 5.0
+
+
+def pause_seconds(least: float, waited: float) -> float:
+    """Until the next look, of some five calls a service that share ECS's buckets with the shards.
+
+    :param least: ``poll_seconds``.
+    :param waited: seconds so far.
+    """
+    return max(least, min(WAITED_SHARE * waited, MOST_PAUSE_SECONDS))
 
 
 class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
@@ -36,6 +49,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
 
     :param services: names.
     :param timeout_seconds: how long to wait before giving up.
+    :param poll_seconds: between two looks at first, see :func:`pause_seconds`.
     :param result: goes into the result beside the services.
     """
 
@@ -82,7 +96,8 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
 
     async def _wait(self) -> dict[str, Any]:
         keeper = await sync_to_async(self._keeper)()
-        deadline = time.monotonic() + self.timeout_seconds
+        begun = time.monotonic()
+        deadline = begun + self.timeout_seconds
         self._began = self._looked = keeper.now()
         peaks = dict.fromkeys(self.services, 0)
         told = ""
@@ -101,7 +116,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
             if time.monotonic() >= deadline:
                 raise ServiceNotSteadyError(self._timed_out(readings, told))
             polled = True
-            await asyncio.sleep(self.poll_seconds)
+            await asyncio.sleep(pause_seconds(self.poll_seconds, time.monotonic() - begun))
 
     def _row(self, service: EcsService, peak: int, now: datetime) -> dict[str, Any]:
         row = {"name": service.name, "running": service.running, "peak": peak}
