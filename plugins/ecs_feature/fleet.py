@@ -10,8 +10,8 @@ import asyncio
 import contextvars
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -138,17 +138,24 @@ class Fleet:
         :param started_by: RunTask's ``startedBy``: a task with it takes this place, whoever has launched it.
         """
         wish = Wish(group, most, vcpus, most_vcpus, capacity)
-        if vcpus and most_vcpus is None:
-            if self._refresh is None:
-                # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-                self._refresh = asyncio.get_running_loop().create_task(
-                    self._quota.watch(), context=contextvars.Context()
-                )
-            await self._quota.known(capacity)
-        self._shards[started_by] += 1
-        try:
+        with self._counted(started_by):
+            if vcpus and most_vcpus is None:
+                if self._refresh is None:
+                    # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
+                    self._refresh = asyncio.get_running_loop().create_task(
+                        self._quota.watch(), context=contextvars.Context()
+                    )
+                await self._quota.known(capacity)
             async with self._slots.held(wish):
                 yield
+
+    @contextmanager
+    def _counted(self, started_by: str) -> Iterator[None]:
+        """Within it, tasks that were started by this are the fleet's own, also those of an earlier triggerer."""
+        self._shards[started_by] += 1
+        self._quota.own(started_by)
+        try:
+            yield
         finally:
             self._shards[started_by] -= 1
             if not self._shards[started_by]:
@@ -183,7 +190,7 @@ class Fleet:
             try:
                 return await ecs.run_task(**request)
             except BaseException as error:
-                unanswered = unanswered or not is_throttling(error)
+                unanswered = unanswered or _may_have_started(error)
                 tell(unanswered)
                 raise
 
@@ -387,6 +394,15 @@ class Fleet:
         except (ClientError, BotoCoreError) as error:
             self._refused = True
             raise translate(error) from error
+
+
+def _may_have_started(error: BaseException) -> bool:
+    """Whether there may be a task after a RunTask that ended so: not answered, a fault of AWS, or a task is there."""
+    if not isinstance(error, ClientError):
+        return True
+    if error.response.get("Error", {}).get("Code") == "ConflictException":
+        return True
+    return is_transient(error) and not is_throttling(error)
 
 
 def _limiter(bucket: tuple[int, int], share: int) -> AsyncLimiter:

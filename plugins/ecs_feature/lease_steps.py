@@ -22,6 +22,7 @@ from ecs_feature.leases import (
     ScalableTarget,
     SharingPolicy,
     held_by,
+    lasting,
     nobody,
     policy_of,
     reconcile,
@@ -92,7 +93,7 @@ class ServiceSteps:
         before = yield from self.describe()
         old = held_by(holder, before.tags)
         now = self.now()
-        since = min((lease.since for lease in old.values() if lease is not None and lease.live(now)), default=now)
+        since = min((lease.since for lease in lasting(old, now, self.goes_on).values()), default=now)
         tag = Lease(holder, count, since, until).to_tag(now)
         policy = policy.over(target, policy_of(before.tags))
         check_room(before, renewing=bool(old))

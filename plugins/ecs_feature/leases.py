@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
+from urllib.parse import quote, unquote
 
 from ecs_feature import limits
 from ecs_feature.exceptions import ConfigurationError
@@ -62,7 +63,7 @@ class Lease:
 
     def to_tag(self, written: datetime) -> dict[str, str]:
         """The tag; ``written`` makes its key one of its own."""
-        value = f"{self.count} since {_stamp(self.since)} until {_stamp(self.until)} by {self.holder}"
+        value = f"{self.count} since {_stamp(self.since)} until {_stamp(self.until)} by {_spelled(self.holder)}"
         return {"key": f"{holder_prefix(self.holder)}{_compact(written)}", "value": limits.tag_text(value)}
 
     @classmethod
@@ -75,7 +76,7 @@ class Lease:
             since, until = (datetime.fromisoformat(match[name]) for name in ("since", "until"))
         except ValueError:
             return None
-        return cls(match["holder"], int(match["count"]), since, until)
+        return cls(unquote(match["holder"].replace("=", "%")), int(match["count"]), since, until)
 
     def live(self, now: datetime) -> bool:
         return now < self.until + CLOCK_SKEW
@@ -226,10 +227,10 @@ def asked(leases: Mapping[str, Lease], policy: SharingPolicy) -> int:
     return sum(holders.values()) if policy.sharing == "sum" else max(holders.values(), default=0)
 
 
-def leased(tags: Sequence[tuple[str, str]], now: datetime) -> int:
-    """How many tasks a service's live leases want, within its cap; its baseline is nobody's and not counted."""
+def leased(tags: Sequence[tuple[str, str]], now: datetime, goes_on: GoesOn = nobody) -> int:
+    """How many tasks a service's leases want, within its cap; its baseline is nobody's and not counted."""
     policy = policy_of(tags)
-    return min(policy.cap, asked(lasting(leases_of(tags), now), policy)) if policy else 0
+    return min(policy.cap, asked(lasting(leases_of(tags), now, goes_on), policy)) if policy else 0
 
 
 def reconcile(
@@ -263,6 +264,11 @@ def room(tags: Iterable[tuple[str, str]], *, renewing: bool) -> int:
     """
     own = {key for key, _ in tags if not key.startswith("aws:")} | {POLICY_TAG}
     return limits.TAGS_PER_RESOURCE - len(own) - (0 if renewing else 1)
+
+
+def _spelled(holder: str) -> str:
+    """The holder in characters that a tag may have; others as ``=7E``. What is too long for a tag is cut later."""
+    return quote(holder, safe=" /:+@._-").replace("~", "%7E").replace("%", "=")
 
 
 def _stamp(moment: datetime) -> str:

@@ -32,13 +32,19 @@ def select(params: Mapping[str, Any], *, shards: Sequence[str], variants: Sequen
 
 
 def of_this_run(records: Iterable[Mapping[str, Any]], params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The records of the shards that a run is restricted to.
+    """One record for each shard that a run is restricted to.
 
-    A shard that is left out keeps what it had left before the run was done again with another restriction
-    (``airflow backfill create --reprocess-behavior completed --dag-run-conf ...``).
+    A run that is done again may be restricted otherwise (``airflow backfill create --reprocess-behavior completed
+    --dag-run-conf ...``), or find fewer shards: then Airflow keeps what shards that are left out had left before, and
+    what mapped ones had left at indexes that are no longer used, after those that are.
+
+    :param records: those of mapped shards by their indexes.
     """
-    asked = params.get("shards")
-    return [record for record in records if not asked or record["shard"] in asked]
+    asked, first = params.get("shards"), dict[str, Mapping[str, Any]]()
+    for record in records:
+        if not asked or record["shard"] in asked:
+            first.setdefault(record["shard"], record)
+    return list(first.values())
 
 
 def _chosen(params: Mapping[str, Any], field: str, known: Sequence[str], what: str = "") -> tuple[str, ...]:

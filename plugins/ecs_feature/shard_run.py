@@ -111,6 +111,7 @@ class ShardRun:
     :param essential: the names of the containers that end the task when they end; None: of all it may be.
     :param replayed: whether the launch gave back a task that had stopped before: an earlier triggerer's.
     :param known: how many launches an earlier triggerer made before the one that was found again.
+    :ivar born: when this triggerer took the shard on.
     """
 
     fleet: Fleet
@@ -134,6 +135,10 @@ class ShardRun:
     replayed: bool = False
     current: Launch | None = None
     task: EcsTask | None = None
+    born: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.born = self.now()
 
     @property
     def launches(self) -> list[LaunchRecord]:
@@ -374,15 +379,20 @@ class ShardRun:
         if self.task is None and self.in_doubt:
             assert self.current is not None
             self.task = await self.fleet.launch(self.current, share=self.share)
-        if self.task is None and not self.history:
-            running = await self.fleet.tasks_started_by(
-                self.launch.cluster, started_by(self.launch.started_by), "RUNNING"
-            )
-            self.task = next(iter(running), None)
+        if (self.task is None or self.task.stopped) and (self.replayed or not self.history):
+            self.task = await self._earlier_task() or self.task
         if self.task is None or self.task.stopped:
             return
         await self.fleet.stop(self.launch.cluster, self.task.arn, outcomes.STOP_REASON_KILLED)
         self.log.info("Stopped ECS task %s of shard %s.", self.task.arn, self.shard)
+
+    async def _earlier_task(self) -> EcsTask | None:
+        """A running task of an earlier triggerer that this one has not come to yet; None: there is none.
+
+        A younger one belongs to a triggerer that has taken the shard over from this one.
+        """
+        running = await self.fleet.tasks_started_by(self.launch.cluster, started_by(self.launch.started_by), "RUNNING")
+        return next((task for task in running if task.created_at is None or task.created_at < self.born), None)
 
     def record(self, outcome: Outcome, extra: Mapping[str, Any]) -> dict[str, Any]:
         """What the shard's XCom holds; JSON-safe."""

@@ -52,6 +52,7 @@ class VcpuQuota:
     _quotas: dict[str, float | None] = field(default_factory=dict)
     _others: dict[str, float] = field(default_factory=dict)
     _sizes: dict[str, tuple[str, float, str]] = field(default_factory=dict)
+    _foreign: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
     _reading: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
 
@@ -67,6 +68,11 @@ class VcpuQuota:
         if capacity not in self._reading:
             self._reading[capacity] = self._read_soon(capacity)
         await asyncio.shield(self._reading[capacity])
+
+    def own(self, started_by: str) -> None:
+        """What was started by this is the fleet's from now on; it no longer counts as others'."""
+        for capacity, vcpus in self._foreign.pop(started_by, ()):
+            self._others[capacity] -= vcpus
 
     async def watch(self) -> None:
         """Read again once a minute, while somebody waits. Runs until it is cancelled."""
@@ -140,11 +146,12 @@ class VcpuQuota:
                     vcpus = int(task.get("cpu") or 0) / 1024
                     self._sizes[task["taskArn"]] = (capacity, vcpus, task.get("startedBy", ""))
             sizes |= {arn: self._sizes[arn] for arn in arns if arn in self._sizes}
-        self._sizes = sizes
+        self._sizes, self._foreign = sizes, {}
         # Whose they are is asked last: this fleet goes on launching while it reads.
         for arn, (capacity, vcpus, started_by) in sizes.items():
             if capacity in used and not self.is_own(arn, started_by):
                 used[capacity] += vcpus
+                self._foreign.setdefault(started_by, []).append((capacity, vcpus))
         return used
 
     async def _clusters(self) -> list[str]:

@@ -262,6 +262,15 @@ async def test_who_launches_knows_whether_there_may_be_a_task(
     assert told == doubts
 
 
+async def test_who_is_refused_for_good_knows_that_there_is_no_task(aws: LocalFargate) -> None:
+    aws.add_fault({"match": {"operation": "RunTask"}, "error": "AccessDeniedException", "times": 1})
+    told: list[bool] = []
+    async with joined(KEY) as fleet:
+        with pytest.raises(AwsError):
+            await fleet.launch(launch(1), in_doubt=told.append)
+    assert told == [True, False]
+
+
 async def test_a_thousand_stops_do_not_take_what_launches_need(aws: LocalFargate) -> None:
     async with joined(KEY) as fleet:
         began = time.monotonic()

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 
 from ecs_feature.hooks.services import EcsServices
 from ecs_feature.leases import SharingPolicy
@@ -184,6 +185,21 @@ def test_a_lease_past_its_time_stays_while_its_run_goes_on(stack: Stack, monkeyp
     (cluster,) = tidy(going_on={("flights", "backfill__2013")})["clusters"]
     assert [row["name"] for row in cluster["services"]] == [over]
     assert [desired for desired, _ in stack.counts(going, over)] == [2, 0]
+
+
+def test_a_lease_stays_when_airflow_does_not_say_whether_its_run_goes_on(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.lease(stack.service("one"), "flights/r/control", 2, datetime.now(UTC) + timedelta(minutes=1))
+    _later(monkeypatch, timedelta(minutes=10))
+
+    def unanswered(*_: Any, **__: Any) -> int:
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+    monkeypatch.setattr(TaskInstance, "get_dr_count", unanswered)
+    (cluster,) = tidy()["clusters"]
+    assert cluster["services"] == []
+    assert [desired for desired, _ in stack.counts("one")] == [2]
 
 
 def test_it_reads_every_page(stack_of: Callable[..., Stack], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ecs_feature import limits
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.leases import (
     MOST_LEASES,
@@ -77,6 +78,13 @@ def test_an_expired_lease_counts_until_the_clocks_may_differ() -> None:
     assert asked(lasting(ended, NOW + timedelta(seconds=59)), SharingPolicy()) == 2
     for sharing in (SharingPolicy(), SharingPolicy(sharing="max")):
         assert asked(lasting(ended, NOW + timedelta(minutes=1)), sharing) == 0
+
+
+@pytest.mark.parametrize("holder", ["d/manual__2013~1+00:00/control", "données/r=1%41", "a b/@._-:"])
+def test_a_holder_is_read_back_as_it_was_whatever_characters_a_tag_may_have(holder: str) -> None:
+    tag = lease(holder, 2).to_tag(NOW)
+    assert not limits.TAG_FORBIDDEN.search(tag["value"])
+    assert Lease.from_tag(tag["value"]) == lease(holder, 2)
 
 
 def test_a_lease_past_its_time_counts_while_its_run_goes_on() -> None:

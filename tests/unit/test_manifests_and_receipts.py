@@ -162,6 +162,16 @@ def test_what_a_shard_that_the_run_leaves_out_had_left_before_is_not_published_a
     assert published["shards"] == ["UA"]
 
 
+def test_of_two_records_of_a_shard_the_one_at_the_index_that_is_still_used_counts(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(s3, "r", RESULT)
+    put(s3, "f", "1234")
+    before = {"shard": "UA", "outcome": "succeeded", "result_uri": "s3://bucket/gone"}
+    published = publish(s3, monkeypatch, {**RECORD, "outcome": "succeeded"}, before)
+    assert (published["shards"], published["rows"]) == (["UA"], 2)
+
+
 def test_without_any_result_nothing_is_published(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AirflowException, match="No shard of this run has left a record"):
         publish(s3, monkeypatch, {"shard": "AA", "outcome": "skipped", "result_uri": "s3://bucket/none"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -325,6 +326,29 @@ async def test_a_kill_before_a_launch_is_repeated_stops_the_task_of_an_earlier_t
     assert fleet.tokens == []
     assert fleet.looked_for == ["ecs-feature/d/uuid"]
     assert fleet.stopped == [f"arn:aws:ecs:us-east-1:1:task/features/7 {outcomes.STOP_REASON_KILLED}"]
+
+
+async def test_a_kill_between_replayed_launches_stops_the_one_that_still_runs() -> None:
+    fleet = Fleet(stopped(None, "SpotInterruption"), stopped(0))
+    fleet.given_back = stopped(None, "SpotInterruption")
+    run = shard_run(fleet)
+    pause = asyncio.Event()
+    run.sleep = lambda seconds: pause.set() or asyncio.sleep(60)  # type: ignore[func-returns-value]
+    running = asyncio.create_task(run.run())
+    await pause.wait()
+    running.cancel()
+    fleet.found = [replace(RUNNING, arn="arn:aws:ecs:us-east-1:1:task/features/7")]
+    await run.kill()
+    assert fleet.stopped == [f"arn:aws:ecs:us-east-1:1:task/features/7 {outcomes.STOP_REASON_KILLED}"]
+
+
+async def test_a_kill_leaves_a_task_that_another_triggerer_has_launched_since() -> None:
+    fleet = Fleet()
+    run = shard_run(fleet)
+    younger = run.born + timedelta(seconds=1)
+    fleet.found = [replace(RUNNING, arn="arn:aws:ecs:us-east-1:1:task/features/7", created_at=younger)]
+    await run.kill()
+    assert fleet.stopped == []
 
 
 async def test_a_shard_that_a_triggerer_stopped_after_it_had_lost_it_is_launched_again() -> None:

@@ -98,6 +98,17 @@ async def test_what_an_earlier_triggerer_has_launched_of_this_fleets_shards_is_n
     assert quota.left("FARGATE") == 100 - 10
 
 
+async def test_what_turns_out_to_be_own_after_a_reading_is_given_back_at_once() -> None:
+    account = Account(100.0)
+    account.clusters["a"] = {"task1": ("FARGATE", 2048), "task2": ("FARGATE", 1024)}
+    quota = account.reader()
+    await quota.known("FARGATE")
+    assert quota.left("FARGATE") == 97
+    for _ in range(2):
+        quota.own("by task1")
+    assert quota.left("FARGATE") == 99
+
+
 @pytest.mark.parametrize(
     "refusal",
     [

@@ -139,9 +139,10 @@ class Run:
             values = self._values(session, sources)
         variants = {arguments["record"].get("variant", "") for _, arguments in self._tasks.values()}
         mine = [row for row in rows if row.task_id in self._tasks]
-        expanded = [row for row in mine if not (self._tasks[row.task_id][0] and row.map_index < 0)]
-        self.all_found = all(row in expanded or row.state in ENDED_STATES for row in mine)
-        return [self._shard(row, values, several=len(variants) > 1) for row in expanded]
+        unexpanded = [row for row in mine if self._tasks[row.task_id][0] and row.map_index < 0]
+        self.all_found = all(row.state in ENDED_STATES for row in unexpanded)
+        without = {row.id for row in unexpanded}
+        return [self._shard(row, values, several=len(variants) > 1) for row in mine if row.id not in without]
 
     def _shard(self, row: Any, values: Mapping[tuple[str, int], Any], *, several: bool) -> RunShard:
         _, arguments = self._tasks[row.task_id]

@@ -28,8 +28,9 @@ class EcsJanitorOperator(BaseOperator):  # type: ignore[misc]
 
     XCom: ``{"dry_run", "clusters": [{"cluster", "services": [...], "tasks": [...]}], "cost_usd"}``; a service's row
     has ``name, before, after, of, expired, unreadable_leases``, a task's ``arn, dag, run, variant, shard,
-    deadline``, both ``idle_seconds, vcpu_seconds, gb_seconds, cost_usd, done, why_not``. The cost is that of the
-    time since the lease ended, or since the deadline, at Fargate's price on demand in us-east-1.
+    deadline``, both ``idle_seconds, vcpu_seconds, gb_seconds, cost_usd, done, why_not``. The cost is at
+    most that of the time since the lease's time, beyond which its run may have gone on, or since the deadline, at
+    Fargate's price on demand in us-east-1.
 
     :param clusters: names; ``${NAME}`` is the environment file's value.
     :param dry_run: only report; a boolean, or a template of one.

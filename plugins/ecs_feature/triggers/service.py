@@ -34,6 +34,11 @@ def pause_seconds(least: float, waited: float) -> float:
     return max(least, min(WAITED_SHARE * waited, MOST_PAUSE_SECONDS))
 
 
+def _may_go_on(holder: str) -> bool:
+    """Whether another run goes on is not asked for at every poll: workers and the janitor drop what has ended."""
+    return True
+
+
 class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
     """Waits until every service is steady, or (``descending``) down to what its remaining leases want.
 
@@ -120,13 +125,12 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
 
     def _row(self, service: EcsService, peak: int, now: datetime) -> dict[str, Any]:
         row = {"name": service.name, "running": service.running, "peak": peak}
-        return {**row, "others": leased(service.tags, now)} if self.descending else row
+        return {**row, "others": leased(service.tags, now, _may_go_on)} if self.descending else row
 
     def _keeper(self) -> EcsServices:
         names = ("ecs", "elbv2", "application-autoscaling")
         ecs, elbv2, autoscaling = (client_of(name, self.aws) for name in names)
-        # Whether another run goes on is not asked for at every poll: workers and the janitor drop what has ended.
-        return EcsServices(ecs, self.cluster, elbv2, autoscaling, goes_on=lambda holder: True)
+        return EcsServices(ecs, self.cluster, elbv2, autoscaling, goes_on=_may_go_on)
 
     def _read(self, keeper: EcsServices) -> list[tuple[EcsService, Steadiness]]:
         """The services and their steadiness; nothing when AWS could not be asked this time."""

@@ -224,7 +224,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         if self.task_instance is None or self.task_instance.try_number < 2:
             return []
         record = shard_record(await pull_own(self.task_instance, "return_value", self.log))
-        return list(record["launches"]) if record is not None else []
+        return list(record["launches"]) if record is not None and record["shard"] == self.shard else []
 
     def _end(
         self, event: type[TaskSuccessEvent | TaskSkippedEvent], state: str, record: dict[str, Any]
@@ -267,8 +267,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             async with joined(FleetKey(**self.aws)) as fleet:
                 run.fleet = fleet
                 await run.kill()
-        except EcsFeatureError as error:
-            self._lines.error("Shard %s: its ECS task may still run: %s", self.shard, error)
+        except Exception as error:  # Airflow does not see it any more.
+            self._lines.error("Shard %s: its ECS task may still run: %s", self.shard, error or type(error).__name__)
 
 
 @cache
