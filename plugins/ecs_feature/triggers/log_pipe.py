@@ -17,11 +17,12 @@ from typing import Final
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 0.5
 """Between two looks at how far it has read; each is twice the one before, for most lines are read within one."""
-PATIENCE_SECONDS: Final = 10.0
-"""How long a shard's end waits at most for a supervisor that does not come to reading."""
-ROOM_BYTES: Final = 4 << 20
-"""What the socket is asked to hold: the records of some 3,000 triggers that start at once. Linux's default of 208 KiB
-holds some 150. It gives twice ``net.core.wmem_max`` at most."""
+PATIENCE_SECONDS: Final = 60.0
+"""How long a shard's end waits at most for a supervisor that does not come to reading: longer than a full socket takes.
+It reads some ten records in each of its rounds, and with thousands of triggers a round is a third of a second."""
+ROOM_BYTES: Final = 1 << 20
+"""What the socket is asked to hold: 1,600 records; Linux's default of 208 KiB holds 167. It grants twice what is asked
+for, twice ``net.core.wmem_max`` at most. In one that never fills, thousands of triggers write more than is read."""
 BLIND_SECONDS: Final = 1.0
 """How long it is given where the system does not tell (Linux does)."""
 
