@@ -17,12 +17,12 @@ from typing import Final
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 0.5
 """Between two looks at how far it has read; each is twice the one before, for most lines are read within one."""
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 30.0
 """How long a shard's end waits at most for a supervisor that does not come to reading: longer than a full socket takes.
 It reads some ten records in each of its rounds, and with thousands of triggers a round is a third of a second."""
-ROOM_BYTES: Final = 1 << 20
-"""What the socket is asked to hold: 1,600 records; Linux's default of 208 KiB holds 167. It grants twice what is asked
-for, twice ``net.core.wmem_max`` at most. In one that never fills, thousands of triggers write more than is read."""
+ROOM_BYTES: Final = 512 << 10
+"""What the socket is asked to hold: 819 records, for a thousand triggers that start at once; unasked it holds 167.
+Linux grants twice this, or twice ``net.core.wmem_max``. More is no better: a long queue is a long wait for its end."""
 BLIND_SECONDS: Final = 1.0
 """How long it is given where the system does not tell (Linux does)."""
 
