@@ -16,7 +16,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from ecs_feature.exceptions import AwsError, ConfigurationError
 from ecs_feature.fleet import Fleet, FleetKey
 from ecs_feature.joined_fleets import joined
-from ecs_feature.launch import Launch, Network, client_token
+from ecs_feature.launch import Launch, Network, client_token, started_by
 from fargate_local import LocalFargate
 
 CLUSTER = "features"
@@ -242,6 +242,16 @@ async def test_without_a_region_the_fleet_says_so(aws: LocalFargate, monkeypatch
     with pytest.raises(ConfigurationError, match="No AWS region is given"):
         async with joined(FleetKey(aws_conn_id="features")):
             pass
+
+
+async def test_a_task_that_an_earlier_triggerer_has_launched_for_a_shard_is_not_others(aws: LocalFargate) -> None:
+    async with joined(KEY) as earlier:
+        await earlier.launch(launch(1, seconds=60))
+    left = []
+    for who in ("flights/run", "flights/another"):
+        async with joined(KEY) as fleet, fleet.slot("g", None, vcpus=0.25, started_by=started_by(who)):
+            left.append(fleet._quota.left("FARGATE"))
+    assert left[0] == left[1] + 0.25
 
 
 @pytest.mark.parametrize(
