@@ -57,8 +57,7 @@ def bench(
         "dag_processor": {"min_file_process_interval": "600", "max_callbacks_per_loop": "500"},
         # Each time it looks, the scheduler loads all task instances of a running run.
         "scheduler": {"scheduler_idle_sleep_time": "2"},
-        # Of the records that new triggers write, the supervisor reads 4 KiB in the time in which it takes on so many
-        # triggers; with the default of 50 the pipe fills and the loop of all triggers waits, see docs/scaling.md.
+        # With the default of 50, the first of hundreds of named shards wait for the last of their round.
         "triggerer": {"capacity": str(capacity), "max_trigger_to_select_per_loop": "20"},
     }
     for section, values in (options or {}).items():

@@ -85,6 +85,14 @@ def is_transient(error: BaseException) -> bool:
     ) and not isinstance(error, boto.SSLError | boto.ProxyConnectionError)
 
 
+def may_have_launched(error: BaseException) -> bool:
+    """Whether there may be a task after a RunTask that ended so: not answered, a fault of AWS, or a task is there."""
+    if not isinstance(error, boto.ClientError):
+        return True
+    conflict = error.response.get("Error", {}).get("Code") == "ConflictException"
+    return conflict or (is_transient(error) and not is_throttling(error))
+
+
 def translate(error: Exception, *, subject: str = "") -> ours.EcsFeatureError:
     """Our exception for a botocore one; its message is one sentence.
 

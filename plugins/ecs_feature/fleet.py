@@ -21,7 +21,7 @@ from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception, wait_r
 
 from ecs_feature import limits
 from ecs_feature.aws_clients import AwsClients
-from ecs_feature.aws_errors import NOT_THERE_CODES, is_throttling, is_transient, translate
+from ecs_feature.aws_errors import NOT_THERE_CODES, is_transient, may_have_launched, translate
 from ecs_feature.capacity import Strategy
 from ecs_feature.exceptions import ClientTokenConflictError, EcsFeatureError, LaunchError
 from ecs_feature.launch import Launch
@@ -190,7 +190,7 @@ class Fleet:
             try:
                 return await ecs.run_task(**request)
             except BaseException as error:
-                unanswered = unanswered or _may_have_started(error)
+                unanswered = unanswered or may_have_launched(error)
                 tell(unanswered)
                 raise
 
@@ -394,15 +394,6 @@ class Fleet:
         except (ClientError, BotoCoreError) as error:
             self._refused = True
             raise translate(error) from error
-
-
-def _may_have_started(error: BaseException) -> bool:
-    """Whether there may be a task after a RunTask that ended so: not answered, a fault of AWS, or a task is there."""
-    if not isinstance(error, ClientError):
-        return True
-    if error.response.get("Error", {}).get("Code") == "ConflictException":
-        return True
-    return is_transient(error) and not is_throttling(error)
 
 
 def _limiter(bucket: tuple[int, int], share: int) -> AsyncLimiter:

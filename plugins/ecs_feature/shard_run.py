@@ -16,7 +16,7 @@ from ecs_feature import outcomes
 from ecs_feature.capacity import CLUSTER_DEFAULT
 from ecs_feature.exceptions import AwsError, EcsFeatureError, LaunchError
 from ecs_feature.fleet import Fleet
-from ecs_feature.launch import TIMEOUT_TAG, Launch, client_token, started_by
+from ecs_feature.launch import TIMEOUT_TAG, Launch, client_token, essential_containers, started_by
 from ecs_feature.live_log import Fresh, LiveLines, check_live_lines, is_followed
 from ecs_feature.log_follower import Followed
 from ecs_feature.outcomes import ExitCodes, Outcome
@@ -404,14 +404,3 @@ class ShardRun:
             **extra,
             "launches": [dataclasses.asdict(launch) for launch in self.launches],
         }
-
-
-def essential_containers(definition: Mapping[str, Any]) -> frozenset[str] | None:
-    """The names of a task definition's containers that end the task when they end: all but those that say otherwise.
-
-    None when it is not known.
-    """
-    containers = definition.get("containerDefinitions")
-    if containers is None:
-        return None
-    return frozenset(one.get("name", "") for one in containers if one.get("essential", True))

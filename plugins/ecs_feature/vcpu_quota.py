@@ -70,7 +70,9 @@ class VcpuQuota:
         await asyncio.shield(self._reading[capacity])
 
     def own(self, started_by: str) -> None:
-        """What was started by this is the fleet's from now on; it no longer counts as others'."""
+        """What was started by this is the fleet's from now on; it no longer counts as others'. Empty: nothing is."""
+        if not started_by:
+            return
         for capacity, vcpus in self._foreign.pop(started_by, ()):
             self._others[capacity] -= vcpus
 
@@ -130,6 +132,7 @@ class VcpuQuota:
             return await self._used_by_others()
         except AccessDeniedError as error:
             self._say("others", "What others use of the vCPU quota is not known: %s", error)
+            self._foreign = {}
             return {}
 
     async def _used_by_others(self) -> dict[str, float]:

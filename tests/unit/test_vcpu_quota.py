@@ -22,6 +22,7 @@ class Account:
         self.clusters: dict[str, dict[str, tuple[str, int]]] = {}
         self.own: set[str] = set()
         self.shards: set[str] = set()
+        self.nameless = False
         self.calls: Counter[str] = Counter()
         self.waits = True
         self.changes = 0
@@ -35,6 +36,9 @@ class Account:
         if isinstance(self.quota, Exception):
             raise self.quota
         return {"Quota": {"Value": self.quota}}
+
+    def refuse(self) -> Any:
+        raise AccessDeniedError("ListClusters was denied.")
 
     def list_clusters(self) -> Any:
         return {"clusterArns": list(self.clusters)}
@@ -59,7 +63,7 @@ class Account:
         for arn in tasks:
             capacity, cpu = self.clusters[cluster][arn]
             by = {"capacityProviderName": capacity} if capacity == "FARGATE_SPOT" else {"launchType": capacity}
-            described.append({"taskArn": arn, "cpu": str(cpu), "startedBy": f"by {arn}", **by})
+            described.append({"taskArn": arn, "cpu": str(cpu), "startedBy": "" if self.nameless else f"by {arn}", **by})
         return {"tasks": described}
 
     def changed(self) -> None:
@@ -107,6 +111,27 @@ async def test_what_turns_out_to_be_own_after_a_reading_is_given_back_at_once() 
     for _ in range(2):
         quota.own("by task1")
     assert quota.left("FARGATE") == 99
+
+
+async def test_a_task_that_nobody_is_named_for_stays_others() -> None:
+    account = Account(100.0)
+    account.clusters["a"] = {"task1": ("FARGATE", 2048)}
+    account.nameless = True
+    quota = account.reader()
+    await quota.known("FARGATE")
+    quota.own("")
+    assert quota.left("FARGATE") == 98
+
+
+async def test_where_looking_is_no_longer_allowed_a_task_may_still_turn_out_to_be_own() -> None:
+    account = Account(100.0)
+    account.clusters["a"] = {"task1": ("FARGATE", 2048)}
+    quota = account.reader()
+    await quota.known("FARGATE")
+    account.list_clusters = account.refuse  # type: ignore[method-assign]
+    await quota.known("FARGATE_SPOT")
+    quota.own("by task1")
+    assert quota.left("FARGATE") == 100
 
 
 @pytest.mark.parametrize(
