@@ -30,6 +30,7 @@ from ecs_feature.live_log import Fresh, LogLine
 from ecs_feature.log_follower import Followed, LogFollower
 from ecs_feature.log_tail import LogTail
 from ecs_feature.resources import EcsTask
+from ecs_feature.shared_reads import SharedReads
 from ecs_feature.slots import Slots, Wish
 from ecs_feature.task_events import TaskEvents
 from ecs_feature.vcpu_quota import VcpuQuota
@@ -58,8 +59,6 @@ class Fleet:
     key: FleetKey
     _own: set[str] = field(default_factory=set)
     _shards: Counter[str] = field(default_factory=Counter)
-    _definitions: dict[str, asyncio.Task[dict[str, Any]]] = field(default_factory=dict)
-    _defaults: dict[str, asyncio.Task[Strategy | None]] = field(default_factory=dict)
     _opening: asyncio.Task[None] | None = None
     _refresh: asyncio.Task[None] | None = None
     _events: TaskEvents | None = None
@@ -69,6 +68,8 @@ class Fleet:
         key = self.key
         self._clients = AwsClients(key.aws_conn_id, key.region_name, key.verify)
         self._queue = LaunchQueue()
+        self._definitions = SharedReads(self._describe_definition)
+        self._defaults = SharedReads(self._describe_defaults)
         self._watcher = TaskWatcher(self._describe_once)
         self._logs = LogTail(self._logs_client, self.task_definition)
         self._follower = LogFollower(self._logs_client, self.task_definition, self._logs.batched)
@@ -100,7 +101,7 @@ class Fleet:
         """Nobody has used it for a while: forget what may have changed since, and begin at the published rates."""
         self._queue = LaunchQueue()
         self._quota.renew()
-        self._defaults.clear()
+        self._defaults.forget()
 
     @property
     def reusable(self) -> bool:
@@ -300,37 +301,25 @@ class Fleet:
 
     async def task_definition(self, arn: str) -> dict[str, Any]:
         """What DescribeTaskDefinition says of a revision, which never changes: asked for once."""
-        if arn not in self._definitions:
+        return await self._definitions.get(arn)
 
-            async def look_up() -> dict[str, Any]:
-                answer = await self._call_service("ecs", "describe_task_definition", taskDefinition=arn)
-                definition: dict[str, Any] = answer["taskDefinition"]
-                return definition
-
-            self._definitions[arn] = asyncio.get_running_loop().create_task(look_up(), context=contextvars.Context())
-        try:
-            return await asyncio.shield(self._definitions[arn])
-        except asyncio.CancelledError:
-            raise
-        except BaseException:
-            self._definitions.pop(arn, None)
-            raise
+    async def _describe_definition(self, arn: str) -> dict[str, Any]:
+        answer = await self._call_service("ecs", "describe_task_definition", taskDefinition=arn)
+        definition: dict[str, Any] = answer["taskDefinition"]
+        return definition
 
     async def default_strategy(self, cluster: str) -> Strategy | None:
         """The cluster's default capacity provider strategy, asked for once; empty: none; None: AWS does not tell."""
-        if cluster not in self._defaults:
+        return await self._defaults.get(cluster)
 
-            async def look_up() -> Strategy | None:
-                try:
-                    answer = await self._call_service("ecs", "describe_clusters", clusters=[cluster])
-                except EcsFeatureError as error:
-                    log.info("The default capacity of %s is not known; it counts as Fargate: %s", cluster, error)
-                    return None
-                found = answer.get("clusters", ())
-                return tuple(found[0].get("defaultCapacityProviderStrategy", ())) if found else None
-
-            self._defaults[cluster] = asyncio.get_running_loop().create_task(look_up(), context=contextvars.Context())
-        return await asyncio.shield(self._defaults[cluster])
+    async def _describe_defaults(self, cluster: str) -> Strategy | None:
+        try:
+            answer = await self._call_service("ecs", "describe_clusters", clusters=[cluster])
+        except EcsFeatureError as error:
+            log.info("The default capacity of %s is not known; it counts as Fargate: %s", cluster, error)
+            return None
+        found = answer.get("clusters", ())
+        return tuple(found[0].get("defaultCapacityProviderStrategy", ())) if found else None
 
     async def log_tail(
         self, task: EcsTask, container: str, lines: int, *, failed: bool = False, quiet: bool = False

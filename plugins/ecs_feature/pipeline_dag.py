@@ -28,7 +28,7 @@ from ecs_feature.pipeline import FeaturePipeline, Variant
 from ecs_feature.selection import LIVE_LOG_SHARDS
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
 from ecs_feature.shard_order import SHARDS_IN_TURNS
-from ecs_feature.shard_run import ShardPolicy
+from ecs_feature.shard_policy import ShardPolicy
 from ecs_feature.triggers.references import reference
 from ecs_feature.triggers.shard import SHARED_ARGUMENTS
 

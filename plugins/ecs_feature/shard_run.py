@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,78 +16,19 @@ from ecs_feature.capacity import CLUSTER_DEFAULT
 from ecs_feature.exceptions import AwsError, EcsFeatureError, LaunchError
 from ecs_feature.fleet import Fleet
 from ecs_feature.launch import TIMEOUT_TAG, Launch, client_token, essential_containers, started_by
-from ecs_feature.live_log import Fresh, LiveLines, check_live_lines, is_followed
-from ecs_feature.log_follower import Followed
-from ecs_feature.outcomes import ExitCodes, Outcome
+from ecs_feature.live_log import is_followed
+from ecs_feature.outcomes import Outcome
 from ecs_feature.records import LaunchRecord
-from ecs_feature.relaunches import Ended, NextLaunch, RelaunchPolicy, next_launch
+from ecs_feature.relaunches import Ended, NextLaunch, next_launch
 from ecs_feature.resources import EcsTask
+from ecs_feature.shard_log import ShardLog
+from ecs_feature.shard_policy import ShardPolicy
 from ecs_feature.watcher import MISSING_SECONDS
 
 # AmazonECS/latest/APIReference/ECS_Idempotency.html: a client token lives at least an hour, ten minutes are ours.
 TOKEN_AGE: Final = timedelta(minutes=50)
 # How long a task that never started may take to stop before the next one is launched: it cannot run any more.
 STOP_SECONDS: Final = 120.0
-
-
-@dataclass(frozen=True)
-class ShardPolicy:
-    """How a shard is watched and how much is forgiven.
-
-    :param timeout_seconds: a task older than this is stopped; None: never.
-    :param start_seconds: a task that has not started so long after its creation is stopped and replaced; None: never.
-    :param poll_seconds: how often the watcher asks for this shard at most, see
-        :class:`ecs_feature.watcher.TaskWatcher`; one call serves 100 shards.
-    :param log_lines: how many last lines of the container's log are copied to the task log; 0: none.
-    :param live_lines: whose log is copied line by line while the container runs: ``retries``: only of a try or launch
-        that follows one that the application failed or that ran out of memory; ``always``; ``never``.
-    :param max_parallel: how many tasks of ``parallel_group`` run at once per triggerer; None: no bound.
-    :param max_vcpus: how many vCPUs they have at once; None: the account's quota.
-    :param not_retryable_codes: exit codes after which the shard fails at once; ``skip_codes``: it is skipped.
-
-    The others are those of :class:`ecs_feature.relaunches.RelaunchPolicy`.
-    """
-
-    timeout_seconds: float | None = None
-    start_seconds: float | None = 600.0
-    max_relaunches: int = 5
-    capacity_seconds: float = 3600.0
-    max_memory_mib: int | None = None
-    fallback_interruptions: int = 0
-    fallback_seconds: float | None = None
-    poll_seconds: float = 0.5
-    log_lines: int = 20
-    max_parallel: int | None = None
-    max_vcpus: float | None = None
-    parallel_group: str = ""
-    not_retryable_codes: tuple[int, ...] = ()
-    skip_codes: tuple[int, ...] = ()
-    live_lines: str = LiveLines.RETRIES.value
-
-    def __post_init__(self) -> None:
-        check_live_lines(self.live_lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-safe, what differs from the default: it is stored once a shard."""
-        return {
-            item.name: list(value) if isinstance(value, tuple) else value
-            for item in dataclasses.fields(self)
-            if (value := getattr(self, item.name)) != item.default
-        }
-
-    @property
-    def relaunches(self) -> RelaunchPolicy:
-        return RelaunchPolicy(
-            self.max_relaunches,
-            self.capacity_seconds,
-            self.max_memory_mib,
-            self.fallback_interruptions,
-            self.fallback_seconds,
-        )
-
-    @property
-    def codes(self) -> ExitCodes:
-        return ExitCodes(frozenset(self.not_retryable_codes), frozenset(self.skip_codes))
 
 
 def _now() -> datetime:
@@ -259,32 +199,27 @@ class ShardRun:
         self.task, self.replayed = task, task.stopped
         if self.on_launch is not None:
             await self.on_launch(task)
-        with self._followed(task) as followed:
+        shard_log = self._shard_log(task)
+        with shard_log.followed():
             ended = await self._stopped(task)
             if ended is not None:
                 self.task = ended
                 outcome = outcomes.of_task(
                     ended, main_container=self.launch.container, codes=self.policy.codes, essential=self.essential
                 )
-                await self._copy_log(ended, outcome, followed)
+                await shard_log.copy(ended, outcome)
                 return outcome
         if await self._has_result():
             self.log.info("Shard %s: ECS no longer shows its task, and its result file is there.", self.shard)
             return outcomes.of_result()
         return outcomes.of_missing(MISSING_SECONDS)
 
-    def _followed(self, task: EcsTask) -> AbstractContextManager[Followed | None]:
-        """Within it, the container's log is copied as it grows, where that is wanted."""
-        ended = (one.outcome for one in self.history)
-        if task.stopped or not is_followed(
-            self.policy.live_lines, asked_for=self.live, attempt=self.attempt, ended=ended
-        ):
-            return nullcontext()
-        return self.fleet.live_log(task, self.launch.container, self._show, keep=self.policy.log_lines)
-
-    def _show(self, fresh: Fresh) -> None:
-        for text in fresh.texts():
-            self.log.info("[%s] %s", self.launch.container, text)
+    def _shard_log(self, task: EcsTask) -> ShardLog:
+        policy, ended = self.policy, (one.outcome for one in self.history)
+        live = not task.stopped and is_followed(
+            policy.live_lines, asked_for=self.live, attempt=self.attempt, ended=ended
+        )
+        return ShardLog(self.fleet, self.shard, task, self.launch.container, self.log, policy.log_lines, live=live)
 
     async def _stopped(self, task: EcsTask) -> EcsTask | None:
         """Wait for the task's end, and see to it when it does not start or end in time."""
@@ -342,34 +277,6 @@ class ShardRun:
             return None
         age = (self.now() - task.created_at).total_seconds() if task.created_at else 0.0
         return max(0.0, self.policy.timeout_seconds - age)
-
-    async def _copy_log(self, task: EcsTask, outcome: Outcome, followed: Followed | None) -> None:
-        """Copy the last lines of the container that decided, or of a log that is followed what was not copied yet."""
-        if task.started_at is None:
-            return
-        container = outcome.container or self.launch.container
-        mine = followed if followed is not None and followed.container == container else None
-        if followed is not None and await self._is_copied(followed, mine, outcome):
-            return
-        if self.policy.log_lines < 1:
-            return
-        quiet = followed is not None and followed.warned
-        lines = await self.fleet.log_tail(
-            task, container, self.policy.log_lines, failed=not outcome.succeeded, quiet=quiet
-        )
-        for line in mine.shown.without(lines) if mine is not None else lines:
-            self.log.info("[%s] %s", container, line.text)
-        if not lines and not quiet and not (mine is not None and mine.shown):
-            self.log.info("The container %s of shard %s left no log lines.", container, self.shard)
-
-    async def _is_copied(self, followed: Followed, mine: Followed | None, outcome: Outcome) -> bool:
-        """Copy the rest of a log that is followed; whether nothing more is to be copied.
-
-        A failed shard's very last lines are read by themselves all the same. Where the log of one that succeeded could
-        not be followed, which was said, it is not waited for a second time.
-        """
-        whole = await self.fleet.rest_of_log(followed)
-        return outcome.succeeded and (followed.warned or (whole and mine is not None and bool(mine.shown)))
 
     async def kill(self) -> None:
         """Stop what this try has launched.

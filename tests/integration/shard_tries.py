@@ -12,7 +12,8 @@ from typing import Any
 from ecs_feature.fleet import FleetKey
 from ecs_feature.joined_fleets import joined
 from ecs_feature.launch import Launch, Network
-from ecs_feature.shard_run import ShardPolicy, ShardRun
+from ecs_feature.shard_policy import ShardPolicy
+from ecs_feature.shard_run import ShardRun
 from fargate_local import LocalFargate
 
 KEY = FleetKey(aws_conn_id=None)

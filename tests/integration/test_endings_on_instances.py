@@ -16,7 +16,7 @@ from shard_tries import launches, shard, told, until
 from ecs_feature.capacity import check_capacity
 from ecs_feature.launch import Launch
 from ecs_feature.outcomes import Kind
-from ecs_feature.shard_run import ShardPolicy
+from ecs_feature.shard_policy import ShardPolicy
 from ecs_feature.triggers.shard import ShardTrigger
 from fargate_local import InstanceSpec, LocalFargate, Settings
 

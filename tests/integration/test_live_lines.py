@@ -18,7 +18,8 @@ from ecs_feature.fleet import Fleet, FleetKey
 from ecs_feature.joined_fleets import joined
 from ecs_feature.launch import Launch, Network
 from ecs_feature.outcomes import Kind
-from ecs_feature.shard_run import ShardPolicy, ShardRun
+from ecs_feature.shard_policy import ShardPolicy
+from ecs_feature.shard_run import ShardRun
 from fargate_local import LocalFargate, Settings
 
 KEY = FleetKey(aws_conn_id=None)

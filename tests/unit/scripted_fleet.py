@@ -13,7 +13,8 @@ from ecs_feature.launch import Launch, Network
 from ecs_feature.live_log import Cursor, Fresh, LogLine, Shown
 from ecs_feature.log_follower import Followed
 from ecs_feature.resources import EcsContainer, EcsTask
-from ecs_feature.shard_run import ShardPolicy, ShardRun
+from ecs_feature.shard_policy import ShardPolicy
+from ecs_feature.shard_run import ShardRun
 
 LAUNCH = Launch("features", "f:1", "features", Network(("subnet-0a",)), started_by="d/uuid")
 BATCH = ({"capacityProvider": "batch", "weight": 1},)

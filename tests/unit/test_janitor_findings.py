@@ -15,7 +15,8 @@ from ecs_feature.janitor import GRACE, OverdueTask, abandoned, deadline_of, over
 from ecs_feature.launch import Launch, Network
 from ecs_feature.leases import Lease, SharingPolicy, reconcile
 from ecs_feature.resources import EcsService, EcsTask
-from ecs_feature.shard_run import ShardPolicy, ShardRun
+from ecs_feature.shard_policy import ShardPolicy
+from ecs_feature.shard_run import ShardRun
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

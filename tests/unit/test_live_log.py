@@ -22,7 +22,7 @@ from ecs_feature.live_log import (
     lines_at_once,
 )
 from ecs_feature.outcomes import Kind, Outcome
-from ecs_feature.shard_run import ShardPolicy
+from ecs_feature.shard_policy import ShardPolicy
 
 
 def event(at: int, text: str, number: int = 0) -> dict[str, Any]:

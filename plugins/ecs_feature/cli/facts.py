@@ -9,7 +9,7 @@ from typing import Any
 
 from ecs_feature.capacity import ON_DEMAND, bucket_of
 from ecs_feature.exceptions import SelectionError
-from ecs_feature.shard_run import ShardPolicy
+from ecs_feature.shard_policy import ShardPolicy
 
 _SHARD = "EcsShardOperator"
 _PLAN = "FeaturePlanOperator"

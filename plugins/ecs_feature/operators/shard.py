@@ -13,7 +13,7 @@ from ecs_feature.exceptions import EcsFeatureError, ShardFailedError
 from ecs_feature.launch import Launch, check_overrides
 from ecs_feature.outcomes import Payer
 from ecs_feature.records import record_text
-from ecs_feature.shard_run import ShardPolicy
+from ecs_feature.shard_policy import ShardPolicy
 from ecs_feature.triggers.references import look_up
 from ecs_feature.triggers.shard import ShardTrigger, is_selected, live_log_shards
 
@@ -46,7 +46,7 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
 
     :param shard: the shard's name.
     :param launch: what RunTask is asked for, see :class:`ecs_feature.launch.Launch`; its strings are templates.
-    :param policy: timeouts, relaunches, polling, log lines, live lines, see :class:`ecs_feature.shard_run.ShardPolicy`.
+    :param policy: timeouts, relaunches, polling, log lines, see :class:`ecs_feature.shard_policy.ShardPolicy`.
     :param selected: template of a JSON list of the shards that a run is restricted to; others are skipped.
     :param record: templates that go into the XCom, e.g. ``{"result_uri": ...}``.
     :param aws_conn_id: the Airflow connection; with ``region_name`` and ``verify`` as in the amazon provider.

@@ -8,15 +8,14 @@ nothing else goes on.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from airflow.providers.common.compat.sdk import XCom
 
 from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.shared_reads import SharedReads
 
 SCHEME: Final = "xcom://"
 # The shards of a run start within seconds of each other; a task that was cleared leaves a new value.
@@ -51,36 +50,13 @@ async def look_up_shared(value: str, ti: Any) -> Any:
     if not is_reference(value):
         return value
     task_id, index = _parts(value)
-    reads = _reads.setdefault(asyncio.get_running_loop(), SharedReads(_read))
+    reads = _reads.setdefault(asyncio.get_running_loop(), SharedReads(_read, FRESH_SECONDS))
     return _item(await reads.get((ti.dag_id, ti.run_id, task_id)), task_id, index)
 
 
 Key = tuple[str, str, str]
-
-
-@dataclass(eq=False)
-class SharedReads:
-    """Reads by key; who asks while one goes on, or shortly after, gets the same value."""
-
-    read: Callable[[Key], Awaitable[Any]]
-    clock: Callable[[], float] = time.monotonic
-    _running: dict[Key, tuple[float, asyncio.Task[Any]]] = field(default_factory=dict)
-
-    async def get(self, key: Key) -> Any:
-        now = self.clock()
-        for old in [old for old, (at, task) in self._running.items() if task.done() and now - at > FRESH_SECONDS]:
-            del self._running[old]
-        if key not in self._running:
-            self._running[key] = (now, asyncio.ensure_future(self.read(key)))
-        _, task = self._running[key]
-        try:
-            return await asyncio.shield(task)
-        except Exception:
-            self._running.pop(key, None)
-            raise
-
-
-_reads: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedReads] = WeakKeyDictionary()
+"""DAG's id, run's id, task's id."""
+_reads: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedReads[Key, Any]] = WeakKeyDictionary()
 
 
 async def _read(key: Key) -> Any:

@@ -20,7 +20,8 @@ from ecs_feature.outcomes import Kind
 from ecs_feature.records import RUNNING_KEY, running_record, shard_record
 from ecs_feature.resources import EcsTask
 from ecs_feature.selection import LIVE_LOG_SHARDS
-from ecs_feature.shard_run import ShardPolicy, ShardRun
+from ecs_feature.shard_policy import ShardPolicy
+from ecs_feature.shard_run import ShardRun
 from ecs_feature.triggers.ends import Ends
 from ecs_feature.triggers.log_lines import GatheredLog
 from ecs_feature.triggers.references import look_up_shared
@@ -59,7 +60,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     :param shard: the shard's name; selects and is told in every message. It and the launch's task definition may be
         references to what another task has left, see :mod:`ecs_feature.triggers.references`.
     :param launch: :meth:`ecs_feature.launch.Launch.to_dict`.
-    :param policy: :meth:`ecs_feature.shard_run.ShardPolicy.to_dict`.
+    :param policy: :meth:`ecs_feature.shard_policy.ShardPolicy.to_dict`.
     :param aws: the fields of :class:`ecs_feature.fleet.FleetKey`.
     :param token_id: the task instance's UUID, from which the client token is made.
     :param selected: JSON list of the shards that the run is restricted to; empty or null: all.
@@ -162,9 +163,10 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
 
     async def _resolve(self) -> None:
         """Put values in place of references to other tasks' XComs."""
-        definition = self.launch["task_definition"]
-        self.shard = str(await look_up_shared(self.shard, self.task_instance))
-        self.launch = {**self.launch, "task_definition": await look_up_shared(definition, self.task_instance)}
+        shard, definition = await asyncio.gather(
+            *(look_up_shared(value, self.task_instance) for value in (self.shard, self.launch["task_definition"]))
+        )
+        self.shard, self.launch = str(shard), {**self.launch, "task_definition": definition}
 
     def _refused(self, error: EcsFeatureError) -> TriggerEvent:
         message = f"Shard {self.shard}: {error}"

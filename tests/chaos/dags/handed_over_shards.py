@@ -9,7 +9,7 @@ from ecs_feature.environment import load_environment, substitute
 from ecs_feature.launch import Launch, Network
 from ecs_feature.operators.shard import EcsShardOperator
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
-from ecs_feature.shard_run import ShardPolicy
+from ecs_feature.shard_policy import ShardPolicy
 
 VALUES = load_environment()
 TASKDEF = Path(__file__).parents[3] / "devstack" / "chaos" / "taskdefs" / "chaos-shard.json"
