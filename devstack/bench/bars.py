@@ -66,10 +66,27 @@ def of_runs(measured: Measured) -> list[Bar]:
     ]
 
 
-def of_comparison(ours: Measured, stock: Iterable[Measured]) -> list[Bar]:
-    """Item 2: overhead per shard of the better stock side by ours."""
-    best = min(stock, key=lambda measured: measured.overhead_per_shard_seconds)
-    return [Bar(f"overhead per shard, {best.side} by ours, at {best.shards}", speedup(ours, best), least=20)]
+def of_comparison(ours: Iterable[Measured], stock: Iterable[Measured]) -> list[Bar]:
+    """Item 2: overhead per shard of the better stock side by ours.
+
+    The stock side is run at a size that it can finish, ours at its own. Ours is run at the stock side's size, too,
+    where most of what is above the bound is Airflow's loops of a second, the same for a hundred shards as for a
+    thousand: half of the bar there, see docs/decisions/0018.
+    """
+    best = better(stock)
+    return [
+        Bar(
+            f"overhead per shard, {best.side} at {best.total} by ours at {mine.total}",
+            speedup(mine, best),
+            least=20 if mine.total > best.total else 10,
+        )
+        for mine in sorted(ours, key=lambda mine: -mine.total)
+    ]
+
+
+def better(stock: Iterable[Measured]) -> Measured:
+    """The stock side with the least overhead per shard."""
+    return min(stock, key=lambda measured: measured.overhead_per_shard_seconds)
 
 
 def speedup(ours: Measured, stock: Measured) -> float:

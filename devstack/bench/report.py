@@ -23,13 +23,14 @@ def report(options: Options, results: Results) -> dict[str, Any]:
     ours = results.measured.get(f"ours_{options.shards}")
     same = results.measured.get(f"ours_{options.stock_shards}")
     stock = [each for name, each in results.measured.items() if name.startswith("stock") and _is(each, options)]
-    best = min(stock, key=lambda each: each.overhead_per_shard_seconds, default=None)
+    best = bars.better(stock) if stock else None
     return {
         "limit_seconds": ours.limit_seconds if ours else None,
         "ours": _side(ours),
         "stock": _side(best),
         "executor": _side(results.measured.get("executor")),
-        "speedup": bars.speedup(same, best) if same and best else None,
+        "speedup": bars.speedup(ours, best) if ours and best else None,
+        "speedup_at_same_size": bars.speedup(same, best) if same and best else None,
         "passed": all(bar.passed for bar in results.bars),
         "bars": [bar.to_json() for bar in results.bars],
         "parse": results.parse,

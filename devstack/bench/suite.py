@@ -118,10 +118,10 @@ def _held(options: Options, fan_out: FanOut, measured: Measured) -> list[Bar]:
 
 
 def _comparison(options: Options, results: Results) -> list[Bar]:
-    same = [each for each in results.measured.values() if each.shards == options.stock_shards and each.runs == 1]
-    ours = [each for each in same if each.side == "ours"]
-    stock = [each for each in same if each.side.startswith("stock")]
-    return bars.of_comparison(ours[0], stock) if ours and stock else []
+    single = [each for each in results.measured.values() if each.runs == 1]
+    ours = [each for each in single if each.side == "ours" and each.shards in (options.shards, options.stock_shards)]
+    stock = [each for each in single if each.side.startswith("stock") and each.shards == options.stock_shards]
+    return bars.of_comparison(ours, stock) if ours and stock else []
 
 
 def _waves(options: Options, folder: Path, results: Results, tell: Tell) -> None:

@@ -96,31 +96,37 @@ def test_each_bar_says_whether_it_was_kept_with_its_figure() -> None:
     assert [bar.line() for bar in held if not bar.passed] == [
         "FAIL  100 mapped: makespan by Fargate's bound: 1.1 (at most 1.05)"
     ]
-    [comparison] = bars.of_comparison(MEASURED, [replace(STOCK, side="stock_logs", makespan_seconds=400.0), STOCK])
-    assert comparison.line() == "pass  overhead per shard, stock by ours, at 100: 100 (at least 20)"
+    more = replace(MEASURED, shards=1000, makespan_seconds=22.5)
+    stock = [replace(STOCK, side="stock_logs", makespan_seconds=400.0), STOCK]
+    assert [bar.line() for bar in bars.of_comparison([MEASURED, more], stock)] == [
+        "pass  overhead per shard, stock at 100 by ours at 1000: 80 (at least 20)",
+        "pass  overhead per shard, stock at 100 by ours at 100: 100 (at least 10)",
+    ]
     [_, fair] = bars.of_runs(replace(MEASURED, runs=2, run_seconds=[10.0, 14.0]))
     assert fair.line() == "FAIL  2 runs of 100 at once: slowest run by fastest: 1.4 (at most 1.3)"
 
 
 def test_the_report_has_both_sides_and_the_speedup() -> None:
-    results = suite.Results({"ours_100": MEASURED, "stock_100": STOCK})
-    written = report.report(options.Options(shards=100), results)
+    more = replace(MEASURED, shards=1000, makespan_seconds=22.5)
+    results = suite.Results({"ours_1000": more, "ours_100": MEASURED, "stock_100": STOCK})
+    written = report.report(options.Options(), results)
     assert written["limit_seconds"] == 10.0
     assert written["ours"] == {
-        "shards": 100,
-        "makespan_seconds": 11.0,
+        "shards": 1000,
+        "makespan_seconds": 22.5,
         "limit_seconds": 10.0,
-        "overhead_ratio": 1.1,
-        "ratio_to_launch_bucket": 1.375,
-        "overhead_seconds_per_shard": 0.01,
+        "overhead_ratio": 2.25,
+        "ratio_to_launch_bucket": 2.8125,
+        "overhead_seconds_per_shard": 0.0125,
         "cpu_seconds_per_shard": 0.03,
-        "api_calls_per_shard": 1.05,
+        "api_calls_per_shard": 0.105,
         "triggerer_peak_mib": 300.0,
         "worker_starts": 0,
     }
     assert written["stock"]["worker_starts"] == 200
     assert written["executor"] is None
-    assert written["speedup"] == pytest.approx(100)
+    assert written["speedup"] == pytest.approx(80)
+    assert written["speedup_at_same_size"] == pytest.approx(100)
 
 
 def test_every_picture_is_drawn_and_the_same_figures_draw_the_same_picture(tmp_path: Path) -> None:
