@@ -120,6 +120,17 @@ def launched_task(xcoms: Mapping[str, Any], attempt: int) -> LaunchedTask | None
     return None
 
 
+def superseded_task(value: Any, attempt: int) -> str | None:
+    """The ARN of an earlier try's ECS task in the XCom :data:`RUNNING_KEY`; None: there is none.
+
+    :param attempt: this try's number.
+    """
+    running = _decoded(value)
+    if isinstance(running, dict) and running.get("attempt", attempt) < attempt:
+        return str(running["task_arn"])
+    return None
+
+
 def _decoded(value: Any) -> Any:
     """A value that was encoded once or twice, or not at all; None when it is no JSON."""
     while isinstance(value, str):

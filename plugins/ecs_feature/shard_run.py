@@ -293,6 +293,16 @@ class ShardRun:
         await self.fleet.stop(self.launch.cluster, self.task.arn, outcomes.STOP_REASON_KILLED)
         self.log.info("Stopped ECS task %s of shard %s.", self.task.arn, self.shard)
 
+    async def stop_superseded(self, task_arn: str) -> None:
+        """Stop the task of an earlier try if it still runs: the try ended when no triggerer was there to stop it."""
+        try:
+            for task in await self.fleet.tasks(self.launch.cluster, [task_arn]):
+                if task.desired_status != "STOPPED":
+                    await self.fleet.stop(self.launch.cluster, task.arn, outcomes.STOP_REASON_KILLED)
+                    self.log.info("Stopped ECS task %s, which an earlier try of shard %s left.", task.arn, self.shard)
+        except EcsFeatureError as error:
+            self.log.warning("ECS task %s of an earlier try of %s may still run: %s", task_arn, self.shard, error)
+
     async def _earlier_task(self) -> EcsTask | None:
         """A running task of an earlier triggerer that this one has not come to yet; None: there is none.
 

@@ -17,12 +17,13 @@ import pytest
 
 from ecs_feature.hooks.janitor import ClusterJanitor
 from ecs_feature.hooks.services import EcsServices
-from ecs_feature.outcomes import STOP_REASON_JANITOR
-from ecs_feature.records import shard_record
+from ecs_feature.outcomes import STOP_REASON_JANITOR, STOP_REASON_KILLED
+from ecs_feature.records import RUNNING_KEY, shard_record
 
-CRASHED, AGED, ORPHANED = "crashed_shards", "aged_shards", "orphaned_shards"
+CRASHED, AGED, ORPHANED, CLEARED = "crashed_shards", "aged_shards", "orphaned_shards", "cleared_shards"
 BEFORE, UNHEARD, WAITING, ENDED = ((f"{point}-1", f"{point}-2") for point in ("before", "unheard", "waiting", "ended"))
 KEPT, GONE = "kept", "gone"
+AGAIN = "again"
 CLUSTER = "features"
 SECONDS = 60
 AGE = timedelta(hours=2)
@@ -30,7 +31,7 @@ AGE = timedelta(hours=2)
 
 @dataclass
 class Crash:
-    """Three runs, whose triggerer was killed with -9 and started again.
+    """Four runs, whose triggerer was killed with -9 and started again.
 
     :ivar killed: the ECS tasks right after the kill, by shard: nothing of Airflow that launches was alive.
     :ivar states: what Airflow took the shards of the crashed run for then.
@@ -89,6 +90,10 @@ class Crash:
         assert record is not None
         return record
 
+    def has_left_word(self) -> bool:
+        entries = f"/dags/{CLEARED}/dagRuns/{self.runs[CLEARED]}/taskInstances/{AGAIN}/xcomEntries"
+        return RUNNING_KEY in {entry["key"] for entry in self.stack.api.get(entries)["xcom_entries"]}
+
     def fault(self, rule: dict[str, Any]) -> Callable[[], int]:
         """Add a fault; returns what tells how often it has struck."""
         fault_id = self.stack.faults.add_fault(rule)
@@ -108,6 +113,7 @@ def crash(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Crash:
     stack.stack.processes.kill({"triggerer"})
     look(crash)
     delete_a_run(crash)
+    clear_a_shard(crash)
     let_two_hours_pass(crash)
     stack.stack.start_component("triggerer")
     # What was under way is found again by its client token.
@@ -116,13 +122,16 @@ def crash(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Crash:
         "The triggerer has not come back to its shards",
     )
     crash.open(CRASHED, (*BEFORE, *UNHEARD, *WAITING))
-    for dag_id in (CRASHED, AGED):
+    crash.wait(lambda: len(crash.ecs_tasks(CLEARED)[AGAIN]) == 2, "The cleared shard is not launched again")
+    crash.open(CLEARED, (AGAIN,))
+    for dag_id in (CRASHED, AGED, CLEARED):
         assert stack.wait(crash.runs[dag_id], SECONDS) == "success"
     return crash
 
 
 def bring_to_the_points(crash: Crash) -> None:
     """Each shard of the crashed run to its point; the others wait."""
+    crash.start(CLEARED, 1)
     crash.start(AGED, 2)
     crash.start(ORPHANED, 2)
     held = [
@@ -137,6 +146,7 @@ def bring_to_the_points(crash: Crash) -> None:
     reads = crash.fault({"match": {"operation": "*", "service_api": "logs"}, "hang": True})
     crash.open(CRASHED, ENDED)
     crash.wait(lambda: set(ENDED) <= seen_stopped(crash) and reads() > 0, "The ended shards' logs are not asked for")
+    crash.wait(crash.has_left_word, "The shard that runs for long has not left word of its task")
 
 
 def seen_stopped(crash: Crash) -> set[str]:
@@ -177,6 +187,11 @@ def delete_a_run(crash: Crash) -> None:
 
     crash.wait(looked_twice, "The scheduler does nothing")
     crash.stack.api.delete(path)
+
+
+def clear_a_shard(crash: Crash) -> None:
+    body = {"dag_run_id": crash.runs[CLEARED], "dry_run": False, "only_failed": False, "task_ids": [AGAIN]}
+    crash.stack.api.post(f"/dags/{CLEARED}/clearTaskInstances", body)
 
 
 def let_two_hours_pass(crash: Crash) -> None:
@@ -266,6 +281,16 @@ def test_hours_later_a_forgotten_task_without_a_result_file_is_launched_once_mor
     airflow = crash.stack.tasks(crash.runs[AGED])[GONE]
     assert (airflow["state"], airflow["try_number"]) == ("success", 1)
     assert [launch["task_arn"] for launch in crash.record(AGED, GONE)["launches"]] == [second["arn"]]
+
+
+def test_cleared_while_no_triggerer_lives_the_next_try_stops_what_the_cleared_one_left(crash: Crash) -> None:
+    first, second = crash.ecs_tasks(CLEARED)[AGAIN]
+    assert (first["stop_code"], first["stopped_reason"]) == ("UserInitiated", STOP_REASON_KILLED)
+    assert first["stopped_at"] is not None
+    assert second["exit_code"] == 0
+    assert crash.stack.tasks(crash.runs[CLEARED])[AGAIN]["state"] == "success"
+    [launch] = crash.record(CLEARED, AGAIN)["launches"]
+    assert (launch["task_arn"], launch["attempt"]) == (second["arn"], 2)
 
 
 def test_a_run_deleted_while_no_triggerer_lives_is_left_to_the_janitor(crash: Crash) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import time
 import weakref
 from contextlib import asynccontextmanager, nullcontext
@@ -15,9 +16,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from log_supervisor import Supervisor
 
+from ecs_feature.exceptions import AwsError
 from ecs_feature.launch import Launch, Network
 from ecs_feature.operators.shard import EcsShardOperator
-from ecs_feature.records import launched_task, record_text
+from ecs_feature.records import RUNNING_KEY, launched_task, record_text, running_record
 from ecs_feature.resources import EcsContainer, EcsTask
 from ecs_feature.triggers import references
 from ecs_feature.triggers import shard as module
@@ -25,6 +27,7 @@ from ecs_feature.triggers.references import reference
 from ecs_feature.triggers.shard import ShardTrigger
 
 ARN = "arn:aws:ecs:us-east-1:1:task/features/abc"
+ENDED = "arn:aws:ecs:us-east-1:1:task/features/def"
 
 
 class Fleet:
@@ -32,6 +35,7 @@ class Fleet:
 
     def __init__(self, exit_code: int = 0, seconds: float = 0.0) -> None:
         self.exit_code, self.seconds = exit_code, seconds
+        self.stopped: list[str] = []
         self.definitions: list[str] = []
         self.followed: list[str] = []
 
@@ -45,6 +49,13 @@ class Fleet:
     async def launch(self, launch: Launch, **_: Any) -> EcsTask:
         self.definitions.append(launch.task_definition)
         return EcsTask(ARN, "", "", "RUNNING", "RUNNING", created_at=datetime.now(UTC))
+
+    async def tasks(self, cluster: str, arns: list[str]) -> list[EcsTask]:
+        return [EcsTask(arn, "", "", "RUNNING", "STOPPED" if arn == ENDED else "RUNNING") for arn in arns]
+
+    async def stop(self, cluster: str, task_arn: str, reason: str) -> None:
+        assert self.definitions == []  # before the next one is launched
+        self.stopped.append(task_arn)
 
     def live_log(self, task: EcsTask, *_: Any, **__: Any) -> Any:
         self.followed.append(task.arn)
@@ -66,6 +77,8 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return True
 
     async def pull_own(ti: Any, key: str, log: Any) -> Any:
+        if key == RUNNING_KEY:
+            return stored.get(key)
         return record_text({"shard": "UA", "launches": [{"attempt": 1}]})
 
     monkeypatch.setattr(module, "push", push)
@@ -163,6 +176,37 @@ async def test_a_retry_keeps_the_launches_of_the_tries_before(
 ) -> None:
     event = await event_of(Fleet(), monkeypatch, try_number=2)
     assert [launch["attempt"] for launch in event.xcoms["return_value"]["launches"]] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("try_number", "left", "stopped"),
+    [
+        (2, running_record(ARN, "job", 1), [ARN]),
+        (3, json.dumps(running_record(ARN, "job", 1)), [ARN]),
+        (2, running_record(ENDED, "job", 1), []),
+        (2, running_record(ARN, "job", 2), []),  # this try's, of an earlier triggerer: it is found and watched
+        (2, None, []),
+        (1, running_record(ARN, "job", 0), []),
+    ],
+)
+async def test_what_an_earlier_try_left_running_is_stopped_first(
+    try_number: int, left: Any, stopped: list[str], pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed[RUNNING_KEY] = left
+    fleet = Fleet()
+    assert (await event_of(fleet, monkeypatch, try_number=try_number)).xcoms
+    assert fleet.stopped == stopped
+
+
+async def test_a_shard_runs_though_what_an_earlier_try_left_cannot_be_stopped(
+    pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing(Fleet):
+        async def tasks(self, cluster: str, arns: list[str]) -> list[EcsTask]:
+            raise AwsError("ecs:DescribeTasks is not allowed")
+
+    pushed[RUNNING_KEY] = running_record(ARN, "job", 1)
+    assert (await event_of(Refusing(), monkeypatch, try_number=2)).xcoms
 
 
 async def test_a_shard_that_fails_is_left_to_a_worker_with_its_record(

@@ -17,7 +17,7 @@ from ecs_feature.fleet import Fleet, FleetKey
 from ecs_feature.joined_fleets import IDLE_SECONDS, joined
 from ecs_feature.launch import Launch, fill_shard
 from ecs_feature.outcomes import Kind
-from ecs_feature.records import RUNNING_KEY, running_record, shard_record
+from ecs_feature.records import RUNNING_KEY, running_record, shard_record, superseded_task
 from ecs_feature.resources import EcsTask
 from ecs_feature.selection import LIVE_LOG_SHARDS
 from ecs_feature.shard_policy import ShardPolicy
@@ -30,8 +30,8 @@ from ecs_feature.triggers.xcoms import pull_own, push
 KILL_SECONDS = 20.0
 """How long Airflow is kept waiting for a shard's stop, which goes on beside it: hundreds take longer at AWS's rate."""
 LINK_SECONDS = 20.0
-"""A shard that runs longer has its links while it runs, from an XCom of its own. That is a request to Airflow's API and
-costs the triggerer more than the shard itself; at the end the record is there for them."""
+"""A shard that runs longer leaves word of its task while it runs, for its links and for a later try. That is a request
+to Airflow's API and costs the triggerer more than the shard itself; at the end the record is there for them."""
 SHARED_ARGUMENTS = "ecs_feature_shards"
 """Key in a DAG's default arguments."""
 TEMPLATED = ("shard", "launch", "token_id", "selected", "record", "since")
@@ -178,6 +178,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         try:
             async with joined(FleetKey(**self.aws), idle_seconds=IDLE_SECONDS) as fleet:
                 self._run = run = self._shard_run(fleet)
+                if superseded := await self._superseded():
+                    await run.stop_superseded(superseded)
                 outcome = await run.run()
         except EcsFeatureError as error:
             return self._refused(error)
@@ -220,6 +222,13 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
 
     def _extra(self) -> dict[str, Any]:
         return dict(fill_shard(self.record, self.shard))
+
+    async def _superseded(self) -> str | None:
+        """The ARN of the last task of an earlier try that ran for long."""
+        ti = self.task_instance
+        if ti is None or ti.try_number < 2:
+            return None
+        return superseded_task(await pull_own(ti, RUNNING_KEY, self.log), ti.try_number)
 
     async def _earlier_launches(self) -> list[dict[str, Any]]:
         """The launches of the shard's earlier tries, which its XCom still has."""

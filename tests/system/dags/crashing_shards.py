@@ -18,6 +18,7 @@ SHARDS = {
     "crashed_shards": [f"{point}-{number}" for point in POINTS for number in (1, 2)],
     "aged_shards": ["kept", "gone"],
     "orphaned_shards": ["one", "two"],
+    "cleared_shards": ["again"],
 }
 CONTAINER = """
 import os, pathlib, time
