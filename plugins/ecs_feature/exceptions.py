@@ -12,6 +12,7 @@
         * ServiceNotFoundError         the service does not exist or is not active
         * ThrottledError               too many calls; wait and try again
         * ClientTokenConflictError     the client token was used with other parameters; carries the tasks it started
+    * MissingValueError                a task has left no value that a shard needs; it may be running again
     * LaunchError                      RunTask started nothing; carries the reason that AWS gave
     * ShardFailedError                 a shard's task ended badly; carries the outcome's kind
     * ServiceNotSteadyError            a service did not reach its desired count in time
@@ -92,6 +93,10 @@ class ClientTokenConflictError(AwsError):
         super().__init__(message, code, operation)
         self.args = (message, code, operation, task_arns)
         self.task_arns = task_arns
+
+
+class MissingValueError(EcsFeatureError):
+    """A task of the run has left no XCom that a shard needs."""
 
 
 class LaunchError(EcsFeatureError):

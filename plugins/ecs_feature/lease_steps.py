@@ -23,6 +23,7 @@ from ecs_feature.leases import (
     SharingPolicy,
     held_by,
     lasting,
+    leases_of,
     nobody,
     policy_of,
     reconcile,
@@ -87,7 +88,10 @@ class ServiceSteps:
     def acquire(
         self, *, holder: str, count: int, until: datetime, policy: SharingPolicy
     ) -> Steps[tuple[EcsService, Reading]]:
-        """Write the holder's lease, then settle. Returns the service before and after."""
+        """Write the holder's lease, then settle. Returns the service before and after.
+
+        While others hold the service, its policy is not narrowed: they count on what theirs allows.
+        """
         # The target before the tags: whoever has raised its MinCapacity has written the policy before that.
         target = (yield from self._target()) if self.autoscaling else None
         before = yield from self.describe()
@@ -95,7 +99,10 @@ class ServiceSteps:
         now = self.now()
         since = min((lease.since for lease in lasting(old, now, self.goes_on).values()), default=now)
         tag = Lease(holder, count, since, until).to_tag(now)
-        policy = policy.over(target, policy_of(before.tags))
+        found = policy_of(before.tags)
+        policy = policy.over(target, found)
+        if lasting(leases_of(before.tags), now, self.goes_on).keys() - old.keys():
+            policy = policy.beside(found)
         check_room(before, renewing=bool(old))
         try:
             yield self._ecs("tag_resource", resourceArn=before.arn, tags=[policy.to_tag(), tag])
@@ -105,7 +112,16 @@ class ServiceSteps:
             raise
         if replaced := sorted(set(old) - {tag["key"]}):
             yield self._ecs("untag_resource", resourceArn=before.arn, tagKeys=replaced)
-        return before, (yield from self.settle())
+        reading = yield from self.settle()
+        for _ in range(PAUSE_AFTER):
+            # Another run may have written its own policy at the same moment; both write the wider one then.
+            found = policy_of(reading.service.tags)
+            wider = policy.beside(found)
+            if found is None or found == wider:
+                break
+            yield self._ecs("tag_resource", resourceArn=before.arn, tags=[wider.to_tag()])
+            reading = yield from self.settle()
+        return before, reading
 
     def release(self, *, holder: str) -> Steps[tuple[Lease | None, Reading]]:
         """Remove the holder's lease, then settle. Returns the lease that was held and the service after."""

@@ -76,6 +76,8 @@ class Lease:
             since, until = (datetime.fromisoformat(match[name]) for name in ("since", "until"))
         except ValueError:
             return None
+        if since.tzinfo is None or until.tzinfo is None:
+            return None
         return cls(unquote(match["holder"].replace("=", "%")), int(match["count"]), since, until)
 
     def live(self, now: datetime) -> bool:
@@ -130,6 +132,17 @@ class SharingPolicy:
             return self
         original = before.baseline if before is not None and before.autoscaled else target.minimum
         return replace(self, baseline=original, cap=max(self.cap, original), autoscaled=True)
+
+    def beside(self, other: SharingPolicy | None) -> SharingPolicy:
+        """The policy for a service that runs with another policy hold, too: wide enough for both."""
+        if other is None:
+            return self
+        return replace(
+            self,
+            baseline=max(self.baseline, other.baseline) if self.autoscaled == other.autoscaled else self.baseline,
+            cap=max(self.cap, other.cap),
+            sharing="sum" if "sum" in (self.sharing, other.sharing) else "max",
+        )
 
 
 @dataclass(frozen=True)

@@ -233,6 +233,7 @@ class FeaturePipeline:
         self._check_shards()
         _check_names([variant.name for variant in self.variants], "variants")
         check_capacity(self.capacity)
+        self._check_services()
         self._check_exit_codes()
         check_live_lines(self.live_lines)
         self._check_times()
@@ -253,6 +254,21 @@ class FeaturePipeline:
         if taken:
             raise ConfigurationError(f"params: {', '.join(sorted(taken))} belong to the pipeline; rename yours.")
         self.network()
+
+    def _check_services(self) -> None:
+        policies: dict[str, SharingPolicy] = {}
+        for variant in self.variants:
+            names = [service.name for service in variant.services]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ConfigurationError(
+                    f"services: variant {variant.name} has {', '.join(twice)} more than once; add their counts up."
+                )
+            for service in variant.services:
+                if policies.setdefault(service.name, service.policy()) != service.policy():
+                    raise ConfigurationError(
+                        f"services: the variants give {service.name} different baselines, caps or ways of sharing; "
+                        "give it the same ones."
+                    )
 
     def _check_memory(self) -> None:
         most = FARGATE_SIZES[max(FARGATE_SIZES)][-1]
@@ -285,6 +301,11 @@ class FeaturePipeline:
     def _check_shards(self) -> None:
         if is_listing(self.shards):
             check_listing(str(self.shards))
+        elif isinstance(self.shards, str):
+            raise ConfigurationError(
+                f"shards: {self.shards!r} is one text; give a list of names, [{self.shards!r}], a callable, or a "
+                "listing in S3."
+            )
         elif not callable(self.shards):
             _check_names(self.named_shards(), "shards")
 

@@ -63,6 +63,7 @@ def build_dag(pipeline: FeaturePipeline) -> DAG:
         receipt = FeatureReceiptOperator(
             task_id="receipt",
             variants=receipt_of,
+            found_by=found.task_id if found is not None else "",
             retries=INFRASTRUCTURE_RETRIES,
             retry_delay=pipeline.retry_delay,
         )
@@ -173,6 +174,7 @@ def _variant(
                 "logical_date": "{{ ds }}",
                 "variant": variant.name,
             },
+            found_by=found.task_id if found is not None else "",
             trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
             outlets=[asset_of(f"{_prefix(pipeline, variant)}/")],
             retries=INFRASTRUCTURE_RETRIES,

@@ -31,7 +31,17 @@ def select(params: Mapping[str, Any], *, shards: Sequence[str], variants: Sequen
     return Selection(_chosen(params, "shards", shards), _chosen(params, "variants", variants))
 
 
-def of_this_run(records: Iterable[Mapping[str, Any]], params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def wished(value: Any) -> list[Any]:
+    """The names in a param: without the blanks and empty lines that are typed into Airflow's trigger form."""
+    if value is None:
+        return []
+    stripped = (name.strip() if isinstance(name, str) else name for name in value)
+    return [name for name in stripped if name != ""]
+
+
+def of_this_run(
+    records: Iterable[Mapping[str, Any]], params: Mapping[str, Any], found: Sequence[str] | None = None
+) -> list[Mapping[str, Any]]:
     """One record for each shard that a run is restricted to.
 
     A run that is done again may be restricted otherwise (``airflow backfill create --reprocess-behavior completed
@@ -39,18 +49,20 @@ def of_this_run(records: Iterable[Mapping[str, Any]], params: Mapping[str, Any])
     what mapped ones had left at indexes that are no longer used, after those that are.
 
     :param records: those of mapped shards by their indexes.
+    :param found: the shards that the run has found; None: its file names them.
     """
-    asked, first = params.get("shards"), dict[str, Mapping[str, Any]]()
+    asked, first = found if found is not None else wished(params.get("shards")), dict[str, Mapping[str, Any]]()
     for record in records:
-        if not asked or record["shard"] in asked:
+        if (found is None and not asked) or record["shard"] in asked:
             first.setdefault(record["shard"], record)
     return list(first.values())
 
 
 def _chosen(params: Mapping[str, Any], field: str, known: Sequence[str], what: str = "") -> tuple[str, ...]:
-    asked = params.get(field) or []
-    if isinstance(asked, str) or not isinstance(asked, list | tuple):
-        raise SelectionError(f'{field}: {asked!r} is not a list; give a list of names, e.g. ["{known[0]}"].')
+    given = params.get(field) or []
+    if isinstance(given, str) or not isinstance(given, list | tuple):
+        raise SelectionError(f'{field}: {given!r} is not a list; give a list of names, e.g. ["{known[0]}"].')
+    asked = wished(given)
     unknown = [name for name in asked if name not in known]
     if unknown:
         listed = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")

@@ -41,11 +41,13 @@ def listed(s3: Any, uri: str) -> list[str]:
     return sorted(folder.removeprefix(prefix).removesuffix(after) for folder in folders if folder.endswith(after))
 
 
-def checked(found: Iterable[str], where: str) -> list[str]:
+def checked(found: Any, where: str) -> list[str]:
     """The names as a list.
 
-    :raises SelectionError: there is none, there are too many, or one is not a name.
+    :raises SelectionError: it is no list, there is none, there are too many, or one is not a name.
     """
+    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
+        raise SelectionError(f"shards: {where} gives {found!r:.100}, which is no list of names; return a list.")
     names = list(dict.fromkeys(found))
     if not names:
         raise SelectionError(f"shards: {where} has none for this run; is the raw data there?")

@@ -15,6 +15,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
+from ecs_feature import holders
 from ecs_feature.hooks.services import EcsServices
 from ecs_feature.leases import SharingPolicy
 from ecs_feature.operators import janitor as module
@@ -121,8 +122,8 @@ def stack(stack_of: Callable[..., Stack]) -> Stack:
 class TaskInstance:
     """Of the janitor: what it pushes, and which runs Airflow says go on."""
 
-    def __init__(self, going_on: Collection[tuple[str, str]] = ()) -> None:
-        self.going_on, self.pushed = going_on, dict[str, Any]()
+    def __init__(self, going_on: Collection[tuple[str, str]] = (), paused: Collection[str] = ()) -> None:
+        self.going_on, self.paused, self.pushed = going_on, paused, dict[str, Any]()
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value
@@ -131,10 +132,14 @@ class TaskInstance:
         assert states == ["queued", "running"]
         return sum((dag_id, run_id) in self.going_on for run_id in run_ids)
 
+    def get_ti_count(self, dag_id: str, run_ids: list[str], states: list[str]) -> int:
+        assert "deferred" in states
+        return 0 if dag_id in self.paused else 1
 
-def tidy(going_on: Collection[tuple[str, str]] = (), **changes: Any) -> dict[str, Any]:
+
+def tidy(going_on: Collection[tuple[str, str]] = (), paused: Collection[str] = (), **changes: Any) -> dict[str, Any]:
     operator = EcsJanitorOperator(task_id="tidy", aws_conn_id=None, **({"clusters": ["${CLUSTER}"]} | changes))
-    report: dict[str, Any] = operator.execute({"ti": TaskInstance(going_on)})
+    report: dict[str, Any] = operator.execute({"ti": TaskInstance(going_on, paused)})
     return report
 
 
@@ -185,6 +190,21 @@ def test_a_lease_past_its_time_stays_while_its_run_goes_on(stack: Stack, monkeyp
     (cluster,) = tidy(going_on={("flights", "backfill__2013")})["clusters"]
     assert [row["name"] for row in cluster["services"]] == [over]
     assert [desired for desired, _ in stack.counts(going, over)] == [2, 0]
+
+
+def test_a_lease_past_its_time_ends_with_the_tasks_of_a_run_that_nobody_schedules(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holders, "LOOK_SECONDS", 0.0)
+    for name in ("one", "two"):
+        stack.lease(stack.service(name), f"flights/{name}/control", 2, datetime.now(UTC) + timedelta(minutes=1))
+    _later(monkeypatch, timedelta(minutes=10))
+    going_on = {("flights", "one"), ("flights", "two")}
+    (cluster,) = tidy(going_on)["clusters"]
+    assert cluster["services"] == []
+    (cluster,) = tidy(going_on, paused={"flights"})["clusters"]
+    assert sorted(row["name"] for row in cluster["services"]) == ["one", "two"]
+    assert [desired for desired, _ in stack.counts("one", "two")] == [0, 0]
 
 
 def test_a_lease_stays_when_airflow_does_not_say_whether_its_run_goes_on(

@@ -170,6 +170,20 @@ PIPELINE = {
         ({"shards": ()}, "shards: none are given"),
         ({"shards": ("AA", "AA")}, "shards: AA stands there more than once"),
         ({"shards": ("A A",)}, "shards: 'A A' is not a name"),
+        ({"shards": "UA"}, "shards: 'UA' is one text; give a list of names, ['UA'], a callable, or a listing in S3."),
+        (
+            {"variants": [Variant("control", "f", services=[ScaledService("e", 1), ScaledService("e", 4)])]},
+            "services: variant control has e more than once; add their counts up.",
+        ),
+        (
+            {
+                "variants": [
+                    Variant("control", "f", services=[ScaledService("e", 1, cap=3)]),
+                    Variant("treatment", "f", services=[ScaledService("e", 1)]),
+                ]
+            },
+            "services: the variants give e different baselines, caps or ways of sharing",
+        ),
         ({"capacity": "cheap"}, "capacity: 'cheap' is not known; give one of on_demand, spot"),
         ({"parallelism": 0}, "parallelism: 0 is too small"),
         ({"output_uri": "/tmp"}, "output_uri: '/tmp' is not an S3 URI"),

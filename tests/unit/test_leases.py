@@ -126,7 +126,15 @@ def test_the_tag_of_a_lease_is_written_as_it_always_was() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "2", "2 since yesterday until tomorrow by dag/run", "two since 2026-11-21T12:00:00Z until x by a"]
+    "value",
+    [
+        "",
+        "2",
+        "2 since yesterday until tomorrow by dag/run",
+        "two since 2026-11-21T12:00:00Z until x by a",
+        "2 since 2026-11-21T12:00:00Z until 2026-11-21T13:00:00 by dag/run",
+        "2 since 2026-11-21T12:00:00 until 2026-11-21T13:00:00Z by dag/run",
+    ],
 )
 def test_a_lease_that_is_not_one_is_none(value: str) -> None:
     assert Lease.from_tag(value) is None

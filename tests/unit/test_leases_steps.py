@@ -63,6 +63,38 @@ def test_two_runs_that_want_two_each_get_four_and_the_last_leaves_the_baseline()
     assert (counts, world.leases) == ([2, 4, 2, 0], {})
 
 
+WIDE, NARROW = SharingPolicy(baseline=2, cap=10, sharing="max"), SharingPolicy(cap=3)
+
+
+def test_a_pipeline_does_not_narrow_the_policy_of_a_service_that_another_holds() -> None:
+    world = World()
+    counts = []
+    acquiring(world, "a", 8, policy=WIDE).finish()
+    counts.append(world.held)
+    acquiring(world, "b", 1, policy=NARROW).finish()
+    counts.append(world.held)
+    for holder in "ba":
+        releasing(world, holder).finish()
+        counts.append(world.held)
+    assert counts == [8, 9, 8, 2]
+    acquiring(world, "b", 4, policy=NARROW).finish()  # nobody else holds it: the policy is b's alone
+    assert world.held == 3
+
+
+def test_a_pipeline_whose_file_has_changed_gives_its_own_run_the_new_policy() -> None:
+    world = World()
+    acquiring(world, "a", 8, policy=WIDE).finish()
+    acquiring(world, "a", 8, policy=NARROW).finish()
+    assert world.held == 3
+
+
+def test_two_policies_written_at_the_same_moment_become_the_wider_one() -> None:
+    world = World()
+    finish_all([acquiring(world, "a", 8, policy=WIDE), acquiring(world, "b", 1, policy=NARROW)])
+    assert world.service.tags["ecs-feature:policy"] == "baseline 2 cap 10 sum"
+    assert world.held == 9
+
+
 def test_a_second_acquire_renews_the_lease_and_keeps_its_beginning() -> None:
     world = World()
     acquiring(world, "a", 2).finish()

@@ -17,7 +17,7 @@ from ecs_feature.operators import publish as publish_module
 from ecs_feature.operators.publish import FeaturePublishOperator, read_result
 from ecs_feature.receipts import render, run_state, variant_receipt
 from ecs_feature.records import record_text
-from ecs_feature.selection import Selection, select
+from ecs_feature.selection import Selection, of_this_run, select, wished
 
 PREFIX = "s3://bucket/features/variant=control/ds=2013-01-01"
 
@@ -358,6 +358,32 @@ def test_nothing_chosen_means_all_and_the_pipelines_order_is_kept() -> None:
     assert select({"shards": ["UA", "AA"], "variants": ["treatment"]}, **KNOWN) == Selection(
         ("AA", "UA"), ("treatment",)
     )
+
+
+def test_blanks_and_empty_lines_of_the_trigger_form_are_no_names() -> None:
+    chosen = select({"shards": ["UA ", "", " "], "live_log_shards": ["AA", ""]}, **KNOWN)
+    assert chosen == Selection(("UA",), KNOWN["variants"])
+    assert select({"shards": [""]}, **KNOWN).shards == KNOWN["shards"]
+    assert wished(None) == wished([]) == []
+
+
+RECORDS = [{"shard": name, "index": index} for index, name in enumerate(("AA", "UA", "DL", "UA"))]
+
+
+@pytest.mark.parametrize(
+    ("params", "found", "left"),
+    [
+        ({}, None, [0, 1, 2]),
+        ({"shards": ["UA", ""]}, None, [1]),
+        ({"shards": []}, ["AA", "UA"], [0, 1]),  # the run was done again, and found fewer than before
+        ({"shards": ["DL"]}, ["DL"], [2]),
+        ({}, [], []),
+    ],
+)
+def test_a_run_publishes_the_shards_that_it_has_found(
+    params: dict[str, Any], found: list[str] | None, left: list[int]
+) -> None:
+    assert [record["index"] for record in of_this_run(RECORDS, params, found)] == left
 
 
 @pytest.mark.parametrize(

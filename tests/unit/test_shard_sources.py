@@ -42,10 +42,12 @@ def test_a_listing_has_one_star_in_its_last_folder(uri: str) -> None:
         ([], "has none for this run"),
         (["a b"], "'a b', which is not a name"),
         ([f"S{i}" for i in range(5001)], "has 5001"),
+        ("UA", "gives 'UA', which is no list of names; return a list"),
+        (None, "gives None, which is no list of names"),
     ],
-    ids=["none", "no name", "too many"],
+    ids=["none", "no name", "too many", "one text", "nothing returned"],
 )
-def test_what_is_found_must_be_names(found: list[str], said: str) -> None:
+def test_what_is_found_must_be_names(found: Any, said: str) -> None:
     with pytest.raises(SelectionError, match=said):
         checked(found, "the listing")
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from log_supervisor import Supervisor
 
 from ecs_feature.exceptions import AwsError
@@ -272,6 +272,21 @@ async def test_references_are_resolved_before_anything_is_launched(
         "Shard xcom://find_shards#9: Task find_shards has left no value (XCom return_value, item 9); "
         "clear it to run it again."
     )
+    assert event.payload["payer"] == "application"  # a retry waits for the task
+
+
+async def test_a_value_that_is_missing_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [None, None, "arn:definition:3", "another"]
+
+    async def aget_one(**_: Any) -> Any:
+        return answers.pop(0)
+
+    monkeypatch.setattr(references.XCom, "aget_one", aget_one)
+    monkeypatch.setattr(references, "AGAIN_SECONDS", 0.0)
+    assert await references._read(("d", "r", "register")) == "arn:definition:3"
+    monkeypatch.setattr(references, "PATIENCE_SECONDS", 0.0)
+    answers[:] = [None] * 100
+    assert await references._read(("d", "r", "register")) is None
 
 
 def test_a_worker_resolves_references_too() -> None:
@@ -282,8 +297,9 @@ def test_a_worker_resolves_references_too() -> None:
     with pytest.raises(TaskDeferred) as deferred:
         EcsShardOperator(task_id="UA", shard="UA", launch=launch(reference("register"))).execute(context)
     assert deferred.value.trigger.launch["task_definition"] == "arn:definition:3"
-    with pytest.raises(AirflowFailException, match="Task gone has left no value"):
+    with pytest.raises(AirflowException, match="Task gone has left no value") as missing:
         EcsShardOperator(task_id="UA", shard="UA", launch=launch(reference("gone"))).execute(context)
+    assert not isinstance(missing.value, AirflowFailException)  # the next try may find it
 
 
 def test_the_shards_of_a_run_compile_their_templates_once() -> None:

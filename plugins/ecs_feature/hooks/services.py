@@ -14,7 +14,7 @@ from ecs_feature import limits
 from ecs_feature.aws_errors import translated
 from ecs_feature.exceptions import AwsError, ClusterNotFoundError, EcsFeatureError, ServiceNotFoundError
 from ecs_feature.lease_steps import Call, Pause, Reading, ServiceSteps, Steps, active_service
-from ecs_feature.leases import GoesOn, Lease, SharingPolicy, nobody
+from ecs_feature.leases import GoesOn, Lease, SharingPolicy, nobody, policy_of
 from ecs_feature.resources import EcsService, EcsTask
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,13 @@ class EcsServices:
         """
         steps = self._steps(name).acquire(holder=holder, count=count, until=until, policy=policy)
         before, after = self.drive(steps)
-        decision = after.decision
+        decision, shared = after.decision, policy_of(after.service.tags)
+        if shared is not None and not shared.autoscaled and shared != policy:
+            log.warning(
+                "Service %s: other runs hold it with another policy, so until they end it has %s.",
+                name,
+                shared.to_tag()["value"],
+            )
         if decision.withheld:
             lever = "the MaxCapacity of its scalable target" if decision.autoscaled else "its cap"
             wish = decision.count + decision.withheld

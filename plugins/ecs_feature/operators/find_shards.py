@@ -61,6 +61,7 @@ class FindShardsOperator(BaseOperator):  # type: ignore[misc]
     def _found(self) -> list[str]:
         if self.function is not None:
             aws = {name: self.aws[name] for name in ("aws_conn_id", "region_name")}
-            return checked(self.function(day=self.day, input_uri=self.input_uri, **aws), self.function.__name__)
+            name = getattr(self.function, "__name__", repr(self.function))
+            return checked(self.function(day=self.day, input_uri=self.input_uri, **aws), name)
         with translated(self.source):
             return checked(listed(client_of("s3", self.aws), self.source), self.source)

@@ -34,6 +34,7 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
 
     :param shard_task_ids: the tasks whose XCom names a ``result_uri``; skipped ones have none.
     :param prefix: template of the variant's and day's prefix, ``s3://bucket/...`` without a slash at the end.
+    :param found_by: the task that has found the run's shards; empty: ``shard_task_ids`` are all there are.
     :param about: templates that go into the manifest, e.g. the logical date.
     """
 
@@ -46,6 +47,7 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
         shard_task_ids: Sequence[str],
         prefix: str,
         about: Mapping[str, str],
+        found_by: str = "",
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -55,10 +57,13 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
         self.shard_task_ids = list(shard_task_ids)
         self.prefix = prefix
         self.about = dict(about)
+        self.found_by = found_by
         self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> dict[str, Any]:
-        left = of_this_run(shard_records(context["ti"].xcom_pull(task_ids=self.shard_task_ids)), context["params"])
+        ti = context["ti"]
+        found = ti.xcom_pull(task_ids=self.found_by) if self.found_by else None
+        left = of_this_run(shard_records(ti.xcom_pull(task_ids=self.shard_task_ids)), context["params"], found)
         # One whose exit code skipped it has a record and no result: what it had published stays.
         records = [record for record in left if record["outcome"] == Kind.SUCCEEDED]
         s3 = client_of("s3", self.aws)

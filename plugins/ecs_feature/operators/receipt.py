@@ -41,18 +41,22 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
     :func:`ecs_feature.receipts.variant_receipt`}}``; variants that the run left out are missing.
 
     :param variants: the tasks of each variant.
+    :param found_by: the task that has found the run's shards; empty: the variants' tasks are all there are.
     """
 
     template_fields: Sequence[str] = ()
     ui_color = "#f5f5f5"
 
-    def __init__(self, *, variants: Mapping[str, VariantTasks], **kwargs: Any) -> None:
+    def __init__(self, *, variants: Mapping[str, VariantTasks], found_by: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.variants = dict(variants)
+        self.found_by = found_by
 
     def execute(self, context: Any) -> dict[str, Any]:
         ti, run = context["ti"], context["dag_run"]
-        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
+        all_states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
+        # Shards that an earlier pass of the run had, and that it no longer finds.
+        states = {task_id: state for task_id, state in all_states.items() if state != "removed"}
         receipt = {
             "dag_id": ti.dag_id,
             "run_id": ti.run_id,
@@ -78,7 +82,9 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
 
         return variant_receipt(
             states=tasks.shard_states(states),
-            records=of_this_run(shard_records(ti.xcom_pull(task_ids=list(tasks.shards))), params),
+            records=of_this_run(
+                shard_records(ti.xcom_pull(task_ids=list(tasks.shards))), params, pulled(self.found_by)
+            ),
             up=pulled(tasks.scale_up),
             steady=pulled(tasks.steady),
             down=pulled(tasks.scale_down),

@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.triggers.base import StartTriggerArgs
 
-from ecs_feature.exceptions import EcsFeatureError, ShardFailedError
+from ecs_feature.exceptions import MissingValueError, ShardFailedError
 from ecs_feature.launch import Launch, check_overrides
 from ecs_feature.outcomes import Payer
 from ecs_feature.records import record_text
@@ -108,8 +108,8 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
 
         try:
             return look_up(named, pull)
-        except EcsFeatureError as error:
-            raise AirflowFailException(f"Shard {self.shard}: {error}") from error
+        except MissingValueError as error:
+            raise AirflowException(f"Shard {self.shard}: {error}") from error
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> str:
         """Return the record of a shard that succeeded, as JSON text; raise for one that did not."""

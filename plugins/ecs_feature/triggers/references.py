@@ -8,18 +8,22 @@ nothing else goes on.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from airflow.providers.common.compat.sdk import XCom
 
-from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.exceptions import MissingValueError
 from ecs_feature.shared_reads import SharedReads
 
 SCHEME: Final = "xcom://"
 # The shards of a run start within seconds of each other; a task that was cleared leaves a new value.
 FRESH_SECONDS: Final = 5.0
+PATIENCE_SECONDS: Final = 60.0
+"""How long a value may be missing: clearing a shard clears its setup tasks, and with them their XComs."""
+AGAIN_SECONDS: Final = 2.0
 
 
 def reference(task_id: str, index: str = "") -> str:
@@ -37,6 +41,7 @@ def is_reference(value: object) -> bool:
 def look_up(value: str, pull: Callable[[str], Any]) -> Any:
     """What a reference names; any other value is itself.
 
+    :raises MissingValueError: there is none.
     :param pull: task id -> its XCom.
     """
     if not is_reference(value):
@@ -46,7 +51,10 @@ def look_up(value: str, pull: Callable[[str], Any]) -> Any:
 
 
 async def look_up_shared(value: str, ti: Any) -> Any:
-    """As :func:`look_up`, in the triggerer: one read serves all shards of the run that ask within seconds."""
+    """As :func:`look_up`, in the triggerer: one read serves all shards of the run that ask within seconds.
+
+    A value that is missing is waited for, see :data:`PATIENCE_SECONDS`.
+    """
     if not is_reference(value):
         return value
     task_id, index = _parts(value)
@@ -60,8 +68,14 @@ _reads: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedReads[Key, Any]] = We
 
 
 async def _read(key: Key) -> Any:
+    """The value, waited for; None when it is still not there."""
     dag_id, run_id, task_id = key
-    return await XCom.aget_one(key="return_value", dag_id=dag_id, run_id=run_id, task_id=task_id)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = await XCom.aget_one(key="return_value", dag_id=dag_id, run_id=run_id, task_id=task_id)
+        if found is not None or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(AGAIN_SECONDS)
 
 
 def _parts(value: str) -> tuple[str, int | None]:
@@ -72,5 +86,7 @@ def _parts(value: str) -> tuple[str, int | None]:
 def _item(found: Any, task_id: str, index: int | None) -> Any:
     if found is None or (index is not None and not 0 <= index < len(found)):
         which = "" if index is None else f", item {index}"
-        raise EcsFeatureError(f"Task {task_id} has left no value (XCom return_value{which}); clear it to run it again.")
+        raise MissingValueError(
+            f"Task {task_id} has left no value (XCom return_value{which}); clear it to run it again."
+        )
     return found if index is None else found[index]

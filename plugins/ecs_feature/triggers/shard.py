@@ -12,14 +12,14 @@ from uuid import UUID
 
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
-from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.exceptions import EcsFeatureError, MissingValueError
 from ecs_feature.fleet import Fleet, FleetKey
 from ecs_feature.joined_fleets import IDLE_SECONDS, joined
 from ecs_feature.launch import Launch, fill_shard
-from ecs_feature.outcomes import Kind
+from ecs_feature.outcomes import Kind, Payer
 from ecs_feature.records import RUNNING_KEY, running_record, shard_record, superseded_task
 from ecs_feature.resources import EcsTask
-from ecs_feature.selection import LIVE_LOG_SHARDS
+from ecs_feature.selection import LIVE_LOG_SHARDS, wished
 from ecs_feature.shard_policy import ShardPolicy
 from ecs_feature.shard_run import ShardRun
 from ecs_feature.triggers.ends import Ends
@@ -170,8 +170,10 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
 
     def _refused(self, error: EcsFeatureError) -> TriggerEvent:
         message = f"Shard {self.shard}: {error}"
+        # What is missing may be there for the next try, which waits for the tasks before it.
+        payer = Payer.APPLICATION if isinstance(error, MissingValueError) else Payer.PERMANENT
         return TriggerEvent(
-            {"state": "failed", "message": message, "kind": "refused", "payer": "permanent", "record": {}}
+            {"state": "failed", "message": message, "kind": "refused", "payer": str(payer), "record": {}}
         )
 
     async def _run_shard(self) -> TriggerEvent:
@@ -291,12 +293,12 @@ def _environment() -> Any:
 
 def live_log_shards(context: Any) -> list[str]:
     """The shards whose logs the run is asked to follow, from its params."""
-    return list(context.get("params", {}).get(LIVE_LOG_SHARDS) or ())
+    return wished(context.get("params", {}).get(LIVE_LOG_SHARDS))
 
 
 def is_selected(shard: str, selected: str) -> bool:
     """Whether a run restricted to ``selected`` (a JSON list; empty or null means all) has this shard."""
-    names = json.loads(selected or "null")
+    names = wished(json.loads(selected or "null"))
     return not names or shard in names
 
 
