@@ -48,7 +48,6 @@ class Installation:
     home: Path
     port: int
     bundles: Mapping[str, Path]
-    plugins: Path
     aws: Mapping[str, str]
     environment_file: Path
     database_url: str | None = None
@@ -129,7 +128,6 @@ def settings(installation: Installation, keys: Secrets) -> dict[str, str]:
     options: dict[str, dict[str, str]] = {
         "core": {
             "dags_folder": str(next(iter(installation.bundles.values()))),
-            "plugins_folder": str(installation.plugins),
             "load_examples": "False",
             "executor": "LocalExecutor",
             "parallelism": str(PARALLELISM),

@@ -60,7 +60,7 @@ def provision(
     :raises botocore.exceptions.ClientError: as AWS answers.
     """
     ecs = client("ecs")
-    ecs.create_cluster(clusterName=CLUSTER)
+    ecs.create_cluster(clusterName=CLUSTER, capacityProviders=["FARGATE", "FARGATE_SPOT"])
     _bucket(client("s3"))
     _log_group(client("logs"))
     network = _network(client("ec2"))

@@ -257,7 +257,6 @@ class Stack:
             self.home,
             port,
             self.bundles,
-            ROOT / "plugins",
             aws,
             self.environment_file,
             self._database_url,

@@ -57,6 +57,12 @@ def request_of(capacity: str | Strategy) -> dict[str, Any]:
     return {"capacityProviderStrategy": [dict(item) for item in capacity]}
 
 
+def providers_of(capacity: str | Strategy) -> tuple[str, ...]:
+    """The capacity providers that a cluster must have for it."""
+    asked = SPOT if capacity == SPOT_WITH_FALLBACK else capacity
+    return tuple(str(item["capacityProvider"]) for item in request_of(asked).get("capacityProviderStrategy", ()))
+
+
 def bucket_of(capacity: str | Strategy, default: Strategy | None = None) -> str:
     """Which launch quota it uses: ``FARGATE``, ``FARGATE_SPOT``, or none of the two (empty).
 

@@ -12,7 +12,7 @@ Readers take ``current``, then the version it names, then the files that the ver
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,17 +30,34 @@ class Published:
     manifest: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What a whole day has.
+
+    :param shards: the pipeline's; empty: not known.
+    :param skipped: those that said in this run that they have nothing.
+    """
+
+    shards: Collection[str] = ()
+    skipped: Collection[str] = ()
+
+
 def merge(
-    current: Mapping[str, Any] | None, shards: Mapping[str, Mapping[str, Any]], run: Mapping[str, Any]
+    current: Mapping[str, Any] | None,
+    shards: Mapping[str, Mapping[str, Any]],
+    run: Mapping[str, Any],
+    expected: Expected = Expected(),
 ) -> dict[str, Any]:
     """The next version: the current one's shards, with the given ones in place of theirs.
 
     :param shards: name -> ``{"rows", "files": [{"uri", "bytes", "rows", "sha256"}], ...}``.
     :param run: what identifies the run, e.g. ``{"dag_id", "run_id", "logical_date", "variant"}``.
+    :returns: with ``missing``: the expected shards that are in no version yet, though they have not been skipped.
     """
     merged = {**(current["shards"] if current else {}), **shards}
     files = [file for shard in merged.values() for file in shard["files"]]
     version = current["version"] + 1 if current else 1
+    skipped = {*(current.get("skipped", ()) if current else ()), *expected.skipped} - merged.keys()
     return {
         "version": version,
         "previous": current["version"] if current else None,
@@ -48,6 +65,8 @@ def merge(
         "rows": sum(shard["rows"] for shard in merged.values()),
         "files": len(files),
         "bytes": sum(file["bytes"] for file in files),
+        "missing": sorted(set(expected.shards) - merged.keys() - skipped),
+        "skipped": sorted(skipped),
         "shards": dict(sorted(merged.items())),
     }
 
@@ -75,7 +94,12 @@ class ManifestStore:
         pointer, _ = self._pointer()
         return self._get(pointer["uri"]) if pointer else None
 
-    def publish(self, shards: Mapping[str, Mapping[str, Any]], run: Mapping[str, Any]) -> Published:
+    def publish(
+        self,
+        shards: Mapping[str, Mapping[str, Any]],
+        run: Mapping[str, Any],
+        expected: Expected = Expected(),
+    ) -> Published:
         """Write the next version and move the pointer to it. Of two at once one wins, the other merges again.
 
         :raises PublishError: when others keep winning.
@@ -83,7 +107,7 @@ class ManifestStore:
         taken = 0
         for _ in range(PUBLISH_ROUNDS):
             pointer, etag = self._pointer()
-            manifest = merge(self._get(pointer["uri"]) if pointer else None, shards, run)
+            manifest = merge(self._get(pointer["uri"]) if pointer else None, shards, run, expected)
             # A number may be taken by a publish that has not moved the pointer yet, or never will.
             manifest["version"] = max(manifest["version"], taken + 1)
             uri = f"{self.prefix}/manifest/v={manifest['version']:04d}.json"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ecs_feature.capacity import ON_DEMAND, Fallback, Strategy, check_capacity, may_be_instances
@@ -25,6 +26,19 @@ if TYPE_CHECKING:
 MOST_EXIT_CODE: Final = 255
 MOST_FOUND_SHARDS: Final = 5000
 DEFAULT_FALLBACK: Final = Fallback()
+_TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    **dict.fromkeys(("retries", "max_relaunches", "log_lines", "max_active_runs"), ((int,), "a whole number")),
+    **dict.fromkeys(("parallelism", "max_memory_mib"), ((int, NoneType), "a whole number or None")),
+    "max_vcpus": ((int, float, NoneType), "a number or None"),
+    "poll_seconds": ((int, float), "a number of seconds"),
+    **dict.fromkeys(
+        ("retry_delay", "shard_timeout", "start_timeout", "capacity_timeout", "steady_timeout"),
+        ((timedelta,), "a timedelta, e.g. timedelta(minutes=5)"),
+    ),
+    **dict.fromkeys(("cluster", "container", "input_uri", "output_uri"), ((str,), "text")),
+    "variants": ((list, tuple), "a list of Variant"),
+}
+"""What a field must be, and how a sentence says it."""
 _FILLED: Final = (
     "cluster",
     "container",
@@ -90,6 +104,17 @@ class Variant:
 
     def __post_init__(self) -> None:
         _check_name(self.name, "variants: name")
+        for service in self.services:
+            if not isinstance(service, ScaledService):
+                raise ConfigurationError(
+                    f"services: {service!r:.80} of variant {self.name} is of type {type(service).__name__}; give a "
+                    "ScaledService."
+                )
+        for key, value in self.environment.items():
+            if not isinstance(value, str):
+                raise ConfigurationError(
+                    f"environment: {key} of variant {self.name} is {value!r:.80}; ECS takes text, {str(value)!r:.80}."
+                )
 
 
 @dataclass(frozen=True)
@@ -209,6 +234,7 @@ class FeaturePipeline:
 
         :raises ConfigurationError: for the first value that is wrong.
         """
+        self._check_types()
         values = load_environment() if self.environment is None else self.environment
         filled = {name: substitute(getattr(self, name), values, where=name) for name in _FILLED}
         variants = tuple(
@@ -227,6 +253,17 @@ class FeaturePipeline:
         pipeline = replace(self, variants=variants, shards=shards, **filled)
         pipeline.check()
         return pipeline
+
+    def _check_types(self) -> None:
+        for name, (types, wanted) in _TYPES.items():
+            value = getattr(self, name)
+            if not isinstance(value, types) or isinstance(value, bool):
+                raise ConfigurationError(f"{name}: {value!r:.80} is of type {type(value).__name__}; give {wanted}.")
+        for variant in self.variants:
+            if not isinstance(variant, Variant):
+                raise ConfigurationError(
+                    f"variants: {variant!r:.80} is of type {type(variant).__name__}; give a Variant."
+                )
 
     def check(self) -> None:
         """:raises ConfigurationError: for the first value that is wrong."""

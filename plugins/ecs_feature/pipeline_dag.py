@@ -15,7 +15,7 @@ from typing import Any
 from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule, task
 from airflow.sdk.definitions.param import ParamsDict
 
-from ecs_feature.capacity import SPOT, SPOT_WITH_FALLBACK
+from ecs_feature.capacity import SPOT, SPOT_WITH_FALLBACK, providers_of
 from ecs_feature.launch import Launch
 from ecs_feature.operators.find_shards import FindShardsOperator
 from ecs_feature.operators.plan import FeaturePlanOperator
@@ -109,6 +109,7 @@ def _plan(pipeline: FeaturePipeline) -> FeaturePlanOperator:
         first_tasks={variant.name: f"{variant.name}.register" for variant in pipeline.variants},
         always=["ingest"] if pipeline.ingest else [] if pipeline.named_shards() else ["find_shards"],
         services={variant.name: [service.name for service in variant.services] for variant in pipeline.variants},
+        capacity_providers=providers_of(pipeline.capacity),
         retries=INFRASTRUCTURE_RETRIES,
         retry_delay=pipeline.retry_delay,
         **_aws(pipeline),
@@ -155,6 +156,7 @@ def _variant(
         register = EcsTaskDefinitionOperator(
             task_id="register",
             path=pipeline.taskdef_path(variant),
+            container=pipeline.container,
             environment=pipeline.environment,
             retries=INFRASTRUCTURE_RETRIES,
             retry_delay=pipeline.retry_delay,
@@ -167,6 +169,7 @@ def _variant(
         publish = FeaturePublishOperator(
             task_id="publish",
             shard_task_ids=shard_ids,
+            shards=pipeline.named_shards(),
             prefix=f"{_prefix(pipeline, variant)}/ds={{{{ ds }}}}",
             about={
                 "dag_id": "{{ dag.dag_id }}",

@@ -50,6 +50,7 @@ def variant_receipt(
         "files": published.get("files", 0),
         "bytes": published.get("bytes", 0),
         "manifest_uri": published.get("manifest_uri"),
+        "missing": published.get("missing", []),
         "vcpu_seconds": round(used.vcpu_seconds, 3),
         "gb_seconds": round(used.gb_seconds, 3),
         "cost_usd": round(cost, 6),
@@ -165,14 +166,15 @@ def _notes(receipt: Mapping[str, Any]) -> list[str]:
         bad = [launch for launch in variant["launches"] if launch["outcome"] not in ("succeeded", "skipped")]
         for outcome, count in sorted(Counter(launch["outcome"] for launch in bad).items()):
             shards = sorted({launch["shard"] for launch in bad if launch["outcome"] == outcome})
-            named = ", ".join(shards[:_NAMED]) + (f" and {len(shards) - _NAMED} more" if len(shards) > _NAMED else "")
-            notes.append(f"{name}: {count} of {len(variant['launches'])} launches ended as {outcome} ({named})")
+            notes.append(f"{name}: {count} of {len(variant['launches'])} launches ended as {outcome} ({_some(shards)})")
         of_instances = [launch["capacity"] for launch in variant["launches"] if is_of_instances(launch["capacity"])]
         if of_instances:
             notes.append(
                 f"{name}: {len(of_instances)} of {len(variant['launches'])} launches ran on instances "
                 f"({', '.join(sorted(set(of_instances)))}), which are paid by themselves and not part of the cost"
             )
+        if missing := variant.get("missing"):
+            notes.append(f"{name}: {len(missing)} shards have never been published for this day ({_some(missing)})")
         memory = variant["memory"]
         if memory and memory["suggested_mib"]:
             notes.append(
@@ -180,3 +182,7 @@ def _notes(receipt: Mapping[str, Any]) -> list[str]:
                 f"write {memory['suggested_mib']} MiB into the task definition"
             )
     return notes
+
+
+def _some(shards: Sequence[str]) -> str:
+    return ", ".join(shards[:_NAMED]) + (f" and {len(shards) - _NAMED} more" if len(shards) > _NAMED else "")

@@ -10,6 +10,8 @@ from ecs_feature.exceptions import SelectionError
 
 LIVE_LOG_SHARDS = "live_log_shards"
 """The run's param with the shards whose logs are followed while they run."""
+ALL_FOUND = "all_found"
+"""Key of the XCom in which a run that is restricted to some shards leaves the names of all that it has found."""
 
 
 @dataclass(frozen=True)

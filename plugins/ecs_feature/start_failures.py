@@ -51,6 +51,8 @@ _PERMANENT: Final = re.compile(
     r"invalid(?! argument)|inactive|malformed|must be|missing|read-only file system|is not a directory",
     re.I,
 )
+_UNKNOWN: Final = re.compile(r"\bspecify (a valid|one)\b", re.I)
+"""AWS's advice for a name or a combination that it does not know; "and try again" does not mean that it passes."""
 _TRANSIENT: Final = re.compile(
     r"time ?out|timed out|deadli|connection (reset|refused|issue|closed)|try again|service ?unavailable|"
     r"internal (server )?error|internalerror|no such host|temporar|unexpected eof|bad gateway|broken pipe|"
@@ -72,6 +74,6 @@ def cause_of(reason: str, *, unknown: Cause = Cause.TRANSIENT) -> Cause:
         return Cause.CAPACITY
     if _MEMORY.search(text):
         return Cause.MEMORY
-    if _TRANSIENT.search(text):
+    if _TRANSIENT.search(text) and not _UNKNOWN.search(text):
         return Cause.TRANSIENT
     return Cause.PERMANENT if _PERMANENT.search(text) else unknown

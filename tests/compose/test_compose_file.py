@@ -106,7 +106,6 @@ def test_airflow_is_set_as_by_make_up(services: Services) -> None:
         home=Path("home"),
         port=8080,
         bundles={"dags-folder": Path("dags")},
-        plugins=Path("plugins"),
         aws={"AWS_DEFAULT_REGION": "us-east-1"},
         environment_file=Path("environment.json"),
     )

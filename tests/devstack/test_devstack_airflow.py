@@ -7,9 +7,7 @@ from devstack.airflow import Installation, Secrets, parts, settings
 
 def installed(folder: Path, **more: object) -> dict[str, str]:
     aws, bundles = {"AWS_DEFAULT_REGION": "us-east-1"}, {"dags-folder": folder / "dags"}
-    installation = Installation(
-        folder / "home", 8081, bundles, folder / "plugins", aws, folder / "environment.json", **more
-    )
+    installation = Installation(folder / "home", 8081, bundles, aws, folder / "environment.json", **more)
     return settings(installation, Secrets("f", "j", "a"))
 
 

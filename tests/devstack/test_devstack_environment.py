@@ -120,7 +120,7 @@ def test_the_users_own_airflow_and_aws_never_reach_the_stack() -> None:
 def test_each_dag_folder_is_a_bundle_and_the_first_is_the_dags_folder(tmp_path: Path) -> None:
     bundles = {"dags-folder": tmp_path / "dags", "system-tests": tmp_path / "more"}
     aws, environment = {"AWS_DEFAULT_REGION": "us-east-1"}, tmp_path / "environment.json"
-    installation = Installation(tmp_path / "home", 8081, bundles, tmp_path / "plugins", aws, environment)
+    installation = Installation(tmp_path / "home", 8081, bundles, aws, environment)
     variables = settings(installation, Secrets("f", "j", "a"))
     assert variables["AIRFLOW__CORE__DAGS_FOLDER"] == str(tmp_path / "dags")
     configured = json.loads(variables["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])

@@ -114,6 +114,7 @@ def estimate(tmp_path_factory: pytest.TempPathFactory) -> Estimate:
         "IMAGE_TAG LOG_GROUP REGION EFS_FILE_SYSTEM_ID EFS_ACCESS_POINT_ID"
     )
     values = {name: "arn:aws:iam::123456789012:role/x" if "ARN" in name else "x1" for name in placeholders.split()}
+    (home / "typed_wrong.json").write_text(json.dumps({"UAA": 3, "*": 5}))
     (home / "environment.json").write_text(json.dumps(values))
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS_"))}
     environment = {
@@ -202,6 +203,7 @@ def test_without_access_to_service_quotas_the_estimate_goes_on_and_says_so(estim
         (["found", "--shard-seconds", "1"], "--shard-seconds: DAG 'found' finds its shards at run time"),
         (["named", "--max-vcpus", "0.5"], "max_vcpus: 0.5 vCPUs are too few"),
         (["named", "--durations", "missing.json"], "--durations: cannot read missing.json"),
+        (["named", "--durations", "typed_wrong.json"], "--durations: 'UAA' is not among the shards AA, UA; '*' stands"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

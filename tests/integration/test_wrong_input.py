@@ -73,6 +73,14 @@ def test_a_service_that_does_not_exist(aws: LocalFargate) -> None:
     assert said.startswith("Service 'nope' does not exist in cluster 'features' or is not active")
 
 
+def test_a_capacity_provider_that_the_cluster_does_not_have(aws: LocalFargate) -> None:
+    said = refused(plan(capacity_providers=["FARGATE_SPOT"]))
+    assert said == (
+        "capacity: cluster 'features' is not associated with FARGATE_SPOT, only with none; associate it "
+        "(PutClusterCapacityProviders) or choose another capacity."
+    )
+
+
 def test_bad_credentials(aws: LocalFargate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAWRONG")
     said = refused(plan())
@@ -86,7 +94,7 @@ def test_an_endpoint_that_cannot_be_reached(aws: LocalFargate, monkeypatch: pyte
     assert "cannot be reached for Cluster 'features'" in said
 
 
-def task_definition(tmp_path: Path, **changes: Any) -> EcsTaskDefinitionOperator:
+def task_definition(tmp_path: Path, container: str = "", **changes: Any) -> EcsTaskDefinitionOperator:
     definition = {
         "family": "features",
         "requiresCompatibilities": ["FARGATE"],
@@ -98,7 +106,7 @@ def task_definition(tmp_path: Path, **changes: Any) -> EcsTaskDefinitionOperator
     }
     path = tmp_path / "features.json"
     path.write_text(json.dumps({key: value for key, value in definition.items() if value is not None}))
-    return EcsTaskDefinitionOperator(task_id="register", path=path)
+    return EcsTaskDefinitionOperator(task_id="register", path=path, container=container)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +128,13 @@ def test_a_wrong_task_definition(aws: LocalFargate, tmp_path: Path, changes: dic
     assert said in message
     assert message.startswith("features.json")
     assert len(aws.calls("RegisterTaskDefinition")) == before
+
+
+def test_a_container_that_the_task_definition_does_not_have(aws: LocalFargate, tmp_path: Path) -> None:
+    assert refused(task_definition(tmp_path, container="feature")) == (
+        "container: 'feature' is not in features.json; it has features."
+    )
+    assert task_definition(tmp_path, container="features").execute(context())
 
 
 def test_a_task_definition_is_registered_once_and_again_only_when_it_changes(aws: LocalFargate, tmp_path: Path) -> None:
@@ -189,6 +204,13 @@ PIPELINE = {
         ({"output_uri": "/tmp"}, "output_uri: '/tmp' is not an S3 URI"),
         ({"params": {"shards": 1}}, "params: shards belong to the pipeline"),
         ({"retries": -1}, "retries: -1 is too small"),
+        ({"retries": "2"}, "retries: '2' is of type str; give a whole number."),
+        ({"parallelism": True}, "parallelism: True is of type bool; give a whole number or None."),
+        ({"shard_timeout": 60}, "shard_timeout: 60 is of type int; give a timedelta, e.g. timedelta(minutes=5)."),
+        ({"max_vcpus": "4"}, "max_vcpus: '4' is of type str; give a number or None."),
+        ({"container": None}, "container: None is of type NoneType; give text."),
+        ({"variants": Variant("control", "features")}, "is of type Variant; give a list of Variant."),
+        ({"variants": ["control"]}, "variants: 'control' is of type str; give a Variant."),
     ],
 )
 def test_a_wrong_pipeline_fails_at_parse_time(changes: dict[str, Any], said: str) -> None:
@@ -200,6 +222,17 @@ def test_a_wrong_pipeline_fails_at_parse_time(changes: dict[str, Any], said: str
 def test_a_service_with_a_count_that_no_service_can_have() -> None:
     with pytest.raises(ConfigurationError, match="count: 5001 is not a desired count"):
         ScaledService("encoder", 5001)
+
+
+def test_a_variant_whose_services_or_environment_are_of_another_type() -> None:
+    with pytest.raises(ConfigurationError) as services:
+        Variant("control", "features", services=["encoder"])  # type: ignore[list-item]
+    assert "services: 'encoder' of variant control is of type str; give a ScaledService." in one_sentence(
+        services.value
+    )
+    with pytest.raises(ConfigurationError) as environment:
+        Variant("control", "features", environment={"N": 3})  # type: ignore[dict-item]
+    assert "environment: N of variant control is 3; ECS takes text, '3'." in one_sentence(environment.value)
 
 
 def test_a_permanent_fault_is_not_retried(aws: LocalFargate) -> None:

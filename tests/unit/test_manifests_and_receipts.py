@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException
 from moto import mock_aws
 
 from ecs_feature.exceptions import PublishError, SelectionError
-from ecs_feature.manifests import ManifestStore, merge, split_uri
+from ecs_feature.manifests import Expected, ManifestStore, merge, split_uri
 from ecs_feature.operators import publish as publish_module
 from ecs_feature.operators.publish import FeaturePublishOperator, read_result
 from ecs_feature.receipts import render, run_state, variant_receipt
@@ -43,6 +43,17 @@ def test_the_next_version_keeps_the_shards_that_were_not_computed_again() -> Non
     assert (first["version"], first["previous"], first["rows"], first["files"], first["bytes"]) == (1, None, 8, 2, 80)
     assert (second["version"], second["previous"], second["rows"], second["run_id"]) == (2, 1, 9, "2")
     assert second["shards"]["AA"] == first["shards"]["AA"]
+
+
+def test_a_version_names_the_shards_that_no_run_has_published_yet() -> None:
+    all_of_them = ("AA", "DL", "UA", "WN")
+    first = merge(None, {"AA": shard(3)}, {}, Expected(all_of_them, skipped=["WN"]))
+    second = merge(first, {"UA": shard(5)}, {}, Expected(all_of_them))
+    third = merge(second, {"DL": shard(5), "WN": shard(1)}, {}, Expected(all_of_them))
+    assert [version["missing"] for version in (first, second, third)] == [["DL", "UA"], ["DL"], []]
+    assert [version["skipped"] for version in (first, second, third)] == [["WN"], ["WN"], []]
+    old = {key: value for key, value in first.items() if key not in ("missing", "skipped")}
+    assert merge(old, {"UA": shard(5)}, {})["missing"] == []
 
 
 def test_publishing_moves_the_pointer_and_keeps_the_history(s3: Any) -> None:
@@ -235,6 +246,7 @@ def test_the_receipt_adds_up_shards_services_and_cost() -> None:
         "files": 16,
         "bytes": 1000,
         "manifest_uri": "s3://b/m",
+        "missing": [],
         "vcpu_seconds": 3600.0,
         "gb_seconds": 7200.0,
         "cost_usd": round((0.04048 + 2 * 0.004445) * (0.3 + 1) / 2, 6),

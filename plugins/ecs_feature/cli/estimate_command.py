@@ -131,6 +131,12 @@ def _given(facts: PipelineFacts, ask: Ask, args: Namespace) -> tuple[list[PastRu
             f"--shard-seconds: DAG {facts.dag_id!r} finds its shards at run time; say how many with --shard-count."
         )
     seconds = {"*": [args.shard_seconds]} if args.durations is None else _durations(args.durations)
+    known = facts.shards
+    if unknown := sorted(seconds.keys() - {"*", *known}) if known else []:
+        raise SelectionError(
+            f"--durations: {', '.join(map(repr, unknown))} {'is' if len(unknown) == 1 else 'are'} not among the shards "
+            f"{', '.join(known[:20])}{' ...' if len(known) > 20 else ''}; '*' stands for all others."
+        )
     of_variants, notes = sizes(facts)
     past = given(
         seconds,

@@ -237,13 +237,20 @@ def _tell(text: str) -> None:
 
 @contextmanager
 def _own_warnings(verbose: bool) -> Iterator[None]:
-    """What this package warns of goes to standard error, although all other logging is suppressed."""
+    """What this package warns of goes to standard error, although all other logging is suppressed.
+
+    Airflow's commands disable all logging, which no logger is exempt from; and its own handlers raise at what they are
+    given all the same. So logging is enabled, and these handlers are given nothing.
+    """
     if verbose:
         yield
         return
     mine, handler = logging.getLogger("ecs_feature"), logging.StreamHandler()
     handler.setLevel(logging.WARNING)
     mine.addHandler(handler)
+    others = list(logging.root.handlers)
+    for other in others:
+        other.addFilter(_nothing)
     disabled, propagate = logging.root.manager.disable, mine.propagate
     mine.propagate = False
     logging.disable(logging.INFO)
@@ -251,5 +258,12 @@ def _own_warnings(verbose: bool) -> Iterator[None]:
         yield
     finally:
         logging.disable(disabled)
+        for other in others:
+            other.removeFilter(_nothing)
         mine.propagate = propagate
         mine.removeHandler(handler)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    """A filter that lets no record through."""
+    return False

@@ -12,7 +12,13 @@ from typing import Any, TypeVar
 
 from ecs_feature import limits
 from ecs_feature.aws_errors import translated
-from ecs_feature.exceptions import AwsError, ClusterNotFoundError, EcsFeatureError, ServiceNotFoundError
+from ecs_feature.exceptions import (
+    AwsError,
+    ClusterNotFoundError,
+    ConfigurationError,
+    EcsFeatureError,
+    ServiceNotFoundError,
+)
 from ecs_feature.lease_steps import Call, Pause, Reading, ServiceSteps, Steps, active_service
 from ecs_feature.leases import GoesOn, Lease, SharingPolicy, nobody, policy_of
 from ecs_feature.resources import EcsService, EcsTask
@@ -44,8 +50,13 @@ class EcsServices:
     now: Callable[[], datetime] = field(default=_now)
     sleep: Callable[[float], None] = field(default=time.sleep)
 
-    def check_cluster(self) -> None:
-        """:raises ClusterNotFoundError: when the cluster does not exist or is not active."""
+    def check_cluster(self, capacity_providers: Sequence[str] = ()) -> None:
+        """See that the cluster is there.
+
+        :param capacity_providers: that the cluster must be associated with.
+        :raises ClusterNotFoundError: when the cluster does not exist or is not active.
+        :raises ConfigurationError: when it lacks a capacity provider.
+        """
         subject = f"Cluster {self.cluster!r}"
         with translated(subject):
             answer = self.ecs.describe_clusters(clusters=[self.cluster])
@@ -55,6 +66,12 @@ class EcsServices:
                 "pipeline's cluster.",
                 "ClusterNotFoundException",
                 "DescribeClusters",
+            )
+        known = [name for cluster in answer["clusters"] for name in cluster.get("capacityProviders", ())]
+        if missing := [name for name in capacity_providers if name.rpartition("/")[2] not in known]:
+            raise ConfigurationError(
+                f"capacity: cluster {self.cluster!r} is not associated with {', '.join(missing)}, only with "
+                f"{', '.join(known) or 'none'}; associate it (PutClusterCapacityProviders) or choose another capacity."
             )
 
     def describe(self, names: Sequence[str]) -> list[EcsService]:

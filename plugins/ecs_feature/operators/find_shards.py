@@ -11,14 +11,15 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from ecs_feature.aws_clients import client_of
 from ecs_feature.aws_errors import translated
 from ecs_feature.exceptions import EcsFeatureError, SelectionError
-from ecs_feature.selection import LIVE_LOG_SHARDS, select
+from ecs_feature.selection import ALL_FOUND, LIVE_LOG_SHARDS, select
 from ecs_feature.shard_sources import checked, listed
 
 
 class FindShardsOperator(BaseOperator):  # type: ignore[misc]
     """Asks a callable, or lists folders in S3, for the run's shards, and restricts them to the param ``shards``.
 
-    XCom: the list of names, which the shards' mapped tasks are expanded over.
+    XCom: the list of names, which the shards' mapped tasks are expanded over; and where that is not all,
+    ``all_found``.
 
     :param source: an S3 listing (``s3://bucket/raw/ds={{ ds }}/carrier=*/``), or empty with ``function``.
     :param function: called as ``function(day=..., input_uri=..., aws_conn_id=..., region_name=...)``.
@@ -56,6 +57,8 @@ class FindShardsOperator(BaseOperator):  # type: ignore[misc]
         except EcsFeatureError as error:
             raise AirflowException(str(error)) from error
         self.log.info("%d shards found, %d in this run.", len(found), len(chosen.shards))
+        if len(chosen.shards) < len(found):
+            context["ti"].xcom_push(key=ALL_FOUND, value=found)
         return list(chosen.shards)
 
     def _found(self) -> list[str]:

@@ -20,7 +20,7 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
 
     Skips the variants that the run's params leave out. Fails at once, with one sentence, for an unknown shard
     or variant, a run without a logical date, an endpoint that cannot be reached, rejected credentials, a
-    cluster or service that does not exist.
+    cluster or service that does not exist, a capacity provider that the cluster does not have.
 
     XCom: ``{"shards": [...], "variants": [...]}``.
 
@@ -28,6 +28,7 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
     :param first_tasks: variant -> the task that the variant begins with.
     :param always: tasks directly downstream that every run needs.
     :param services: variant -> names of its services.
+    :param capacity_providers: that the launches name.
     """
 
     template_fields: Sequence[str] = ("cluster",)
@@ -41,6 +42,7 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
         first_tasks: Mapping[str, str],
         always: Sequence[str] = (),
         services: Mapping[str, Sequence[str]] | None = None,
+        capacity_providers: Sequence[str] = (),
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -52,6 +54,7 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
         self.first_tasks = dict(first_tasks)
         self.always = list(always)
         self.services = {variant: list(names) for variant, names in (services or {}).items()}
+        self.capacity_providers = list(capacity_providers)
         self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> dict[str, Any]:
@@ -75,7 +78,7 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
 
     def _check_aws(self, variants: Sequence[str]) -> None:
         keeper = EcsServices(client_of("ecs", self.aws), self.cluster)
-        keeper.check_cluster()
+        keeper.check_cluster(self.capacity_providers)
         names = [name for variant in variants for name in self.services.get(variant, ())]
         if names:
             keeper.describe(names)

@@ -14,10 +14,10 @@ from airflow.sdk.exceptions import AirflowException
 from ecs_feature.aws_clients import client_of
 from ecs_feature.aws_errors import translated
 from ecs_feature.exceptions import EcsFeatureError, PublishError
-from ecs_feature.manifests import ManifestStore, split_uri
+from ecs_feature.manifests import Expected, ManifestStore, split_uri
 from ecs_feature.outcomes import Kind
 from ecs_feature.records import shard_records
-from ecs_feature.selection import of_this_run
+from ecs_feature.selection import ALL_FOUND, of_this_run
 
 READERS = 16
 """Result files that are read at once."""
@@ -29,11 +29,13 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
     Shards that the run left out keep the files of the version before. The task's outlets (assets) get the
     manifest's URI, version and sizes as the event's extra.
 
-    XCom: ``{"manifest_uri", "version", "rows", "files", "bytes", "shards"}``; rows, files and bytes are of the
-    whole manifest, ``shards`` are the names that this run computed.
+    XCom: ``{"manifest_uri", "version", "rows", "files", "bytes", "shards", "missing"}``; rows, files and bytes are of
+    the whole manifest, ``shards`` are the names that this run computed, ``missing`` those of the pipeline that no run
+    has published for this day yet: a run of chosen shards on a day without a whole one leaves some out.
 
     :param shard_task_ids: the tasks whose XCom names a ``result_uri``; skipped ones have none.
     :param prefix: template of the variant's and day's prefix, ``s3://bucket/...`` without a slash at the end.
+    :param shards: the names of all shards of the pipeline, where its file names them.
     :param found_by: the task that has found the run's shards; empty: ``shard_task_ids`` are all there are.
     :param about: templates that go into the manifest, e.g. the logical date.
     """
@@ -47,6 +49,7 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
         shard_task_ids: Sequence[str],
         prefix: str,
         about: Mapping[str, str],
+        shards: Sequence[str] = (),
         found_by: str = "",
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
@@ -57,6 +60,7 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
         self.shard_task_ids = list(shard_task_ids)
         self.prefix = prefix
         self.about = dict(about)
+        self.shards = list(shards)
         self.found_by = found_by
         self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
@@ -66,6 +70,9 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
         left = of_this_run(shard_records(ti.xcom_pull(task_ids=self.shard_task_ids)), context["params"], found)
         # One whose exit code skipped it has a record and no result: what it had published stays.
         records = [record for record in left if record["outcome"] == Kind.SUCCEEDED]
+        skipped = [record["shard"] for record in left if record["outcome"] == Kind.SKIPPED]
+        all_found = ti.xcom_pull(task_ids=self.found_by, key=ALL_FOUND) if self.found_by else None
+        known: Sequence[str] = all_found or found or self.shards
         s3 = client_of("s3", self.aws)
         try:
             if not records:
@@ -73,7 +80,7 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
             with translated(self.prefix):
                 shards = read_results(s3, records)
                 run = {**self.about, "published_at": datetime.now(UTC).isoformat(timespec="seconds")}
-                published = ManifestStore(s3, self.prefix).publish(shards, run)
+                published = ManifestStore(s3, self.prefix).publish(shards, run, Expected(known, skipped))
         except EcsFeatureError as error:
             raise AirflowException(str(error)) from error
         manifest = published.manifest
@@ -82,9 +89,16 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
             **{field: manifest[field] for field in ("version", "rows", "files", "bytes")},
         }
         self.log.info("Published %s: %d shards, %d rows.", published.uri, len(manifest["shards"]), manifest["rows"])
+        if missing := manifest["missing"]:
+            self.log.warning(
+                "%d of %d shards have never been published for this day: %s. A run of them adds them.",
+                len(missing),
+                len(known),
+                ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else ""),
+            )
         for outlet in self.outlets:
-            context["outlet_events"][outlet].extra = summary
-        return {**summary, "shards": sorted(shards)}
+            context["outlet_events"][outlet].extra = {**summary, "missing": len(missing)}
+        return {**summary, "shards": sorted(shards), "missing": missing}
 
 
 def read_results(s3: Any, records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -25,6 +25,7 @@ class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
     XCom: the ARN, with its revision.
 
     :param path: the JSON file.
+    :param container: the name of one that must be in it; empty: any will do.
     :param environment: the placeholders' values; default: the environment file's, as it is when the task runs.
     """
 
@@ -35,6 +36,7 @@ class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
         self,
         *,
         path: str | Path,
+        container: str = "",
         environment: Mapping[str, str] | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
@@ -43,6 +45,7 @@ class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         self.path = str(path)
+        self.container = container
         self.environment = environment
         self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
@@ -51,6 +54,7 @@ class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
             definition = task_definitions.load(
                 Path(self.path), load_environment() if self.environment is None else self.environment
             )
+            self._check_container(definition)
             with translated(f"Task definition {definition['family']!r}"):
                 registered = task_definitions.register(client_of("ecs", self.aws), definition)
         except ConfigurationError as error:
@@ -59,3 +63,10 @@ class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
             raise AirflowException(str(error)) from error
         self.log.info("%s %s.", "Registered" if registered.created else "Unchanged:", registered.arn)
         return registered.arn
+
+    def _check_container(self, definition: Mapping[str, Any]) -> None:
+        names = [container["name"] for container in definition["containerDefinitions"]]
+        if self.container and self.container not in names:
+            raise ConfigurationError(
+                f"container: {self.container!r} is not in {Path(self.path).name}; it has {', '.join(names)}."
+            )
