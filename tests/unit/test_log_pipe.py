@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from log_supervisor import Supervisor, records_held
 
@@ -54,6 +54,7 @@ def test_what_others_write_unseen_makes_it_later_never_never(sockets: Sockets) -
     assert pipe.has_read(position)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["ours", "others", "read", "look"]), st.integers(1, 5000)), max_size=60))
 def test_nothing_counts_as_read_before_it_is(steps: list[tuple[str, int]]) -> None:
     ours, theirs = socket.socketpair()
