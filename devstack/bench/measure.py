@@ -39,6 +39,8 @@ class Measured:
     :param worker_starts: times that a worker began or resumed a shard.
     :param loop_blocked_seconds: the longest that a triggerer's event loop stood still; Airflow tells of 0.2 s and more.
     :param machine_work_ms: CPU of a fixed piece of work meanwhile, see :func:`devstack.bench.trees.piece_of_work`.
+    :param stolen_share: of the CPUs' time meanwhile that a virtual machine's host gave to others. From a few percent on
+        the other figures say more about the host than about either side.
     :param launches: seconds from the first shard's scheduling to each accepted RunTask.
     :param after_seconds: from the last shard's end to the run's.
     """
@@ -64,6 +66,7 @@ class Measured:
     loop_blocked_times: int
     after_seconds: float
     machine_work_ms: float
+    stolen_share: float
     launches: list[float] = field(repr=False, default_factory=list)
 
     @property
@@ -195,6 +198,7 @@ class Bench:
             loop_blocked_times=len(blocked),
             after_seconds=ended - last,
             machine_work_ms=1000 * self.sampler.work_seconds(first, last),
+            stolen_share=self.sampler.stolen_share(first, last),
             launches=[at - first for at in calls.launch_times(launched)],
         )
 

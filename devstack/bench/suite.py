@@ -161,6 +161,7 @@ def _one(running: Bench, fan_out: FanOut, tell: Tell) -> Measured:
         f"    {measured.makespan_seconds:.1f} s, bound {measured.limit_seconds:.1f} s, ratio "
         f"{measured.overhead_ratio:.3f}; {1000 * measured.cpu_seconds_per_shard:.0f} ms CPU per shard; "
         f"{measured.api_calls_per_shard:.2f} AWS calls per shard; {measured.worker_starts} worker starts; "
-        f"{measured.succeeded} of {measured.total} succeeded; machine {measured.machine_work_ms:.1f} ms"
+        f"{measured.succeeded} of {measured.total} succeeded; machine {measured.machine_work_ms:.1f} ms, "
+        f"{measured.stolen_share:.0%} of its time stolen"
     )
     return measured

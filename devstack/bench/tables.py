@@ -9,7 +9,7 @@ from devstack.bench.fan_outs import SIDE_NAMES
 
 HEADS = (
     "what", "shards", "makespan, s", "bound, s", "ratio", "above the bound, ms a shard", "Airflow's CPU, ms a shard",
-    "AWS calls a shard", "worker starts", "triggerer's peak, MiB", "loop's longest stop, s", "machine, ms",
+    "AWS calls a shard", "worker starts", "triggerer's peak, MiB", "loop's longest stop, s", "machine, ms", "stolen, %",
 )  # fmt: skip
 
 
@@ -72,6 +72,7 @@ def _row(name: str, each: Mapping[str, Any]) -> list[str]:
         f"{each['triggerer_peak_mib']:.0f}",
         f"{each['loop_blocked_seconds']:.2f}",
         f"{each['machine_work_ms']:.1f}" if "machine_work_ms" in each else "",
+        f"{100 * each['stolen_share']:.0f}" if "stolen_share" in each else "",
     ]
 
 

@@ -83,11 +83,13 @@ class Sampler:
 
     :param roots: asked each time, because a component may be started again.
     :param work: CPU seconds of a :func:`piece_of_work`, and when.
+    :param stolen: what a virtual machine's host gave to others (CPU seconds since its boot), out of how much, and when.
     """
 
     roots: Callable[[], Mapping[str, int]]
     samples: list[tuple[float, dict[str, Usage]]] = field(default_factory=list)
     work: list[tuple[float, float]] = field(default_factory=list)
+    stolen: list[tuple[float, float, float]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -133,10 +135,21 @@ class Sampler:
         within = [seconds for when, seconds in self.work if first <= when <= last]
         return statistics.median(within or [seconds for _, seconds in self.work])
 
+    def stolen_share(self, first: float, last: float) -> float:
+        """The share of the CPUs' time that the host gave to others between two moments; 0 where nothing says."""
+        earliest, latest = first - SAMPLE_SECONDS, last + SAMPLE_SECONDS
+        within = [sample for sample in self.stolen if earliest <= sample[0] <= latest]
+        if len(within) < 2:
+            return 0.0
+        (_, low, began), (_, high, ended) = within[0], within[-1]
+        return (high - low) / max(ended - began, 1e-9)
+
     def _run(self) -> None:
         while True:
             if len(self.samples) % WORK_EVERY == 0:
                 self.work.append((time.time(), piece_of_work()))
+            times = psutil.cpu_times()  # from the ninth on, what is counted in user already
+            self.stolen.append((time.time(), getattr(times, "steal", 0.0), sum(times[:8])))
             self.samples.append((time.time(), usages(self.roots())))
             if self._stop.wait(SAMPLE_SECONDS):
                 self.samples.append((time.time(), usages(self.roots())))

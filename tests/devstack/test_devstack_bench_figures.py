@@ -42,6 +42,7 @@ MEASURED = Measured(
     loop_blocked_seconds=0.3,
     loop_blocked_times=1,
     machine_work_ms=20.0,
+    stolen_share=0.0,
     after_seconds=2.0,
     launches=[0.5 + 0.05 * number for number in range(100)],
 )
@@ -219,6 +220,12 @@ def test_the_machine_is_measured_meanwhile() -> None:
     sampler = Sampler(dict, work=[(10.0, 0.02), (20.0, 0.03), (25.0, 0.05), (30.0, 0.04), (40.0, 0.9)])
     assert sampler.work_seconds(15.0, 35.0) == 0.04
     assert sampler.work_seconds(50.0, 60.0) == 0.04
+
+
+def test_what_the_host_gave_to_others_is_a_share_of_the_time_that_passed() -> None:
+    sampler = Sampler(dict, stolen=[(9.0, 5.0, 100.0), (10.0, 5.0, 102.0), (11.0, 5.5, 104.0), (12.0, 6.5, 106.0)])
+    assert sampler.stolen_share(10.0, 11.0) == pytest.approx(1.5 / 6)
+    assert sampler.stolen_share(50.0, 60.0) == 0.0
     assert piece_of_work() > 0
 
 
@@ -232,5 +239,5 @@ def test_the_page_of_figures_has_the_newest_of_each_fan_out_and_what_did_not_hol
     assert "| x | 2 |" not in page
     [row] = [line for line in page.splitlines() if line.startswith("| EcsShardOperator, mapped |")]
     assert row == (
-        "| EcsShardOperator, mapped | 100 of 10 s | 10.5 | 10.0 | 1.050 | 5.0 | 30 | 1.05 | 0 | 300 | 0.30 | 20.0 |"
+        "| EcsShardOperator, mapped | 100 of 10 s | 10.5 | 10.0 | 1.050 | 5.0 | 30 | 1.05 | 0 | 300 | 0.30 | 20.0 | 0 |"
     )
