@@ -53,9 +53,10 @@ def of_this_run(
     :param records: those of mapped shards by their indexes.
     :param found: the shards that the run has found; None: its file names them.
     """
-    asked, first = found if found is not None else wished(params.get("shards")), dict[str, Mapping[str, Any]]()
+    chosen = frozenset(found if found is not None else wished(params.get("shards")))
+    first: dict[str, Mapping[str, Any]] = {}
     for record in records:
-        if (found is None and not asked) or record["shard"] in asked:
+        if record["shard"] in chosen or (found is None and not chosen):
             first.setdefault(record["shard"], record)
     return list(first.values())
 

@@ -142,6 +142,21 @@ def test_shards_found_at_run_time_are_mapped_and_start_in_the_triggerer_too(shar
     assert weights == [0, 0, -1, -999]
 
 
+def test_publish_and_receipt_know_which_shards_a_whole_day_has() -> None:
+    named, found = pipeline().dag(), pipeline(shards="s3://bucket/raw/carrier=*/").dag()
+    publish = named.get_task("control.publish")
+    assert (publish.shards, publish.found_by, named.get_task("receipt").found_by) == (["AA", "UA"], "", "")
+    publish = found.get_task("control.publish")
+    assert (publish.shards, publish.found_by, found.get_task("receipt").found_by) == ([], *["find_shards"] * 2)
+
+
+def test_what_the_launches_need_is_checked_before_anything_starts() -> None:
+    dag = pipeline(capacity="spot_with_fallback").dag()
+    assert dag.get_task("plan").capacity_providers == ["FARGATE_SPOT"]
+    assert dag.get_task("control.register").container == "features"
+    assert pipeline().dag().get_task("plan").capacity_providers == []
+
+
 def test_the_trigger_form_offers_the_shards_and_the_variants() -> None:
     params = serialized().params.dump()
     assert params == {"shards": [], "variants": [], "live_log_shards": []}

@@ -41,8 +41,8 @@ def is_reference(value: object) -> bool:
 def look_up(value: str, pull: Callable[[str], Any]) -> Any:
     """What a reference names; any other value is itself.
 
-    :raises MissingValueError: there is none.
     :param pull: task id -> its XCom.
+    :raises MissingValueError: there is none.
     """
     if not is_reference(value):
         return value
