@@ -15,7 +15,6 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from ecs_feature.exceptions import PublishError
 
@@ -72,14 +71,15 @@ def merge(
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """``s3://bucket/key`` -> (bucket, key).
+    """``s3://bucket/key`` -> (bucket, key); an object's key may have every character, also ``#`` and ``?``.
 
     :raises PublishError: when it is not such a URI.
     """
-    parts = urlsplit(uri)
-    if parts.scheme != "s3" or not parts.netloc:
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket:
         raise PublishError(f"{uri!r} is not an S3 URI; write s3://bucket/key.")
-    return parts.netloc, parts.path.lstrip("/")
+    return bucket, key
 
 
 @dataclass(eq=False)

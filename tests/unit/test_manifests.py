@@ -229,3 +229,14 @@ def test_of_many_results_the_first_that_is_not_whole_is_told(s3: Any, monkeypatc
     ]
     with pytest.raises(AirflowException, match="Shard S00: exited with 0 but left no result file"):
         publish(s3, monkeypatch, {**RECORD, "outcome": "succeeded"}, *missing)
+
+
+@pytest.mark.parametrize("key", ["features/tenant#7/part 1.parquet", "a?b/c", "x", ""])
+def test_a_key_is_everything_after_the_bucket(key: str) -> None:
+    assert split_uri(f"s3://bucket/{key}") == ("bucket", key)
+
+
+@pytest.mark.parametrize("uri", ["bucket/key", "https://bucket/key", "s3:///key", "s3://"])
+def test_what_is_not_an_s3_uri_is_refused(uri: str) -> None:
+    with pytest.raises(PublishError, match="is not an S3 URI; write s3://bucket/key"):
+        split_uri(uri)
