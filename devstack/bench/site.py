@@ -52,9 +52,7 @@ def bench(
     settings: dict[str, dict[str, str]] = {
         "core": {"max_map_length": str(MAP_LENGTH)},
         # As docs/scaling.md has it for a thousand mapped shards; for both sides.
-        # Each task that ends in the triggerer leaves a callback, even an empty one, and the DAG processor parses
-        # the file for every so many of them (20 by default).
-        "dag_processor": {"min_file_process_interval": "600", "max_callbacks_per_loop": "500"},
+        "dag_processor": {"min_file_process_interval": "600"},
         # Each time it looks, the scheduler loads all task instances of a running run.
         "scheduler": {"scheduler_idle_sleep_time": "2"},
         # With the default of 50, the first of hundreds of named shards wait for the last of their round.

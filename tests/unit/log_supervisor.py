@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
 from types import SimpleNamespace
@@ -30,21 +29,7 @@ class Supervisor:
         """Take as much as it takes in one round."""
         self._read.recv(BYTES_AT_ONCE)
 
-    def records_held(self) -> int:
-        """How many records can be written while it reads none."""
-        return records_held(self._written)
-
     def close(self) -> None:
         self.handler.stream.close()
         self._written.close()
         self._read.close()
-
-
-def records_held(written: socket.socket) -> int:
-    """How many records a socket takes before who writes has to wait."""
-    written.setblocking(False)
-    held = 0
-    with contextlib.suppress(BlockingIOError):
-        while written.send(b"x" * 400):
-            held += 1
-    return held

@@ -90,5 +90,4 @@ class GatheredLog:
 @cache
 def _writer() -> ThreadPoolExecutor:
     """One thread for all shards, which keeps the order of each one's lines."""
-    supervisors_pipe()  # widens it, before many lines wait in it
     return ThreadPoolExecutor(1, thread_name_prefix="shard-log")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import logging
 import os
-import socket
 import stat
 import struct
 import termios
@@ -19,10 +17,7 @@ LONGEST_PAUSE_SECONDS: Final = 0.5
 """Between two looks at how far it has read; each is twice the one before, for most lines are read within one."""
 PATIENCE_SECONDS: Final = 30.0
 """How long a shard's end waits at most for a supervisor that does not come to reading: longer than a full socket takes.
-It reads some ten records in each of its rounds, and with thousands of triggers a round is a third of a second."""
-ROOM_BYTES: Final = 512 << 10
-"""What the socket is asked to hold: 819 records, for a thousand triggers that start at once; unasked it holds 167.
-Linux grants twice this, or twice ``net.core.wmem_max``. More is no better: a long queue is a long wait for its end."""
+With thousands of triggers its rounds take seconds while new ones are taken on."""
 BLIND_SECONDS: Final = 1.0
 """How long it is given where the system does not tell (Linux does)."""
 
@@ -40,14 +35,6 @@ class LogPipe:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._read = self._waiting = self._furthest = 0
-
-    def widen(self) -> None:
-        """Let the socket hold more than Linux's default, so that nobody who writes waits for a busy other end.
-
-        :raises OSError: the system does not let it.
-        """
-        with socket.socket(fileno=os.dup(self._descriptor)) as same:
-            same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM_BYTES)
 
     def position(self) -> int:
         """Where the next byte would be written.
@@ -87,7 +74,7 @@ class LogPipe:
 
 @cache
 def supervisors_pipe() -> LogPipe | None:
-    """The socket of this process, widened; None outside a triggerer."""
+    """The socket of this process; None outside a triggerer."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
             try:
@@ -95,8 +82,5 @@ def supervisors_pipe() -> LogPipe | None:
             except (AttributeError, OSError):
                 continue
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                pipe = LogPipe(descriptor)
-                with contextlib.suppress(OSError):
-                    pipe.widen()
-                return pipe
+                return LogPipe(descriptor)
     return None

@@ -22,7 +22,6 @@ from ecs_feature.resources import EcsTask
 from ecs_feature.selection import LIVE_LOG_SHARDS, wished
 from ecs_feature.shard_policy import ShardPolicy
 from ecs_feature.shard_run import ShardRun
-from ecs_feature.triggers.ends import Ends
 from ecs_feature.triggers.log_lines import GatheredLog
 from ecs_feature.triggers.references import look_up_shared
 from ecs_feature.triggers.xcoms import pull_own, push
@@ -38,7 +37,6 @@ TEMPLATED = ("shard", "launch", "token_id", "selected", "record", "since")
 """The arguments that are rendered; they stand in place of the task's ``template_fields``, of which it has none."""
 COMPILED = 4096
 """Templates that are remembered."""
-_ends = Ends()
 _stopping: set[asyncio.Task[None]] = set()
 """What stops the tasks of killed shards; kept here because an event loop does not keep its tasks."""
 
@@ -144,10 +142,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             return
         self._forget_dag()
         try:
-            with _ends.counted():
-                event = await self._run_shard()
-                await self._lines.read()
-                await _ends.turn()
+            event = await self._run_shard()
+            await self._lines.read()
         finally:
             self._lines.flush()
         yield event

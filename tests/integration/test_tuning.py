@@ -1,0 +1,116 @@
+"""What the plugin changes in Airflow's processes, and what it leaves alone: on Airflow's own database and functions."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DAGS = '''
+"""An airflow dag."""
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
+from ecs_feature.launch import Launch, Network
+from ecs_feature.operators.shard import EcsShardOperator
+
+with DAG("ends"):
+    launch = Launch("features", "job", "job", Network(("subnet-0a",)))
+    for shard in ("UA", "DL"):
+        EcsShardOperator(task_id=shard, shard=shard, launch=launch, aws_conn_id=None)
+    EmptyOperator(task_id="other")
+'''
+END_THEM = """
+import datetime as dt, json
+from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.models.callback import DagProcessorCallback
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.trigger import handle_event_submit
+from airflow.plugins_manager import ensure_plugins_loaded
+from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from sqlalchemy import select
+
+ensure_plugins_loaded()
+manager = DagBundlesManager()
+manager.sync_bundles_to_db()
+(bundle,) = manager.get_all_dag_bundles()
+bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+assert not bag.import_errors, bag.import_errors
+sync_bag_to_db(bag, bundle.name, None)
+with create_session() as session:
+    date = dt.datetime(2013, 1, 1, tzinfo=dt.timezone.utc)
+    run = SerializedDagModel.get_dag("ends").create_dagrun(
+        run_id="r0", logical_date=date, data_interval=(date, date), run_after=date, session=session,
+        run_type=DagRunType.MANUAL, triggered_by=DagRunTriggeredByType.TEST, state=DagRunState.RUNNING,
+    )
+    session.flush()
+    for ti in run.task_instances:
+        ti.state = "deferred"
+events = {"UA": TaskSuccessEvent(xcoms={"return_value": 1}), "DL": TaskFailedEvent(), "other": TaskSuccessEvent()}
+for task_id, event in events.items():
+    with create_session() as session:  # one for each, as in Trigger.submit_event
+        ti = session.scalar(select(TaskInstance).where(TaskInstance.task_id == task_id))
+        handle_event_submit(event, task_instance=ti, session=session)
+with create_session() as session:
+    states = {ti.task_id: ti.state for ti in session.scalars(select(TaskInstance))}
+    requests = [row.get_callback_request().ti.task_id for row in session.scalars(select(DagProcessorCallback))]
+print(json.dumps([states, sorted(requests)]))
+"""
+SHOW = """
+import gc, json
+from airflow.jobs import triggerer_job_runner
+from airflow.plugins_manager import ensure_plugins_loaded
+from airflow.sdk.execution_time.supervisor import make_buffered_socket_reader
+
+before = gc.get_freeze_count()
+ensure_plugins_loaded()
+frozen = gc.get_freeze_count() - before > 100_000
+print(json.dumps([make_buffered_socket_reader.__kwdefaults__["buffer_size"], frozen, gc.get_threshold()[2]]))
+"""
+
+
+def airflow(home: Path, *arguments: str, tuned: str) -> Any:
+    """What a Python program in an Airflow home prints last, as JSON."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS_"))}
+    environment = {
+        **clean,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__ECS_FEATURE__TUNE_AIRFLOW": tuned,
+    }
+    ran = subprocess.run(
+        [sys.executable, *arguments], env=environment, cwd=home, capture_output=True, text=True, timeout=180
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    line = ran.stdout.splitlines()[-1] if ran.stdout else "null"
+    return json.loads(line) if line[:1] == "[" else None
+
+
+@pytest.mark.parametrize(("tuned", "requests"), [("True", ["DL", "other"]), ("False", ["DL", "UA", "other"])])
+def test_only_a_shard_that_succeeded_asks_for_no_callback(tmp_path: Path, tuned: str, requests: list[str]) -> None:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "ends.py").write_text(DAGS)
+    airflow(tmp_path, "-m", "airflow", "db", "migrate", tuned=tuned)
+    states, asked = airflow(tmp_path, "-c", END_THEM, tuned=tuned)
+    assert states == {"UA": "success", "DL": "failed", "other": "success"}
+    assert asked == requests
+
+
+@pytest.mark.parametrize(("tuned", "shown"), [("True", [65536, True, 100]), ("False", [4096, False, 10])])
+def test_a_process_is_tuned_unless_the_configuration_says_otherwise(
+    tmp_path: Path, tuned: str, shown: list[Any]
+) -> None:
+    assert airflow(tmp_path, "-c", SHOW, tuned=tuned) == shown
