@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
@@ -13,6 +14,8 @@ from ecs_feature.links.ecs import EcsTaskLink, EcsTaskLogLink, TaskLink
 from ecs_feature.operators.shard import EcsShardOperator
 from ecs_feature.shard_order import ShardsInTurns
 from ecs_feature.tuning import tune
+
+log = logging.getLogger(__name__)
 
 TaskLink.operators = [EcsShardOperator]
 
@@ -26,8 +29,11 @@ class EcsFeaturePlugin(AirflowPlugin):  # type: ignore[misc]
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Tune the process; Airflow calls this once in each of its own."""
+        """Tune the process; Airflow calls this in each of its own. The plugin is there without it, too."""
         from airflow.providers.common.compat.sdk import conf
 
-        if conf.getboolean("ecs_feature", "tune_airflow", fallback=True):
-            tune(EcsShardOperator.__name__)
+        try:
+            if conf.getboolean("ecs_feature", "tune_airflow", fallback=True):
+                tune(EcsShardOperator.__name__)
+        except Exception as error:  # Airflow would drop the plugin, without which mapped pipelines cannot be read.
+            log.warning("[ecs_feature] tune_airflow must be True or False; Airflow is left as it is: %s", error)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import gc
 import json
 import sys
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
+import airflow
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
@@ -21,6 +22,10 @@ READ_BYTES: Final = 64 << 10
 READER: Final = ("airflow.sdk.execution_time.supervisor", "make_buffered_socket_reader", "buffer_size")
 
 
+CALLS_NO_SUCCESS_CALLBACK: Final = "3.3."
+"""How the versions of Airflow begin whose DAG processor is known to call no success callback of a task."""
+
+
 def tune(operator: str) -> None:
     """Do all of it, in this process; Airflow has no settings for it.
 
@@ -28,7 +33,8 @@ def tune(operator: str) -> None:
     """
     collect_seldom()
     read_much_at_once()
-    NoSuccessCallbacks(operator).keep()
+    if airflow.__version__.startswith(CALLS_NO_SUCCESS_CALLBACK):
+        NoSuccessCallbacks.keep(operator)
 
 
 def collect_seldom() -> None:
@@ -45,40 +51,46 @@ def collect_seldom() -> None:
 
 
 def read_much_at_once() -> None:
-    """Let a supervisor read up to 64 KiB of log records in each of its rounds.
+    """Let a triggerer's supervisor read up to 64 KiB of log records in each of its rounds.
 
-    In each round a triggerer's supervisor also asks the database for all its triggers, 13 ms of CPU. A shard's five
-    records are 2.3 KiB, so that 4 KiB a round meant 600 rounds for 1,000 shards, and hundreds that started at once
-    filled the socket: the event loop of all shards stood still until the supervisor came to reading.
+    In each round it also asks the database for all its triggers, 13 ms of CPU. A shard's five records are 2.3 KiB, so
+    that 4 KiB a round meant 600 rounds for 1,000 shards, and hundreds that started at once filled the socket: the
+    event loop of all shards stood still until the supervisor came to reading.
 
-    It is the default of a parameter that Airflow's callers leave out; where Airflow has no such parameter any more,
+    It is the default of a parameter that Airflow's callers leave out. A triggerer has imported the function when it
+    loads plugins, unless ``[core] lazy_load_plugins`` is off; where it has not, or there is no such parameter any more,
     nothing happens.
     """
     module, function, parameter = READER
-    reader = getattr(sys.modules.get(module), function, None)  # a process that supervises has imported it by now
+    reader = getattr(sys.modules.get(module), function, None)
     defaults = getattr(reader, "__kwdefaults__", None) or {}
     if parameter in defaults:
         defaults[parameter] = READ_BYTES
 
 
 class NoSuccessCallbacks:
-    """Keeps requests for success callbacks that do not exist out of Airflow's database.
+    """Keeps requests for success callbacks that nobody calls out of Airflow's database.
 
     For each task that succeeds in the triggerer, Airflow writes a row that asks the DAG processor for its success
-    callbacks. A shard ends there only when it has none (:class:`~ecs_feature.operators.shard.EcsShardOperator`), and
-    Airflow 3.3.2 calls no success callback there anyway: it forks, parses the DAG file, logs a warning for each shard,
-    and parses the file once more because it forgets when it last did. That was 108 forks for 1,000 shards, a quarter of
-    their CPU. Requests for other operators, and for failures, are left as they are.
+    callbacks. Airflow 3.3.2 calls none there: it forks, parses the DAG file, logs a warning for each task, and parses
+    the file once more because it forgets when it last did. That was 108 forks for 1,000 shards, a quarter of their CPU.
+    A shard with success callbacks ends on a worker (:class:`~ecs_feature.operators.shard.EcsShardOperator`). Requests
+    for other operators, subclasses included, and for failures are left as they are.
 
     :param operator: the class name of the shards' operator, by which their task instances are told.
     """
 
+    kept: ClassVar[NoSuccessCallbacks | None] = None
+
     def __init__(self, operator: str) -> None:
         self._operator = operator
 
-    def keep(self) -> None:
-        """From now on, in this process."""
-        event.listen(Session, "before_flush", self.before_flush)
+    @classmethod
+    def keep(cls, operator: str) -> None:
+        """From now on, in this process; a second time changes nothing."""
+        if cls.kept is None:
+            cls.kept = cls(operator)
+            event.listen(Session, "before_flush", cls.kept.before_flush)
 
     def before_flush(self, session: Session, *_: Any) -> None:
         """Take such requests out of what is about to be written; a row that is not understood stays."""
@@ -87,13 +99,13 @@ class NoSuccessCallbacks:
                 session.expunge(row)
 
     def _is_for_a_shard(self, row: Any, session: Session) -> bool:
-        from airflow.models.taskinstance import TaskInstance  # only where Airflow writes such rows
-
         try:
+            from airflow.models.taskinstance import TaskInstance  # only where Airflow writes such rows
+
             request = json.loads(row.data["req_data"])
             if request["task_callback_type"] != "success":
                 return False
             shard = session.get(TaskInstance, UUID(request["ti"]["id"]))  # at hand: the row is written with its end
-        except (KeyError, TypeError, ValueError):
+        except Exception:  # an error here would be one of the shard's end, which Airflow then tries for ever
             return False
         return shard is not None and shard.operator == self._operator

@@ -68,14 +68,17 @@ print(json.dumps([states, sorted(requests)]))
 """
 SHOW = """
 import gc, json
-from airflow.jobs import triggerer_job_runner
-from airflow.plugins_manager import ensure_plugins_loaded
+from airflow.cli.commands import triggerer_command
+from airflow.jobs.job import Job
+from airflow.plugins_manager import get_plugin_info
 from airflow.sdk.execution_time.supervisor import make_buffered_socket_reader
 
 before = gc.get_freeze_count()
-ensure_plugins_loaded()
+Job()  # of the triggerer, before it starts its runner
 frozen = gc.get_freeze_count() - before > 100_000
-print(json.dumps([make_buffered_socket_reader.__kwdefaults__["buffer_size"], frozen, gc.get_threshold()[2]]))
+names = [plugin["name"] for plugin in get_plugin_info()]
+read_bytes = make_buffered_socket_reader.__kwdefaults__["buffer_size"]
+print(json.dumps([names.count("ecs_feature"), read_bytes, frozen, gc.get_threshold()[2]]))
 """
 
 
@@ -109,8 +112,11 @@ def test_only_a_shard_that_succeeded_asks_for_no_callback(tmp_path: Path, tuned:
     assert asked == requests
 
 
-@pytest.mark.parametrize(("tuned", "shown"), [("True", [65536, True, 100]), ("False", [4096, False, 10])])
-def test_a_process_is_tuned_unless_the_configuration_says_otherwise(
+@pytest.mark.parametrize(
+    ("tuned", "shown"),
+    [("True", [1, 65536, True, 100]), ("False", [1, 4096, False, 10]), ("", [1, 4096, False, 10])],
+)
+def test_a_triggerer_is_tuned_unless_the_configuration_says_otherwise(
     tmp_path: Path, tuned: str, shown: list[Any]
 ) -> None:
     assert airflow(tmp_path, "-c", SHOW, tuned=tuned) == shown

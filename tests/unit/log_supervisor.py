@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 BYTES_AT_ONCE = 4096
+"""As Airflow has it where the plugin has not raised it."""
 
 
 class Supervisor:

@@ -18,7 +18,7 @@ BEAT_SECONDS: Final = 1.0
 class GatheredLog:
     """A logger whose ``info`` lines are written at the next whole second of the event loop's clock, as one record.
 
-    The triggerer's supervisor reads 4 KiB of its triggers' records at a time, and asks the database for all its
+    The triggerer's supervisor reads some of its triggers' records at a time, and asks the database for all its
     triggers in between, which is some 10 ms of CPU. A record repeats 300 bytes about the task instance, so what
     belongs together goes into one; and records of several shards at the same moment are read together. When they fill
     the pipe, whoever writes has to wait: a thread, not the event loop of all shards.
