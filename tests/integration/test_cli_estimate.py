@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from airflow_home import SYNC_DAGS, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,23 +35,16 @@ with DAG("other") as other:
     pass
 '''
 
-HISTORY = """
+HISTORY = (
+    SYNC_DAGS
+    + """
 import datetime as dt, sys
-from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
-from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-
-manager = DagBundlesManager()
-manager.sync_bundles_to_db()
-(bundle,) = manager.get_all_dag_bundles()
-bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
-assert not bag.import_errors, bag.import_errors
-sync_bag_to_db(bag, bundle.name, None)
 dag = SerializedDagModel.get_dag("named")
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
 
@@ -99,6 +92,7 @@ with create_session() as session:
                 )
             )
 """
+)
 
 Estimate = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -116,20 +110,14 @@ def estimate(tmp_path_factory: pytest.TempPathFactory) -> Estimate:
     values = {name: "arn:aws:iam::123456789012:role/x" if "ARN" in name else "x1" for name in placeholders.split()}
     (home / "typed_wrong.json").write_text(json.dumps({"UAA": 3, "*": 5}))
     (home / "environment.json").write_text(json.dumps(values))
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS_"))}
-    environment = {
-        **clean,
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+    environ = environment(home) | {
         "AIRFLOW__ECS_FEATURE__ENVIRONMENT_FILE": str(home / "environment.json"),
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 
     def python(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, *arguments], env=environment, cwd=home, capture_output=True, text=True, timeout=180
+            [sys.executable, *arguments], env=environ, cwd=home, capture_output=True, text=True, timeout=180
         )
 
     for made in (python("-m", "airflow", "db", "migrate"), python("-c", HISTORY)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow_home import SYNC_DAGS, environment
 from operator_context import CLUSTER, register_logged
 
 from ecs_feature.launch import started_by
@@ -63,21 +63,14 @@ with DAG("found") as found:
 with DAG("other") as other:
     pass
 '''
-SETUP = """
+SETUP = (
+    SYNC_DAGS
+    + """
 import datetime as dt, json
-from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
-from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-
-manager = DagBundlesManager()
-manager.sync_bundles_to_db()
-(bundle,) = manager.get_all_dag_bundles()
-bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
-assert not bag.import_errors, bag.import_errors
-sync_bag_to_db(bag, bundle.name, None)
 ids = {}
 with create_session() as session:
     for dag_id in ("talks", "many", "found"):
@@ -92,6 +85,7 @@ with create_session() as session:
             ids[f"{dag_id}/{ti.task_id}"] = str(ti.id)
 print(json.dumps(ids))
 """
+)
 END = """
 import json, sys
 from airflow.models.dagrun import DagRun
@@ -140,17 +134,12 @@ class World:
         self.processes: list[Following] = []
         (home / "dags").mkdir()
         (home / "dags" / "talks.py").write_text(DAGS)
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS_"))}
         self.environment = {
-            **clean,
+            **environment(home),
             **aws.environ,
             "PYTHONPATH": str(ROOT / "plugins"),
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             # The package is also installed: Airflow warns of a plugin that it knows already.
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         }
         assert self.python("-m", "airflow", "db", "migrate").returncode == 0
         made = self.python("-c", SETUP)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow_home import SYNC_DAGS, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = '''
@@ -25,10 +25,10 @@ with DAG("ends"):
         EcsShardOperator(task_id=shard, shard=shard, launch=launch, aws_conn_id=None)
     EmptyOperator(task_id="other")
 '''
-END_THEM = """
+END_THEM = (
+    SYNC_DAGS
+    + """
 import datetime as dt, json
-from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
-from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.models.callback import DagProcessorCallback
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
@@ -41,12 +41,6 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import select
 
 ensure_plugins_loaded()
-manager = DagBundlesManager()
-manager.sync_bundles_to_db()
-(bundle,) = manager.get_all_dag_bundles()
-bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
-assert not bag.import_errors, bag.import_errors
-sync_bag_to_db(bag, bundle.name, None)
 with create_session() as session:
     date = dt.datetime(2013, 1, 1, tzinfo=dt.timezone.utc)
     run = SerializedDagModel.get_dag("ends").create_dagrun(
@@ -66,6 +60,7 @@ with create_session() as session:
     requests = [row.get_callback_request().ti.task_id for row in session.scalars(select(DagProcessorCallback))]
 print(json.dumps([states, sorted(requests)]))
 """
+)
 SHOW = """
 import gc, json
 from airflow.cli.commands import triggerer_command
@@ -84,18 +79,14 @@ print(json.dumps([names.count("ecs_feature"), read_bytes, frozen, gc.get_thresho
 
 def airflow(home: Path, *arguments: str, tuned: str) -> Any:
     """What a Python program in an Airflow home prints last, as JSON."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS_"))}
-    environment = {
-        **clean,
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
-        "AIRFLOW__ECS_FEATURE__TUNE_AIRFLOW": tuned,
-    }
+    more = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"), "AIRFLOW__ECS_FEATURE__TUNE_AIRFLOW": tuned}
     ran = subprocess.run(
-        [sys.executable, *arguments], env=environment, cwd=home, capture_output=True, text=True, timeout=180
+        [sys.executable, *arguments],
+        env=environment(home) | more,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=180,
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
     line = ran.stdout.splitlines()[-1] if ran.stdout else "null"
