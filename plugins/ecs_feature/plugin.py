@@ -1,4 +1,4 @@
-"""The Airflow plugin: the links from shards to the AWS console, and the order in which Airflow takes shards on."""
+"""The Airflow plugin: links to the AWS console, the order in which shards are taken on, and Airflow's tuning."""
 
 from __future__ import annotations
 
@@ -36,4 +36,4 @@ class EcsFeaturePlugin(AirflowPlugin):  # type: ignore[misc]
             if conf.getboolean("ecs_feature", "tune_airflow", fallback=True):
                 tune(EcsShardOperator.__name__)
         except Exception as error:  # Airflow would drop the plugin, without which mapped pipelines cannot be read.
-            log.warning("[ecs_feature] tune_airflow must be True or False; Airflow is left as it is: %s", error)
+            log.warning("[ecs_feature] tune_airflow (True or False): Airflow is not tuned: %s", error)

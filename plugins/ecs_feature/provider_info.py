@@ -54,7 +54,7 @@ def get_provider_info() -> dict[str, Any]:
                     "tune_airflow": {
                         "description": (
                             "Whether the plugin makes Airflow's processes cheaper for thousands of shards: fewer full "
-                            "garbage collections, more log lines at once, no requests for callbacks that do not exist."
+                            "garbage collections, more log lines at once, no requests for callbacks that nobody calls."
                         ),
                         "version_added": "0.1.0",
                         "type": "boolean",

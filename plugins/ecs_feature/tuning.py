@@ -20,8 +20,6 @@ FULL_ROUND: Final = 100
 READ_BYTES: Final = 64 << 10
 """How much a supervisor reads of its triggers' log records in one of its rounds; Airflow has 4 KiB."""
 READER: Final = ("airflow.sdk.execution_time.supervisor", "make_buffered_socket_reader", "buffer_size")
-
-
 CALLS_NO_SUCCESS_CALLBACK: Final = "3.3."
 """How the versions of Airflow begin whose DAG processor is known to call no success callback of a task."""
 

@@ -45,6 +45,7 @@ from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
 dag = SerializedDagModel.get_dag("named")
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
 

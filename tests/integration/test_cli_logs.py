@@ -71,6 +71,7 @@ from airflow.models.serialized_dag import SerializedDagModel
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
 ids = {}
 with create_session() as session:
     for dag_id in ("talks", "many", "found"):

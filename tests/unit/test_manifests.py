@@ -160,33 +160,21 @@ def publish(
     return operator.execute({"ti": TaskInstance(*records, found=found), "params": {"shards": shards}})
 
 
-def test_a_shard_that_its_exit_code_skipped_is_not_published_and_spoils_nothing(
-    s3: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("other", "asked"),
+    [
+        pytest.param({"shard": "AA", "outcome": "skipped"}, None, id="skipped by its exit code"),
+        pytest.param({"shard": "AA", "outcome": "succeeded"}, ["UA"], id="left by a run that had asked for it, too"),
+        pytest.param({"shard": "UA", "outcome": "succeeded"}, None, id="left at an index that is no longer used"),
+    ],
+)
+def test_a_record_that_is_not_of_this_runs_results_is_not_published_and_spoils_nothing(
+    s3: Any, monkeypatch: pytest.MonkeyPatch, other: dict[str, str], asked: list[str] | None
 ) -> None:
     put(s3, "r", RESULT)
     put(s3, "f", "1234")
-    skipped = {"shard": "AA", "outcome": "skipped", "result_uri": "s3://bucket/none"}
-    published = publish(s3, monkeypatch, {**RECORD, "outcome": "succeeded"}, skipped)
-    assert (published["shards"], published["rows"]) == (["UA"], 2)
-
-
-def test_what_a_shard_that_the_run_leaves_out_had_left_before_is_not_published_again(
-    s3: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put(s3, "r", RESULT)
-    put(s3, "f", "1234")
-    before = {"shard": "AA", "outcome": "succeeded", "result_uri": "s3://bucket/gone"}
-    published = publish(s3, monkeypatch, {**RECORD, "outcome": "succeeded"}, before, shards=["UA"])
-    assert published["shards"] == ["UA"]
-
-
-def test_of_two_records_of_a_shard_the_one_at_the_index_that_is_still_used_counts(
-    s3: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put(s3, "r", RESULT)
-    put(s3, "f", "1234")
-    before = {"shard": "UA", "outcome": "succeeded", "result_uri": "s3://bucket/gone"}
-    published = publish(s3, monkeypatch, {**RECORD, "outcome": "succeeded"}, before)
+    other = {**other, "result_uri": "s3://bucket/gone"}
+    published = publish(s3, monkeypatch, {**RECORD, "outcome": "succeeded"}, other, shards=asked)
     assert (published["shards"], published["rows"]) == (["UA"], 2)
 
 
