@@ -195,7 +195,10 @@ def _given(run_seconds: float, start_seconds: float, vcpus: float, gigabytes: fl
 
 @dataclass(eq=False)
 class Draw:
-    """Draws runs to come from past ones; what a past run lacks comes from the others."""
+    """Draws runs to come from past ones; what a past run lacks comes from the others.
+
+    A past run comes again when all have come once: with a handful of them, chance alone would prefer one.
+    """
 
     ask: Ask
     past: Sequence[PastRun]
@@ -219,6 +222,7 @@ class Draw:
         self.whole = [run for run in self.past if run.after_seconds is not None] or list(self.past)
         if not self.ask.shards:  # as many shards as the drawn run had: a run of some of them would make it too few
             self.whole = [run for run in self.whole if not run.partial] or self.whole
+        self.deck: list[PastRun] = []
 
     def runs(self) -> list[Run]:
         return [self._run() for _ in range(self.ask.runs)]
@@ -227,7 +231,9 @@ class Draw:
         return sorted(self.borrowed)
 
     def _run(self) -> Run:
-        past = self.rng.choice(self.whole)
+        if not self.deck:
+            self.deck = self.rng.sample(self.whole, len(self.whole))
+        past = self.deck.pop()
         works = tuple(self._variant(past, name) for name in self.ask.variants)
         return Run(works, past.after_seconds or 0.0)
 

@@ -94,10 +94,28 @@ def test_only_the_shards_are_cheaper_on_spot() -> None:
 
 
 def test_the_range_goes_from_the_middle_to_nine_in_ten() -> None:
-    assert Range.of(range(100)) == Range(50, 90)
+    assert Range.of(range(101)) == Range(50, 90)
     assert Range.of([7.0]) == Range(7.0, 7.0)
     answer = estimate(Ask(1, ["control"], ["UA"]), [*PAST, *[past_run(f"q{i}", {"UA": 20.0}) for i in range(3)]], FREE)
     assert (answer.run_seconds.p50, answer.run_seconds.p90) == (50.0, 90.0)
+
+
+@pytest.mark.parametrize("shards", [1, 620])
+def test_two_past_runs_count_alike_and_the_middle_is_between_them(shards: int) -> None:
+    past = [past_run("slow", {"UA": 20.0}, before=60.0), past_run("fast", {"UA": 20.0}, before=40.0)]
+    answer = estimate(Ask(1, ["control"], shard_count=shards), past, FREE)
+    fast, slow = (estimate(Ask(1, ["control"], shard_count=shards), [run], FREE) for run in reversed(past))
+    assert answer.draws % 2 == 0
+    assert answer.seconds.p50 == pytest.approx((fast.seconds.p50 + slow.seconds.p50) / 2)
+    assert answer.seconds.p90 == pytest.approx(slow.seconds.p90)
+
+
+def test_a_past_run_comes_again_when_all_have_come_once() -> None:
+    past = [past_run(f"r{i}", {"UA": 10.0 * (i + 1)}) for i in range(5)]
+    drawn = Draw(Ask(15, ["control"]), past, random.Random(3)).runs()
+    seconds = [run.variants[0].shards[0][0].run_seconds for run in drawn]
+    assert all(sorted(seconds[i : i + 5]) == [10.0, 20.0, 30.0, 40.0, 50.0] for i in (0, 5, 10))
+    assert len({tuple(seconds[i : i + 5]) for i in (0, 5, 10)}) > 1
 
 
 def test_the_same_seed_gives_the_same_answer() -> None:
