@@ -55,8 +55,7 @@ def bench(
         "dag_processor": {"min_file_process_interval": "600"},
         # Each time it looks, the scheduler loads all task instances of a running run.
         "scheduler": {"scheduler_idle_sleep_time": "2"},
-        # With the default of 50, the first of hundreds of named shards wait for the last of their round.
-        "triggerer": {"capacity": str(capacity), "max_trigger_to_select_per_loop": "20"},
+        "triggerer": {"capacity": str(capacity)},
     }
     for section, values in (options or {}).items():
         settings.setdefault(section, {}).update(values)

@@ -13,6 +13,7 @@ import ecs_feature.pipeline_dag  # noqa: F401
 from ecs_feature.links.ecs import EcsTaskLink, EcsTaskLogLink, TaskLink
 from ecs_feature.operators.shard import EcsShardOperator
 from ecs_feature.shard_order import ShardsInTurns
+from ecs_feature.triggers.shard import ShardTrigger
 from ecs_feature.tuning import tune
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,6 @@ class EcsFeaturePlugin(AirflowPlugin):  # type: ignore[misc]
 
         try:
             if conf.getboolean("ecs_feature", "tune_airflow", fallback=True):
-                tune(EcsShardOperator.__name__)
+                tune(EcsShardOperator.__name__, ShardTrigger)
         except Exception as error:  # Airflow would drop the plugin, without which mapped pipelines cannot be read.
             log.warning("[ecs_feature] tune_airflow (True or False): Airflow is not tuned: %s", error)

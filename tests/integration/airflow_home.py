@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 SYNC_DAGS = """
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
@@ -29,3 +35,37 @@ def environment(home: Path) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
     }
+
+
+def python(home: Path, *arguments: str, more: Mapping[str, str] | None = None) -> list[str]:
+    """The lines that a Python program prints in an Airflow home; it must succeed.
+
+    :param more: variables of its environment.
+    """
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env=environment(home) | dict(more or {}),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()
+
+
+def home_with(folder: Path, dags: str) -> Path:
+    """An Airflow home in ``folder``, with a database and a DAG file."""
+    (folder / "dags").mkdir()
+    (folder / "dags" / "dags.py").write_text(dags)
+    python(folder, "-m", "airflow", "db", "migrate")
+    return folder
+
+
+def printed(home: Path, program: str, *, tuned: str) -> Any:
+    """What a program prints last, as JSON, in an Airflow that has the plugin.
+
+    :param tuned: ``[ecs_feature] tune_airflow``.
+    """
+    more = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(PLUGINS), "AIRFLOW__ECS_FEATURE__TUNE_AIRFLOW": tuned}
+    return json.loads(python(home, "-c", program, more=more)[-1])

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_home import SYNC_DAGS, environment
+from airflow_home import SYNC_DAGS, home_with, printed
 
-ROOT = Path(__file__).resolve().parents[2]
 DAGS = '''
 """An airflow dag."""
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -77,28 +73,9 @@ print(json.dumps([names.count("ecs_feature"), read_bytes, frozen, gc.get_thresho
 """
 
 
-def airflow(home: Path, *arguments: str, tuned: str) -> Any:
-    """What a Python program in an Airflow home prints last, as JSON."""
-    more = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"), "AIRFLOW__ECS_FEATURE__TUNE_AIRFLOW": tuned}
-    ran = subprocess.run(
-        [sys.executable, *arguments],
-        env=environment(home) | more,
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    line = ran.stdout.splitlines()[-1] if ran.stdout else "null"
-    return json.loads(line) if line[:1] == "[" else None
-
-
 @pytest.mark.parametrize(("tuned", "requests"), [("True", ["DL", "other"]), ("False", ["DL", "UA", "other"])])
 def test_only_a_shard_that_succeeded_asks_for_no_callback(tmp_path: Path, tuned: str, requests: list[str]) -> None:
-    (tmp_path / "dags").mkdir()
-    (tmp_path / "dags" / "ends.py").write_text(DAGS)
-    airflow(tmp_path, "-m", "airflow", "db", "migrate", tuned=tuned)
-    states, asked = airflow(tmp_path, "-c", END_THEM, tuned=tuned)
+    states, asked = printed(home_with(tmp_path, DAGS), END_THEM, tuned=tuned)
     assert states == {"UA": "success", "DL": "failed", "other": "success"}
     assert asked == requests
 
@@ -110,4 +87,4 @@ def test_only_a_shard_that_succeeded_asks_for_no_callback(tmp_path: Path, tuned:
 def test_a_triggerer_is_tuned_unless_the_configuration_says_otherwise(
     tmp_path: Path, tuned: str, shown: list[Any]
 ) -> None:
-    assert airflow(tmp_path, "-c", SHOW, tuned=tuned) == shown
+    assert printed(tmp_path, SHOW, tuned=tuned) == shown

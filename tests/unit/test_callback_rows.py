@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ecs_feature.tuning import NoSuccessCallbacks
+from ecs_feature.tuning.callbacks import NoSuccessCallbacks
 
 ID = "01a205cc-b266-7d6f-b892-56113904428b"
 

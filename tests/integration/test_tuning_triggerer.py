@@ -1,0 +1,196 @@
+"""What the plugin changes in a triggerer's two processes: on Airflow's own supervisor, runner and database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from airflow_home import SYNC_DAGS, home_with, printed
+
+DAGS = '''
+"""Two airflow dags."""
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
+from ecs_feature.launch import Launch, Network
+from ecs_feature.operators.shard import EcsShardOperator
+
+with DAG("starts") as starts:
+    launch = Launch("features", "job", "job", Network(("subnet-0a",)))
+    for shard in ("UA", "DL", "AA"):
+        EcsShardOperator(task_id=shard, shard=shard, launch=launch, aws_conn_id=None)
+with DAG("other") as other:
+    EmptyOperator(task_id="other")
+'''
+TUNED = """
+import airflow.cli.commands.triggerer_command  # what has loaded a triggerer's code
+from airflow.plugins_manager import ensure_plugins_loaded
+
+ensure_plugins_loaded()
+"""
+SUPERVISOR = (
+    TUNED
+    + SYNC_DAGS
+    + """
+import datetime as dt, json
+import structlog
+from airflow.jobs.job import Job
+from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor, messages
+from airflow.models.dagrun import DagRun
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from sqlalchemy import select
+
+answers, dags = [], []
+
+class Supervisor(TriggerRunnerSupervisor):
+    def send_msg(self, msg, request_id, error=None, **_):
+        answers.append(sorted(each.ti.task_id for each in msg.to_create))
+        dags.extend(each.dag_data["dag"]["dag_id"] for each in msg.to_create)
+
+class Blind(Supervisor):
+    def load_triggers(self):
+        raise RuntimeError("the database is away")
+
+def made(kind):
+    return kind(id=job.id, job=job, capacity=10, pid=1, stdin=None, process=None, process_log=structlog.get_logger())
+
+def ask(supervisor):
+    supervisor._handle_request(messages.TriggerStateChanges(), structlog.get_logger(), 1)
+
+def start(*shards):
+    # As the scheduler does.
+    with create_session() as session:
+        run = session.scalar(select(DagRun))
+        run.dag = dag
+        tis = [ti for ti in run.task_instances if ti.task_id in shards]
+        for ti in tis:
+            ti.task = dag.get_task(ti.task_id)
+        run.schedule_tis(tis, session=session)
+        assert {ti.state for ti in tis} == {"deferred"}, tis
+
+dag = SerializedDagModel.get_dag("starts")
+with create_session() as session:
+    job = Job(job_type="TriggererJob")
+    session.add(job)
+    date = dt.datetime(2013, 1, 1, tzinfo=dt.timezone.utc)
+    dag.create_dagrun(
+        run_id="r0", logical_date=date, data_interval=(date, date), run_after=date, session=session,
+        run_type=DagRunType.MANUAL, triggered_by=DagRunTriggeredByType.TEST, state=DagRunState.RUNNING,
+    )
+supervisor = made(Supervisor)
+start("UA")
+ask(supervisor)
+supervisor.load_triggers()  # its own look, after the answer
+ask(supervisor)
+start("DL")
+ask(made(Blind))
+supervisor.stop = True
+ask(supervisor)
+print(json.dumps([answers, sorted(set(dags))]))
+"""
+)
+RUNNER = (
+    TUNED
+    + """
+import asyncio, json
+from types import SimpleNamespace
+from uuid import uuid4
+from airflow.jobs.triggerer_job_runner import TriggerRunner, messages
+from airflow.triggers.base import TaskSuccessEvent
+from ecs_feature.triggers.shard import ShardTrigger
+
+told = []
+
+class Supervisor:
+    async def asend(self, msg):
+        told.append([event.trigger_id for event in msg.events or ()])
+        return messages.TriggerStateSync(to_create=[], to_cancel=set())
+
+class Shard(ShardTrigger):
+    def __init__(self, number):
+        super().__init__(shard=f"s{number}")
+        self.end = asyncio.Event()
+        self.task_instance = SimpleNamespace(
+            id=uuid4(), dag_id="starts", run_id="r0", task_id="control.shard", try_number=1, map_index=number,
+            context_carrier={}, dag_version_id=None, queue="default", task=None,
+        )
+
+    async def run(self):
+        await self.end.wait()
+        yield TaskSuccessEvent()
+
+async def main():
+    runner = TriggerRunner()
+    runner.comms_decoder = Supervisor()
+    shards = {number: Shard(number) for number in (1, 2)}
+    for number, shard in shards.items():
+        task = asyncio.create_task(runner.run_trigger(number, shard))
+        runner.triggers[number] = {"task": task, "name": f"s{number}", "events": 0, "is_watcher": False}
+    for number, shard in shards.items():
+        shard.end.set()
+        await runner.triggers[number]["task"]
+        for _ in range(10):
+            await asyncio.sleep(0)
+    at_once = told[:]
+    await runner.sync_state_to_supervisor(await runner.cleanup_finished_triggers())  # its own turn
+    print(json.dumps([at_once, told]))
+
+asyncio.run(main())
+"""
+)
+MADE = (
+    TUNED
+    + SYNC_DAGS
+    + """
+import json
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.utils.session import create_session
+
+same = []
+for dag_id in ("starts", "other"):
+    with create_session() as session:
+        model = SerializedDagModel.get(dag_id, session=session)
+        sent = json.loads(json.dumps(model.data))  # as the runner gets it
+        same.append([model.dag is model.dag, model.dag is DagSerialization.from_dict(sent)])
+        assert DagSerialization.from_dict(sent).dag_id == dag_id
+print(json.dumps(same))
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An Airflow home with a database."""
+    return home_with(tmp_path_factory.mktemp("airflow"), DAGS)
+
+
+@pytest.mark.parametrize(
+    ("tuned", "answers"),
+    [("True", [["UA"], [], [], []]), ("False", [[], ["UA"], [], []])],
+    ids=["tuned", "as-it-is"],
+)
+def test_what_was_written_after_the_last_look_is_in_the_next_answer(
+    tmp_path: Path, tuned: str, answers: list[list[str]]
+) -> None:
+    assert printed(home_with(tmp_path, DAGS), SUPERVISOR, tuned=tuned) == [answers, ["starts"]]
+
+
+@pytest.mark.parametrize(("tuned", "at_once"), [("True", [[1, 2]]), ("False", [])], ids=["tuned", "as-it-is"])
+def test_the_last_end_of_a_group_is_told_at_once_and_only_once(
+    home: Path, tuned: str, at_once: list[list[int]]
+) -> None:
+    told_at_once, told = printed(home, RUNNER, tuned=tuned)
+    assert told_at_once == at_once
+    assert [number for numbers in told for number in numbers] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("tuned", "same"),
+    [("True", [[True, True], [False, False]]), ("False", [[False, False], [False, False]])],
+    ids=["tuned", "as-it-is"],
+)
+def test_a_triggerer_makes_a_dag_of_shards_once(home: Path, tuned: str, same: list[list[bool]]) -> None:
+    assert printed(home, MADE, tuned=tuned) == same
