@@ -70,7 +70,7 @@ def build_dag(pipeline: FeaturePipeline) -> DAG:
         # A teardown without setups: it runs always, and the run's state does not depend on it.
         ends >> receipt.as_teardown()
     # After the tasks, or each would carry a copy with the names of all shards: in the serialized DAG, which the
-    # triggerer gets and reads once for each shard.
+    # triggerer is sent once for each shard.
     dag.params = ParamsDict({**pipeline.params, **_params(pipeline)})
     if pipeline.named_shards():
         shared = {variant.name: _shared_arguments(pipeline, variant) for variant in pipeline.variants}

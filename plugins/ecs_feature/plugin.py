@@ -37,4 +37,4 @@ class EcsFeaturePlugin(AirflowPlugin):  # type: ignore[misc]
             if conf.getboolean("ecs_feature", "tune_airflow", fallback=True):
                 tune(EcsShardOperator.__name__, ShardTrigger)
         except Exception as error:  # Airflow would drop the plugin, without which mapped pipelines cannot be read.
-            log.warning("[ecs_feature] tune_airflow (True or False): Airflow is not tuned: %s", error)
+            log.warning("[ecs_feature] tune_airflow (True or False): Airflow is not, or not wholly, tuned: %s", error)

@@ -53,8 +53,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "tune_airflow": {
                         "description": (
-                            "Whether the plugin makes Airflow's processes cheaper for thousands of shards: fewer full "
-                            "garbage collections, more log lines at once, no requests for callbacks that nobody calls."
+                            "Whether the plugin makes Airflow's processes cheaper and sooner for thousands of shards: "
+                            "see What the plugin changes in Airflow in docs/scaling.md."
                         ),
                         "version_added": "0.1.0",
                         "type": "boolean",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow_home import SYNC_DAGS, home_with, printed
@@ -34,9 +35,11 @@ SUPERVISOR = (
 import datetime as dt, json
 import structlog
 from airflow.jobs.job import Job
-from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor, messages
+from airflow.jobs.triggerer_job_runner import TriggerEventEntry, TriggerRunnerSupervisor, messages
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
+from airflow.sdk.execution_time.comms import MaskSecret
+from airflow.triggers.base import TaskSuccessEvent
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
@@ -46,8 +49,9 @@ answers, dags = [], []
 
 class Supervisor(TriggerRunnerSupervisor):
     def send_msg(self, msg, request_id, error=None, **_):
-        answers.append(sorted(each.ti.task_id for each in msg.to_create))
-        dags.extend(each.dag_data["dag"]["dag_id"] for each in msg.to_create)
+        if isinstance(msg, messages.TriggerStateSync):
+            answers.append(sorted(each.ti.task_id for each in msg.to_create) + sorted(msg.to_cancel))
+            dags.extend(each.dag_data["dag"]["dag_id"] for each in msg.to_create)
 
 class Blind(Supervisor):
     def load_triggers(self):
@@ -56,8 +60,8 @@ class Blind(Supervisor):
 def made(kind):
     return kind(id=job.id, job=job, capacity=10, pid=1, stdin=None, process=None, process_log=structlog.get_logger())
 
-def ask(supervisor):
-    supervisor._handle_request(messages.TriggerStateChanges(), structlog.get_logger(), 1)
+def ask(supervisor, question=None):
+    supervisor._handle_request(question or messages.TriggerStateChanges(), structlog.get_logger(), 1)
 
 def start(*shards):
     # As the scheduler does.
@@ -86,6 +90,14 @@ supervisor.load_triggers()  # its own look, after the answer
 ask(supervisor)
 start("DL")
 ask(made(Blind))
+ask(supervisor, MaskSecret(value="not a turn"))
+supervisor.cancelling_triggers.add(99)
+told = TriggerEventEntry(1, TaskSuccessEvent(), None)
+ask(supervisor, messages.TriggerStateChanges(events=[told], finished=[]))
+assert not supervisor.creating_triggers and supervisor.cancelling_triggers == {99}
+assert [event.trigger_id for event in supervisor.events] == [1]
+ask(supervisor)
+start("AA")
 supervisor.stop = True
 ask(supervisor)
 print(json.dumps([answers, sorted(set(dags))]))
@@ -102,18 +114,19 @@ from airflow.triggers.base import TaskSuccessEvent
 from ecs_feature.triggers.shard import ShardTrigger
 
 told = []
+killed = []
 
 class Supervisor:
     async def asend(self, msg):
-        told.append([event.trigger_id for event in msg.events or ()])
-        return messages.TriggerStateSync(to_create=[], to_cancel=set())
+        told.append([[event.trigger_id for event in msg.events or ()], msg.finished])
+        return messages.TriggerStateSync(to_create=[], to_cancel={9})  # until it hears that this one is done
 
 class Shard(ShardTrigger):
-    def __init__(self, number):
+    def __init__(self, number, task_id="control.shard"):
         super().__init__(shard=f"s{number}")
         self.end = asyncio.Event()
         self.task_instance = SimpleNamespace(
-            id=uuid4(), dag_id="starts", run_id="r0", task_id="control.shard", try_number=1, map_index=number,
+            id=uuid4(), dag_id="starts", run_id="r0", task_id=task_id, try_number=1, map_index=number,
             context_carrier={}, dag_version_id=None, queue="default", task=None,
         )
 
@@ -121,21 +134,27 @@ class Shard(ShardTrigger):
         await self.end.wait()
         yield TaskSuccessEvent()
 
+    async def on_kill(self):
+        await asyncio.sleep(0.1)
+        killed.append(self.shard)
+
 async def main():
     runner = TriggerRunner()
     runner.comms_decoder = Supervisor()
-    shards = {number: Shard(number) for number in (1, 2)}
+    shards = {1: Shard(1), 2: Shard(2), 9: Shard(9, "treatment.shard")}
     for number, shard in shards.items():
         task = asyncio.create_task(runner.run_trigger(number, shard))
         runner.triggers[number] = {"task": task, "name": f"s{number}", "events": 0, "is_watcher": False}
-    for number, shard in shards.items():
-        shard.end.set()
+    for number in (1, 2):
+        shards[number].end.set()
         await runner.triggers[number]["task"]
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
     at_once = told[:]
     await runner.sync_state_to_supervisor(await runner.cleanup_finished_triggers())  # its own turn
-    print(json.dumps([at_once, told]))
+    killing = runner.triggers[9]["task"]
+    await runner.cancel_triggers()
+    await asyncio.wait([killing])
+    print(json.dumps([at_once, told[len(at_once):], killed]))
 
 asyncio.run(main())
 """
@@ -154,9 +173,31 @@ for dag_id in ("starts", "other"):
     with create_session() as session:
         model = SerializedDagModel.get(dag_id, session=session)
         sent = json.loads(json.dumps(model.data))  # as the runner gets it
-        same.append([model.dag is model.dag, model.dag is DagSerialization.from_dict(sent)])
+        with_links = model.dag
+        same.append([with_links is model.dag, with_links is DagSerialization.from_dict(sent)])
         assert DagSerialization.from_dict(sent).dag_id == dag_id
+        model.load_op_links = False
+        assert model.dag is not with_links
 print(json.dumps(same))
+"""
+)
+DEPTHS = (
+    TUNED
+    + """
+import json
+from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.sdk.plugins_manager import integrate_macros_plugins
+from ecs_feature.plugin import EcsFeaturePlugin
+
+def depth(function):
+    inner = getattr(function, "__wrapped__", None)
+    return 0 if inner is None else 1 + depth(inner)
+
+integrate_macros_plugins()  # loads the plugins once more, in the runner
+EcsFeaturePlugin.on_load()
+functions = (TriggerRunner.run_trigger, TriggerRunnerSupervisor._handle_request)
+print(json.dumps([*map(depth, functions), type(DagSerialization.from_dict).__name__]))
 """
 )
 
@@ -169,7 +210,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("tuned", "answers"),
-    [("True", [["UA"], [], [], []]), ("False", [[], ["UA"], [], []])],
+    [
+        ("True", [["UA"], [], [], [], ["DL", 99], [99]]),
+        ("False", [[], ["UA"], [], [99], [99], [99]]),
+    ],
     ids=["tuned", "as-it-is"],
 )
 def test_what_was_written_after_the_last_look_is_in_the_next_answer(
@@ -178,13 +222,15 @@ def test_what_was_written_after_the_last_look_is_in_the_next_answer(
     assert printed(home_with(tmp_path, DAGS), SUPERVISOR, tuned=tuned) == [answers, ["starts"]]
 
 
-@pytest.mark.parametrize(("tuned", "at_once"), [("True", [[1, 2]]), ("False", [])], ids=["tuned", "as-it-is"])
-def test_the_last_end_of_a_group_is_told_at_once_and_only_once(
-    home: Path, tuned: str, at_once: list[list[int]]
+@pytest.mark.parametrize(
+    ("tuned", "at_once", "turn"),
+    [("True", [[[1, 2], []]], [[[], [1, 2]]]), ("False", [], [[[1, 2], [1, 2]]])],
+    ids=["tuned", "as-it-is"],
+)
+def test_the_ends_of_a_group_are_told_with_its_last_and_kills_are_for_the_runners_turn(
+    home: Path, tuned: str, at_once: list[Any], turn: list[Any]
 ) -> None:
-    told_at_once, told = printed(home, RUNNER, tuned=tuned)
-    assert told_at_once == at_once
-    assert [number for numbers in told for number in numbers] == [1, 2]
+    assert printed(home, RUNNER, tuned=tuned) == [at_once, turn, ["s9"]]
 
 
 @pytest.mark.parametrize(
@@ -194,3 +240,18 @@ def test_the_last_end_of_a_group_is_told_at_once_and_only_once(
 )
 def test_a_triggerer_makes_a_dag_of_shards_once(home: Path, tuned: str, same: list[list[bool]]) -> None:
     assert printed(home, MADE, tuned=tuned) == same
+
+
+@pytest.mark.parametrize(
+    ("before", "tuned", "depths"),
+    [
+        ("", "True", [1, 2, "KeptDags"]),
+        ("", "False", [0, 0, "method"]),
+        ("import airflow\nairflow.__version__ = '3.4.0'\n", "True", [0, 0, "method"]),
+    ],
+    ids=["tuned", "as-it-is", "another-airflow"],
+)
+def test_functions_of_a_known_airflow_are_replaced_and_only_once(
+    home: Path, before: str, tuned: str, depths: list[Any]
+) -> None:
+    assert printed(home, before + DEPTHS, tuned=tuned) == depths

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -13,6 +14,12 @@ from ecs_feature.tuning.dags import KEPT, KeptDags
 def serialized(dag_id: str = "features", *task_types: str, **more: Any) -> dict[str, Any]:
     tasks = [{"__type": "operator", "__var": {"task_id": f"t{i}", "task_type": t}} for i, t in enumerate(task_types)]
     return {"__version": 3, "dag": {"dag_id": dag_id, "tasks": tasks, **more}}
+
+
+class Version(StrEnum):
+    """A value that JSON does not give back."""
+
+    THREE = "3"
 
 
 SHARDS = serialized("features", "FeaturePlanOperator", "EcsShardOperator")
@@ -47,6 +54,28 @@ def test_another_version_of_a_dag_is_made_anew_and_then_kept() -> None:
     assert dags(SHARDS) is not first
 
 
+@pytest.mark.parametrize(("one", "other"), [(1, True), (0, False), (1, 1.0), ("1", 1)])
+def test_what_is_equal_only_to_python_is_another_dag(one: Any, other: Any) -> None:
+    dags = KeptDags(Made(), "EcsShardOperator")
+    first = dags(serialized("features", "EcsShardOperator", params={"p": one}))
+    assert dags(serialized("features", "EcsShardOperator", params={"p": other})) is not first
+
+
+def test_a_form_that_has_changed_in_place_is_another_dag() -> None:
+    dags = KeptDags(Made(), "EcsShardOperator")
+    form = serialized("features", "EcsShardOperator")
+    first = dags(form)
+    form["dag"]["tasks"].append(form["dag"]["tasks"][0])
+    assert dags(form) is not first
+
+
+def test_equal_forms_are_the_same_however_often_a_value_is_referred_to() -> None:
+    dags = KeptDags(Made(), "EcsShardOperator")
+    policy = {"timeout": 60}
+    first = dags(serialized("features", "EcsShardOperator", a=policy, b=policy))
+    assert dags(serialized("features", "EcsShardOperator", a={"timeout": 60}, b={"timeout": 60})) is first
+
+
 def test_with_and_without_links_are_two_dags() -> None:
     links = [True, False, True]
     dags = KeptDags(Made(), "EcsShardOperator", lambda: links[-1])
@@ -65,10 +94,11 @@ def test_with_and_without_links_are_two_dags() -> None:
         {"__version": 1, "dag": {"_dag_id": "old", "tasks": [{"task_id": "a", "_task_type": "EcsShardOperator"}]}},
         {"__version": 1, "dag": {"tasks": None}},
         {"__version": 3},
+        serialized("never-json", "EcsShardOperator", version=Version.THREE),
     ],
-    ids=["another-operator", "no-tasks", "old-form", "no-list", "no-dag"],
+    ids=["another-operator", "no-tasks", "old-form", "no-list", "no-dag", "never-json"],
 )
-def test_dags_without_shards_are_made_each_time(other: dict[str, Any]) -> None:
+def test_other_dags_are_made_each_time(other: dict[str, Any]) -> None:
     made = Made()
     dags = KeptDags(made, "EcsShardOperator")
     assert dags(other) is not dags(other)
@@ -88,6 +118,7 @@ def test_the_dags_of_latest_use_are_kept() -> None:
     assert len(made.of) == KEPT + 1
     dags(many[1])
     assert len(made.of) == KEPT + 2
+    assert len(dags._kept) == KEPT
 
 
 def test_an_error_is_airflows_and_nothing_is_kept_of_it() -> None:

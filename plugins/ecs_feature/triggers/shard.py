@@ -149,9 +149,10 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         yield event
 
     def _forget_dag(self) -> None:
-        """Let go of the copy of the DAG that Airflow makes for each trigger to render it, which is done.
+        """Let go of the DAG, which Airflow makes for each trigger to render it, which is done.
 
-        It is half of the memory that a waiting shard takes. Airflow's runner holds the context until the trigger ends.
+        Airflow's runner holds the context until the trigger ends; where the DAG is a copy of the shard's own
+        (:class:`ecs_feature.tuning.dags.KeptDags`), it is half of the memory that a waiting shard takes.
         """
         if self._context:
             self._context.clear()

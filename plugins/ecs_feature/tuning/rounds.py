@@ -1,7 +1,7 @@
-"""The rounds in which a triggerer works, a second each: what its two processes do sooner, or more of at once.
+"""The rounds in which a triggerer works: what its two processes do sooner, or more of at once.
 
-Its supervisor looks for new triggers in the database and writes ends there; its runner, a process with one event loop
-for all triggers, tells the supervisor of ends once a second and is told what is new.
+Its supervisor looks for new triggers in the database and writes ends there, a second or less a round; its runner, a
+process with one event loop for all triggers, tells the supervisor of ends once a second and is told what is new.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import contextlib
 import contextvars
 import functools
 import sys
-from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 TRIGGERER: Final = "airflow.jobs.triggerer_job_runner"
@@ -47,14 +47,15 @@ def look_before_answering() -> None:
     module = sys.modules.get(TRIGGERER)
     if module is None:
         return
-    supervisor, asks = module.TriggerRunnerSupervisor, module.messages.TriggerStateChanges
+    supervisor, messages = module.TriggerRunnerSupervisor, module.messages
     answer = supervisor._handle_request
 
     @functools.wraps(answer)
     def look_and_answer(self: Any, message: Any, *more: Any, **named: Any) -> Any:
-        if isinstance(message, asks) and not self.should_stop():
+        if isinstance(message, messages.TriggerStateChanges):
             with contextlib.suppress(Exception):  # its own look, which comes next, meets it as well
-                self.load_triggers()
+                if not self.should_stop():
+                    self.load_triggers()
         return answer(self, message, *more, **named)
 
     supervisor._handle_request = look_and_answer
@@ -68,53 +69,87 @@ def tell_of_the_last_at_once(trigger: type) -> None:
     module = sys.modules.get(TRIGGERER)
     if module is None:
         return
-    last = LastOfGroup(trigger)
-    run = module.TriggerRunner.run_trigger
+    supervisor, runner, messages = module.TriggerRunnerSupervisor, module.TriggerRunner, module.messages
+    answer, run = supervisor._handle_request, runner.run_trigger
+    last = LastOfGroup(trigger, lambda events: messages.TriggerStateChanges(events=events, finished=[]))
+
+    @functools.wraps(answer)
+    def listen(self: Any, message: Any, log: Any, request_id: int) -> Any:
+        if not (isinstance(message, messages.TriggerStateChanges) and is_aside(message)):
+            return answer(self, message, log, request_id)
+        self.events.extend(message.events)
+        nothing = messages.TriggerStateSync(to_create=[], to_cancel=set())
+        return self.send_msg(nothing, request_id=request_id, error=None)
 
     @functools.wraps(run)
     async def run_trigger(self: Any, trigger_id: int, trigger: Any, *more: Any, **named: Any) -> Any:
-        last.begins(trigger, self)
+        last.begins(trigger_id, trigger, self)
         return await run(self, trigger_id, trigger, *more, **named)
 
-    module.TriggerRunner.run_trigger = run_trigger
+    supervisor._handle_request, runner.run_trigger = listen, run_trigger
+
+
+def is_aside(changes: Any) -> bool:
+    """Whether a ``TriggerStateChanges`` tells of events between two of the runner's turns, which have None here.
+
+    What is new is for its turns only: told to cancel a trigger twice in one, it breaks off the trigger's ``on_kill``.
+    """
+    return bool(changes.finished == [])
+
+
+@dataclass(eq=False)
+class _Group:
+    going: int = 0
+    ended: set[int] = field(default_factory=set)
 
 
 class LastOfGroup:
     """Has the runner tell its supervisor when the last shard of a group that it has ends.
 
     What comes after a group of shards waits for its last one, and the runner tells of ends once a second. Each time
-    it tells costs the supervisor a round, so others wait.
+    that it tells costs the supervisor a round, so others wait. Told are the ends of the group; that their triggers are
+    done is for the runner's turn to find, after which the supervisor closes their logs.
 
     :param trigger: the shards' trigger; others are nobody's last.
+    :param changes: makes the message of some events.
     """
 
-    def __init__(self, trigger: type) -> None:
+    def __init__(self, trigger: type, changes: Callable[[list[Any]], Any]) -> None:
         self._trigger = trigger
-        self._going: Counter[tuple[str, str, str]] = Counter()
+        self._changes = changes
+        self._groups: dict[tuple[str, str, str], _Group] = {}
         self._telling: asyncio.Task[None] | None = None
 
-    def begins(self, trigger: Any, runner: Any) -> None:
+    def begins(self, trigger_id: int, trigger: Any, runner: Any) -> None:
         """The task of the moment runs ``trigger`` for ``runner``."""
-        ti, task = getattr(trigger, "task_instance", None), asyncio.current_task()
-        if isinstance(trigger, self._trigger) and ti is not None and task is not None:
-            group = (ti.dag_id, ti.run_id, ti.task_id.rpartition(".")[0])
-            self._going[group] += 1
-            task.add_done_callback(functools.partial(self._ended, group, runner.sync_state_to_supervisor))
-
-    def _ended(
-        self,
-        group: tuple[str, str, str],
-        tell: Callable[[list[int]], Coroutine[Any, Any, None]],
-        task: asyncio.Task[Any],
-    ) -> None:
-        self._going[group] -= 1
-        if self._going[group]:
+        if not isinstance(trigger, self._trigger):
             return
-        del self._going[group]
+        ti, task = getattr(trigger, "task_instance", None), asyncio.current_task()
+        if ti is not None and task is not None:
+            group = (ti.dag_id, ti.run_id, ti.task_id.rpartition(".")[0])
+            self._groups.setdefault(group, _Group()).going += 1
+            task.add_done_callback(functools.partial(self._ended, group, trigger_id, runner))
+
+    def _ended(self, key: tuple[str, str, str], trigger_id: int, runner: Any, task: asyncio.Task[Any]) -> None:
+        group = self._groups[key]
+        group.going -= 1
+        group.ended.add(trigger_id)
+        if group.going:
+            return
+        del self._groups[key]
         if not task.cancelled() and (self._telling is None or self._telling.done()):
-            self._telling = task.get_loop().create_task(_quietly(tell([])), context=contextvars.Context())
+            # A context of its own: Airflow routes log lines to task logs by context, and this is no shard's any more.
+            telling = self._tell(runner, group.ended)
+            self._telling = task.get_loop().create_task(telling, context=contextvars.Context())
 
-
-async def _quietly(tell: Coroutine[Any, Any, None]) -> None:
-    with contextlib.suppress(Exception):  # its own turn, within a second, meets it as well
-        await tell
+    async def _tell(self, runner: Any, ended: set[int]) -> None:
+        told = [entry for entry in runner.events if entry.trigger_id in ended]
+        others = [entry for entry in runner.events if entry.trigger_id not in ended]
+        if not told:
+            return
+        runner.events.clear()
+        runner.events.extend(others)
+        try:
+            await runner.comms_decoder.asend(self._changes(told))
+        except Exception:  # its own turn tells them, and meets what was wrong as well
+            runner.events.extendleft(reversed(told))
