@@ -152,7 +152,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         """Let go of the DAG, which Airflow makes for each trigger to render it, which is done.
 
         Airflow's runner holds the context until the trigger ends; where the DAG is a copy of the shard's own
-        (:class:`ecs_feature.tuning.dags.KeptDags`), it is half of the memory that a waiting shard takes.
+        (not so with :mod:`ecs_feature.tuning.dags`), it is half of the memory that a waiting shard takes.
         """
         if self._context:
             self._context.clear()

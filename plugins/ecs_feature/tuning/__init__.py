@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import airflow
@@ -16,9 +17,9 @@ from ecs_feature.tuning.rounds import look_before_answering, read_much_at_once, 
 
 KNOWN: Final = "3.3."
 """How the versions of Airflow begin whose functions these are; others get only what cannot do harm."""
-_done: list[bool] = []
 
 
+@cache
 def tune(operator: str, trigger: type) -> None:
     """Do all of it, in this process and those that it forks; a second time changes nothing.
 
@@ -28,9 +29,6 @@ def tune(operator: str, trigger: type) -> None:
     :param operator: the class name of the shards' operator.
     :param trigger: the shards' trigger.
     """
-    if _done:
-        return
-    _done.append(True)
     collect_seldom()
     read_much_at_once()
     if airflow.__version__.startswith(KNOWN):
