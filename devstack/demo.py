@@ -16,7 +16,7 @@ from devstack.processes import ROOT
 from devstack.progress import Progress
 from devstack.runs import DAG_ID, ENDED, RUN_SECONDS, check_services, receipt_of
 from devstack.stack import Stack, clear
-from ecs_feature.receipts import render
+from ecs_feature.results.receipts import render
 
 FOLDER: Final = ROOT / "build" / "demo"
 LOOK_SECONDS: Final = 1.0

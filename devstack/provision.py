@@ -15,7 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from ecs_feature import task_definitions
+from ecs_feature.tasks import definitions
 
 ACCOUNT_ID: Final = "123456789012"
 CLUSTER: Final = "features"
@@ -84,8 +84,8 @@ def provision(
         "ENCODER_TOKEN_SECRET_ARN": _secret(client("secretsmanager"), token),
     }
     for server in servers:
-        definition = task_definitions.load(taskdefs / f"{server.name}.json", values)
-        arn = task_definitions.register(ecs, definition).arn
+        definition = definitions.load(taskdefs / f"{server.name}.json", values)
+        arn = definitions.register(ecs, definition).arn
         _service(ecs, server, arn, groups[server.name], network)
     reached = urls()
     return values | {f"{name.upper().replace('-', '_')}_URL": reached[group] for name, group in groups.items()}

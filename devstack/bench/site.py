@@ -16,7 +16,7 @@ from devstack.fargate import NAME as FARGATE
 from devstack.postgres import NAME as POSTGRES
 from devstack.postgres import Postgres
 from devstack.stack import Stack, clear
-from ecs_feature import task_definitions
+from ecs_feature.tasks import definitions
 from fargate_local.limits import STATE_SECONDS
 
 GRACE_SECONDS: Final = 2.0
@@ -94,5 +94,5 @@ def latency_seconds(pace: float) -> float:
 def _register(stack: Stack) -> None:
     """Register the job's task definition, which the stock operator only names."""
     values = json.loads(stack.environment_file.read_text())
-    definition = task_definitions.load(TASKDEFS / "bench-job.json", values)
-    task_definitions.register(stack.client("ecs"), definition)
+    definition = definitions.load(TASKDEFS / "bench-job.json", values)
+    definitions.register(stack.client("ecs"), definition)

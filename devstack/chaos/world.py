@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from devstack.chaos.scenarios import SERVICE_FAMILY, SHARD_FAMILY, Scenario, Side
 from devstack.stack import Stack
-from ecs_feature import task_definitions
-from ecs_feature.leases import leases_of
+from ecs_feature.services.leases import leases_of
+from ecs_feature.tasks import definitions
 
 HERE: Final = Path(__file__).parent
 TASKDEFS: Final = HERE / "taskdefs"
@@ -40,7 +40,7 @@ def register(ecs: Any, family: str, values: Mapping[str, str]) -> str:
 
     :param values: of the environment file.
     """
-    return task_definitions.register(ecs, task_definitions.load(TASKDEFS / f"{family}.json", values)).arn
+    return definitions.register(ecs, definitions.load(TASKDEFS / f"{family}.json", values)).arn
 
 
 def make_service(ecs: Any, cluster: str, name: str, definition_arn: str, values: Mapping[str, str]) -> None:

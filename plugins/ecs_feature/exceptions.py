@@ -114,7 +114,7 @@ class ShardFailedError(EcsFeatureError):
     """A shard's ECS task ended badly.
 
     :param message: one sentence: what happened, to which shard, what to do.
-    :param kind: the outcome's kind (a value of :class:`ecs_feature.outcomes.Kind`).
+    :param kind: the outcome's kind (a value of :class:`ecs_feature.tasks.outcomes.Kind`).
     """
 
     def __init__(self, message: str, kind: str) -> None:

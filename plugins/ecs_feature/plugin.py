@@ -9,12 +9,12 @@ from airflow.plugins_manager import AirflowPlugin
 
 # What a pipeline's DAG file imports. The DAG processor loads plugins before it forks: a parse does not import it anew,
 # 0.2 s each time.
-import ecs_feature.pipeline_dag  # noqa: F401
+import ecs_feature.pipeline.dag  # noqa: F401
+from ecs_feature.airflow_patches import tune
 from ecs_feature.links.ecs import EcsTaskLink, EcsTaskLogLink, TaskLink
 from ecs_feature.operators.shard import EcsShardOperator
-from ecs_feature.shard_order import ShardsInTurns
+from ecs_feature.shards.priority import ShardsInTurns
 from ecs_feature.triggers.shard import ShardTrigger
-from ecs_feature.tuning import tune
 
 log = logging.getLogger(__name__)
 

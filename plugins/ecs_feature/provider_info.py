@@ -30,7 +30,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "sensors": [{"integration-name": name, "python-modules": ["ecs_feature.sensors.service_steady"]}],
         "hooks": [
-            {"integration-name": name, "python-modules": ["ecs_feature.hooks.ecs", "ecs_feature.hooks.services"]}
+            {"integration-name": name, "python-modules": ["ecs_feature.hooks.ecs", "ecs_feature.services.client"]}
         ],
         "triggers": [
             {

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from devstack.stack import Stack
-from ecs_feature.records import shard_record
+from ecs_feature.shards.records import shard_record
 
 from .two_triggerers import DAG_ID, SHARDS, launches, running, tasks_of_run, triggerers, wait
 

@@ -12,10 +12,10 @@ import pytest
 from airflow.sdk import Asset
 from airflow.serialization.serialized_objects import BaseSerialization, DagSerialization
 
-from ecs_feature.capacity import Fallback
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
-from ecs_feature.pipeline_dag import asset_of
+from ecs_feature.pipeline.dag import asset_of
+from ecs_feature.tasks.capacity import Fallback
 from ecs_feature.triggers.shard import SHARED_ARGUMENTS, ShardTrigger
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from ecs_feature.fleet import FleetKey
-from ecs_feature.joined_fleets import joined
-from ecs_feature.launch import Launch, Network
-from ecs_feature.shard_policy import ShardPolicy
-from ecs_feature.shard_run import ShardRun
+from ecs_feature.fleet.fleet import FleetKey
+from ecs_feature.fleet.registry import joined
+from ecs_feature.shards.policy import ShardPolicy
+from ecs_feature.shards.run import ShardRun
+from ecs_feature.tasks.launch import Launch, Network
 from fargate_local import LocalFargate
 
 KEY = FleetKey(aws_conn_id=None)

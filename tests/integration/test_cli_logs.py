@@ -16,7 +16,7 @@ import pytest
 from airflow_home import SYNC_DAGS, environment
 from operator_context import CLUSTER, register_logged
 
-from ecs_feature.launch import started_by
+from ecs_feature.tasks.launch import started_by
 from fargate_local import LocalFargate, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,9 +30,9 @@ for line in range(lines):
 """
 DAGS = '''"""Airflow DAGs of the test."""
 from airflow.sdk import DAG, task
-from ecs_feature.launch import Launch, Network
+from ecs_feature.tasks.launch import Launch, Network
 from ecs_feature.operators.shard import EcsShardOperator, start_args
-from ecs_feature.triggers.references import reference
+from ecs_feature.triggerer.references import reference
 
 
 def launch():

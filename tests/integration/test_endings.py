@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from shard_tries import all_tasks, launches, shard, told, until
 
-from ecs_feature.outcomes import STOP_REASON_STUCK, Kind
+from ecs_feature.tasks.outcomes import STOP_REASON_STUCK, Kind
 from fargate_local import LocalFargate
 
 CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from shard_tries import launches, shard, told, until
 
-from ecs_feature.capacity import check_capacity
-from ecs_feature.launch import Launch
-from ecs_feature.outcomes import Kind
-from ecs_feature.shard_policy import ShardPolicy
+from ecs_feature.shards.policy import ShardPolicy
+from ecs_feature.tasks.capacity import check_capacity
+from ecs_feature.tasks.launch import Launch
+from ecs_feature.tasks.outcomes import Kind
 from ecs_feature.triggers.shard import ShardTrigger
 from fargate_local import InstanceSpec, LocalFargate, Settings
 

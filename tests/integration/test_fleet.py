@@ -14,9 +14,9 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from ecs_feature.exceptions import AwsError, ConfigurationError
-from ecs_feature.fleet import Fleet, FleetKey
-from ecs_feature.joined_fleets import joined
-from ecs_feature.launch import Launch, Network, client_token, started_by
+from ecs_feature.fleet.fleet import Fleet, FleetKey
+from ecs_feature.fleet.registry import joined
+from ecs_feature.tasks.launch import Launch, Network, client_token, started_by
 from fargate_local import LocalFargate
 
 CLUSTER = "features"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ecs_feature.fleet import Fleet, FleetKey
-from ecs_feature.joined_fleets import joined
-from ecs_feature.launch import Launch, Network, client_token
+from ecs_feature.fleet.fleet import Fleet, FleetKey
+from ecs_feature.fleet.registry import joined
+from ecs_feature.tasks.launch import Launch, Network, client_token
 from fargate_local import LocalFargate
 
 CLUSTER = "features"

@@ -15,11 +15,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
-from ecs_feature import holders
-from ecs_feature.hooks.services import EcsServices
-from ecs_feature.leases import SharingPolicy
 from ecs_feature.operators import janitor as module
 from ecs_feature.operators.janitor import EcsJanitorOperator
+from ecs_feature.services import lease_holders
+from ecs_feature.services.client import EcsServices
+from ecs_feature.services.leases import SharingPolicy
 from fargate_local import LocalFargate, Settings
 
 CLUSTER = "features"
@@ -195,7 +195,7 @@ def test_a_lease_past_its_time_stays_while_its_run_goes_on(stack: Stack, monkeyp
 def test_a_lease_past_its_time_ends_with_the_tasks_of_a_run_that_nobody_schedules(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holders, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(lease_holders, "LOOK_SECONDS", 0.0)
     for name in ("one", "two"):
         stack.lease(stack.service(name), f"flights/{name}/control", 2, datetime.now(UTC) + timedelta(minutes=1))
     _later(monkeypatch, timedelta(minutes=10))

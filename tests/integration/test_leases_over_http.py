@@ -13,9 +13,9 @@ from operator_context import context
 
 from ecs_feature.exceptions import LeaseError, ServiceNotFoundError
 from ecs_feature.hooks.ecs import CLIENT_CONFIG
-from ecs_feature.hooks.services import EcsServices
-from ecs_feature.leases import MOST_LEASES, SharingPolicy, leases_of
 from ecs_feature.operators.service_scale import EcsServiceScaleOperator
+from ecs_feature.services.client import EcsServices
+from ecs_feature.services.leases import MOST_LEASES, SharingPolicy, leases_of
 from fargate_local import LocalFargate, Settings
 
 CLUSTER = "features"
@@ -160,7 +160,7 @@ def test_a_scalable_targets_minimum_is_moved_and_put_back_and_the_desired_count_
     assert dict(after.tags)["ecs-feature:policy"] == "baseline 1 cap 5000 sum MinCapacity"
     keeper.acquire(name, holder="b", count=2, until=soon(), policy=POLICY)
     assert range_now() == (3, 3)
-    said = [record.getMessage() for record in caplog.records if record.name == "ecs_feature.hooks.services"]
+    said = [record.getMessage() for record in caplog.records if record.name == "ecs_feature.services.client"]
     assert said == [f"Service {name}: its leases want 4 tasks, but the MaxCapacity of its scalable target allows 3."]
     keeper.release(name, holder="b")
     assert range_now() == (2, 3)

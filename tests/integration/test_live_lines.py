@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from operator_context import CLUSTER, register_logged
 
-from ecs_feature.fleet import Fleet, FleetKey
-from ecs_feature.joined_fleets import joined
-from ecs_feature.launch import Launch, Network
-from ecs_feature.outcomes import Kind
-from ecs_feature.shard_policy import ShardPolicy
-from ecs_feature.shard_run import ShardRun
+from ecs_feature.fleet.fleet import Fleet, FleetKey
+from ecs_feature.fleet.registry import joined
+from ecs_feature.shards.policy import ShardPolicy
+from ecs_feature.shards.run import ShardRun
+from ecs_feature.tasks.launch import Launch, Network
+from ecs_feature.tasks.outcomes import Kind
 from fargate_local import LocalFargate, Settings
 
 KEY = FleetKey(aws_conn_id=None)

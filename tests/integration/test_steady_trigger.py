@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ecs_feature.hooks.services import EcsServices
-from ecs_feature.leases import SharingPolicy
+from ecs_feature.services.client import EcsServices
+from ecs_feature.services.leases import SharingPolicy
 from ecs_feature.triggers.service import EcsServiceSteadyTrigger, pause_seconds
 from fargate_local import LocalFargate, Settings
 

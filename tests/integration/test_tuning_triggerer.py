@@ -12,7 +12,7 @@ DAGS = '''
 """Two airflow dags."""
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
-from ecs_feature.launch import Launch, Network
+from ecs_feature.tasks.launch import Launch, Network
 from ecs_feature.operators.shard import EcsShardOperator
 
 with DAG("starts") as starts:

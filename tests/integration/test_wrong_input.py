@@ -12,12 +12,12 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from operator_context import CLUSTER, context
 
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.launch import Launch, Network
 from ecs_feature.operators.plan import FeaturePlanOperator
 from ecs_feature.operators.service_scale import EcsServiceScaleOperator
 from ecs_feature.operators.shard import EcsShardOperator
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
+from ecs_feature.tasks.launch import Launch, Network
 from fargate_local import LocalFargate
 
 

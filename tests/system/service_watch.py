@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devstack import provision
-from ecs_feature.leases import leases_of
+from ecs_feature.services.leases import leases_of
 
 LOOK_SECONDS = 0.3
 

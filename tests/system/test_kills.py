@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from devstack.errors import StackError
-from ecs_feature.outcomes import STOP_REASON_KILLED
+from ecs_feature.tasks.outcomes import STOP_REASON_KILLED
 
 DAG_ID, DELETED = "killed_shards", "deleted_shards"
 NAMES = ("one", "two", "three", "four")

@@ -15,10 +15,10 @@ from uuid import UUID
 import httpx
 import pytest
 
-from ecs_feature.hooks.janitor import ClusterJanitor
-from ecs_feature.hooks.services import EcsServices
-from ecs_feature.outcomes import STOP_REASON_JANITOR, STOP_REASON_KILLED
-from ecs_feature.records import RUNNING_KEY, shard_record
+from ecs_feature.janitor.sweep import ClusterJanitor
+from ecs_feature.services.client import EcsServices
+from ecs_feature.shards.records import RUNNING_KEY, shard_record
+from ecs_feature.tasks.outcomes import STOP_REASON_JANITOR, STOP_REASON_KILLED
 
 CRASHED, AGED, ORPHANED, CLEARED = "crashed_shards", "aged_shards", "orphaned_shards", "cleared_shards"
 BEFORE, UNHEARD, WAITING, ENDED = ((f"{point}-1", f"{point}-2") for point in ("before", "unheard", "waiting", "ended"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from log_supervisor import Supervisor
 
-from ecs_feature.triggers.log_pipe import supervisors_pipe
+from ecs_feature.triggerer.supervisor_socket import supervisors_pipe
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""``airflow ecs-feature estimate``: gathers what is known, asks :mod:`ecs_feature.estimate`, prints the answer."""
+"""``airflow ecs-feature estimate``: gathers facts, asks :mod:`ecs_feature.estimates.estimate`, prints the answer."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from airflow.utils.cli import suppress_logs_and_warning
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 from airflow.utils.session import create_session
 
-from ecs_feature.cli.facts import PipelineFacts, count_runs, dag_of
-from ecs_feature.cli.history import existing_runs, past_runs
-from ecs_feature.cli.quotas import vcpu_quota
 from ecs_feature.cli.report import render
-from ecs_feature.cli.sizes import sizes
-from ecs_feature.cost import ON_DEMAND, SPOT_SHARE, Price
-from ecs_feature.estimate import estimate as estimated
+from ecs_feature.estimates.estimate import estimate as estimated
+from ecs_feature.estimates.facts import PipelineFacts, count_runs, dag_of
+from ecs_feature.estimates.history import existing_runs, past_runs
+from ecs_feature.estimates.past_runs import Ask, PastRun, calibrated, given
+from ecs_feature.estimates.quotas import vcpu_quota
+from ecs_feature.estimates.simulation import Bounds
+from ecs_feature.estimates.task_sizes import sizes
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError, SelectionError
-from ecs_feature.past_runs import Ask, PastRun, calibrated, given
-from ecs_feature.simulation import Bounds
+from ecs_feature.tasks.cost import ON_DEMAND, SPOT_SHARE, Price
 
 BACKFILL_RUNS_AT_ONCE: Final = 10
 """``airflow backfill create`` without ``--max-active-runs``."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from ecs_feature.cli.facts import dag_of, shard_tasks
+from ecs_feature.aws.resources import EcsTask
+from ecs_feature.estimates.facts import dag_of, shard_tasks
 from ecs_feature.exceptions import EcsFeatureError, SelectionError
-from ecs_feature.launch import started_by
-from ecs_feature.outcomes import Kind
-from ecs_feature.records import shard_record
-from ecs_feature.resources import EcsTask
-from ecs_feature.triggers.references import is_reference, look_up
+from ecs_feature.shards.records import shard_record
+from ecs_feature.tasks.launch import started_by
+from ecs_feature.tasks.outcomes import Kind
+from ecs_feature.triggerer.references import is_reference, look_up
 
 ENDED_STATES: Final = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 FAILED_STATES: Final = frozenset({"failed", "up_for_retry"})

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
-from ecs_feature.records import LaunchedTask, launched_task
+from ecs_feature.shards.records import LaunchedTask, launched_task
 
 _DOMAINS: Final = {
     "aws": "aws.amazon.com",

@@ -8,11 +8,11 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from ecs_feature.aws_clients import client_of
-from ecs_feature.aws_errors import translated
+from ecs_feature.aws.clients import client_of
+from ecs_feature.aws.errors import translated
 from ecs_feature.exceptions import EcsFeatureError, SelectionError
-from ecs_feature.selection import ALL_FOUND, LIVE_LOG_SHARDS, select
-from ecs_feature.shard_sources import checked, listed
+from ecs_feature.shards.selection import ALL_FOUND, LIVE_LOG_SHARDS, select
+from ecs_feature.shards.sources import checked, listed
 
 
 class FindShardsOperator(BaseOperator):  # type: ignore[misc]

@@ -8,12 +8,12 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from ecs_feature.aws_clients import client_of
+from ecs_feature.aws.clients import client_of
 from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import EcsFeatureError
-from ecs_feature.holders import known_to
-from ecs_feature.hooks.janitor import ClusterJanitor
-from ecs_feature.hooks.services import EcsServices
+from ecs_feature.janitor.sweep import ClusterJanitor
+from ecs_feature.services.client import EcsServices
+from ecs_feature.services.lease_holders import known_to
 
 
 class EcsJanitorOperator(BaseOperator):  # type: ignore[misc]

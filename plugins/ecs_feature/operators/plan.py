@@ -8,11 +8,11 @@ from typing import Any
 from airflow.providers.standard.operators.branch import BaseBranchOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from ecs_feature.aws_clients import client_of
-from ecs_feature.aws_errors import is_transient
+from ecs_feature.aws.clients import client_of
+from ecs_feature.aws.errors import is_transient
 from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, SelectionError, ThrottledError
-from ecs_feature.hooks.services import EcsServices
-from ecs_feature.selection import select
+from ecs_feature.services.client import EcsServices
+from ecs_feature.shards.selection import select
 
 
 class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]

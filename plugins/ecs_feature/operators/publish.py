@@ -11,13 +11,13 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from ecs_feature.aws_clients import client_of
-from ecs_feature.aws_errors import translated
+from ecs_feature.aws.clients import client_of
+from ecs_feature.aws.errors import translated
 from ecs_feature.exceptions import EcsFeatureError, PublishError
-from ecs_feature.manifests import Expected, ManifestStore, split_uri
-from ecs_feature.outcomes import Kind
-from ecs_feature.records import shard_records
-from ecs_feature.selection import ALL_FOUND, of_this_run
+from ecs_feature.results.manifests import Expected, ManifestStore, split_uri
+from ecs_feature.shards.records import shard_records
+from ecs_feature.shards.selection import ALL_FOUND, of_this_run
+from ecs_feature.tasks.outcomes import Kind
 
 READERS = 16
 """Result files that are read at once."""

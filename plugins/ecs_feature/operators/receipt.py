@@ -10,9 +10,9 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from ecs_feature.receipts import render, run_state, variant_receipt
-from ecs_feature.records import shard_records
-from ecs_feature.selection import of_this_run
+from ecs_feature.results.receipts import render, run_state, variant_receipt
+from ecs_feature.shards.records import shard_records
+from ecs_feature.shards.selection import of_this_run
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
     """Collects what the run's tasks have left and logs it as a table. It runs however the others end.
 
     XCom: ``{"dag_id", "run_id", "logical_date", "state", "seconds", "variants": {name:
-    :func:`ecs_feature.receipts.variant_receipt`}}``; variants that the run left out are missing.
+    :func:`ecs_feature.results.receipts.variant_receipt`}}``; variants that the run left out are missing.
 
     :param variants: the tasks of each variant.
     :param found_by: the task that has found the run's shards; empty: the variants' tasks are all there are.

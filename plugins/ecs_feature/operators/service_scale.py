@@ -9,13 +9,13 @@ from typing import Any, Literal
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from ecs_feature import cost
-from ecs_feature.aws_clients import client_of
+from ecs_feature.aws.clients import client_of
+from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
-from ecs_feature.holders import known_to
-from ecs_feature.hooks.services import EcsServices
-from ecs_feature.leases import Lease, SharingPolicy, check_count
-from ecs_feature.resources import EcsService
+from ecs_feature.services.client import EcsServices
+from ecs_feature.services.lease_holders import known_to
+from ecs_feature.services.leases import Lease, SharingPolicy, check_count
+from ecs_feature.tasks import cost
 from ecs_feature.triggers.service import EcsServiceSteadyTrigger
 
 
@@ -23,7 +23,8 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
     """Takes (``up``, a setup) or gives back (``down``, a teardown) a run's lease on services.
 
     It never sets a desired count by itself: the count is what all live leases want, see
-    :mod:`ecs_feature.leases`. Where Application Auto Scaling keeps the count, it moves the MinCapacity instead.
+    :mod:`ecs_feature.services.leases`. Where Application Auto Scaling keeps the count, it moves the MinCapacity
+    instead.
     Both directions may be repeated. Going down waits in the triggerer until the tasks are gone, and ends there:
     a task that comes back to a worker at once may be failed by the scheduler, which takes the end of its first part
     for its own (apache/airflow#72716)::

@@ -10,11 +10,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from airflow.triggers.base import StartTriggerArgs
 
 from ecs_feature.exceptions import MissingValueError, ShardFailedError
-from ecs_feature.launch import Launch, check_overrides
-from ecs_feature.outcomes import Payer
-from ecs_feature.records import record_text
-from ecs_feature.shard_policy import ShardPolicy
-from ecs_feature.triggers.references import look_up
+from ecs_feature.shards.policy import ShardPolicy
+from ecs_feature.shards.records import record_text
+from ecs_feature.tasks.launch import Launch, check_overrides
+from ecs_feature.tasks.outcomes import Payer
+from ecs_feature.triggerer.references import look_up
 from ecs_feature.triggers.shard import ShardTrigger, is_selected, live_log_shards
 
 TRIGGER = "ecs_feature.triggers.shard.ShardTrigger"
@@ -45,8 +45,8 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
     they run, whatever the policy says.
 
     :param shard: the shard's name.
-    :param launch: what RunTask is asked for, see :class:`ecs_feature.launch.Launch`; its strings are templates.
-    :param policy: timeouts, relaunches, polling, log lines, see :class:`ecs_feature.shard_policy.ShardPolicy`.
+    :param launch: what RunTask is asked for, see :class:`ecs_feature.tasks.launch.Launch`; its strings are templates.
+    :param policy: timeouts, relaunches, polling, log lines, see :class:`ecs_feature.shards.policy.ShardPolicy`.
     :param selected: template of a JSON list of the shards that a run is restricted to; others are skipped.
     :param record: templates that go into the XCom, e.g. ``{"result_uri": ...}``.
     :param aws_conn_id: the Airflow connection; with ``region_name`` and ``verify`` as in the amazon provider.
@@ -141,7 +141,7 @@ def start_args(
     """``start_trigger_args`` for ``EcsShardOperator.partial``; the arguments are the operator's.
 
     :param shard: a template or a reference, since what the task is expanded over is not known to the trigger:
-        ``reference("find_shards", "{{ ti.map_index }}")``, see :mod:`ecs_feature.triggers.references`.
+        ``reference("find_shards", "{{ ti.map_index }}")``, see :mod:`ecs_feature.triggerer.references`.
     :param ends_on_worker: for tasks with ``on_success_callback`` or ``outlets``, see :class:`EcsShardOperator`.
     """
     aws = (aws_conn_id, region_name, verify, events_queue_url)

@@ -9,11 +9,11 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from ecs_feature import task_definitions
-from ecs_feature.aws_clients import client_of
-from ecs_feature.aws_errors import translated
+from ecs_feature.aws.clients import client_of
+from ecs_feature.aws.errors import translated
 from ecs_feature.environment import load_environment
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
+from ecs_feature.tasks import definitions
 
 
 class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
@@ -51,12 +51,12 @@ class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
 
     def execute(self, context: Any) -> str:
         try:
-            definition = task_definitions.load(
+            definition = definitions.load(
                 Path(self.path), load_environment() if self.environment is None else self.environment
             )
             self._check_container(definition)
             with translated(f"Task definition {definition['family']!r}"):
-                registered = task_definitions.register(client_of("ecs", self.aws), definition)
+                registered = definitions.register(client_of("ecs", self.aws), definition)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
         except EcsFeatureError as error:

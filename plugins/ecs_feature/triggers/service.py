@@ -11,14 +11,14 @@ from typing import Any, Final
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from ecs_feature.aws_clients import client_of
-from ecs_feature.aws_errors import is_transient
+from ecs_feature.aws.clients import client_of
+from ecs_feature.aws.errors import is_transient
+from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, ServiceNotSteadyError, ThrottledError
-from ecs_feature.hooks.services import EcsServices
-from ecs_feature.leases import leased
-from ecs_feature.resources import EcsService
-from ecs_feature.steadiness import Steadiness, of_descent, of_service, with_death
-from ecs_feature.triggers.xcoms import push
+from ecs_feature.services.client import EcsServices
+from ecs_feature.services.leases import leased
+from ecs_feature.services.steadiness import Steadiness, of_descent, of_service, with_death
+from ecs_feature.triggerer.xcoms import push
 
 WAITED_SHARE: Final = 0.1
 """A service's tasks take a minute to start on Fargate, and are seen to run within this share of the wait."""

@@ -12,19 +12,19 @@ from uuid import UUID
 
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
+from ecs_feature.aws.resources import EcsTask
 from ecs_feature.exceptions import EcsFeatureError, MissingValueError
-from ecs_feature.fleet import Fleet, FleetKey
-from ecs_feature.joined_fleets import IDLE_SECONDS, joined
-from ecs_feature.launch import Launch, fill_shard
-from ecs_feature.outcomes import Kind, Payer
-from ecs_feature.records import RUNNING_KEY, running_record, shard_record, superseded_task
-from ecs_feature.resources import EcsTask
-from ecs_feature.selection import LIVE_LOG_SHARDS, wished
-from ecs_feature.shard_policy import ShardPolicy
-from ecs_feature.shard_run import ShardRun
-from ecs_feature.triggers.log_lines import GatheredLog
-from ecs_feature.triggers.references import look_up_shared
-from ecs_feature.triggers.xcoms import pull_own, push
+from ecs_feature.fleet.fleet import Fleet, FleetKey
+from ecs_feature.fleet.registry import IDLE_SECONDS, joined
+from ecs_feature.shards.policy import ShardPolicy
+from ecs_feature.shards.records import RUNNING_KEY, running_record, shard_record, superseded_task
+from ecs_feature.shards.run import ShardRun
+from ecs_feature.shards.selection import LIVE_LOG_SHARDS, wished
+from ecs_feature.tasks.launch import Launch, fill_shard
+from ecs_feature.tasks.outcomes import Kind, Payer
+from ecs_feature.triggerer.references import look_up_shared
+from ecs_feature.triggerer.task_log import GatheredLog
+from ecs_feature.triggerer.xcoms import pull_own, push
 
 KILL_SECONDS = 20.0
 """How long Airflow is kept waiting for a shard's stop, which goes on beside it: hundreds take longer at AWS's rate."""
@@ -56,10 +56,10 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     :param shared: the name of the other arguments in the DAG's default arguments, see
         :func:`ecs_feature.operators.shard.shared_start_args`; without it they are given here.
     :param shard: the shard's name; selects and is told in every message. It and the launch's task definition may be
-        references to what another task has left, see :mod:`ecs_feature.triggers.references`.
-    :param launch: :meth:`ecs_feature.launch.Launch.to_dict`.
-    :param policy: :meth:`ecs_feature.shard_policy.ShardPolicy.to_dict`.
-    :param aws: the fields of :class:`ecs_feature.fleet.FleetKey`.
+        references to what another task has left, see :mod:`ecs_feature.triggerer.references`.
+    :param launch: :meth:`ecs_feature.tasks.launch.Launch.to_dict`.
+    :param policy: :meth:`ecs_feature.shards.policy.ShardPolicy.to_dict`.
+    :param aws: the fields of :class:`ecs_feature.fleet.fleet.FleetKey`.
     :param token_id: the task instance's UUID, from which the client token is made.
     :param selected: JSON list of the shards that the run is restricted to; empty or null: all.
     :param live_log_shards: the shards whose logs the run is asked to follow; without it, the run's param of that name.
@@ -152,7 +152,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         """Let go of the DAG, which Airflow makes for each trigger to render it, which is done.
 
         Airflow's runner holds the context until the trigger ends; where the DAG is a copy of the shard's own
-        (not so with :mod:`ecs_feature.tuning.dags`), it is half of the memory that a waiting shard takes.
+        (not so with :mod:`ecs_feature.airflow_patches.dags`), it is half of the memory that a waiting shard takes.
         """
         if self._context:
             self._context.clear()

@@ -6,10 +6,10 @@ import pendulum
 from airflow.sdk import DAG
 
 from ecs_feature.environment import load_environment, substitute
-from ecs_feature.launch import Launch, Network
 from ecs_feature.operators.shard import EcsShardOperator
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
-from ecs_feature.shard_policy import ShardPolicy
+from ecs_feature.shards.policy import ShardPolicy
+from ecs_feature.tasks.launch import Launch, Network
 
 VALUES = load_environment()
 TASKDEF = Path(__file__).parents[3] / "include" / "taskdefs" / "flight-features-control.json"

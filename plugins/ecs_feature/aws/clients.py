@@ -1,0 +1,90 @@
+"""AWS clients, made when they are needed: the hook's import takes longer than a DAG file's parse."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+from ecs_feature.aws.raw_tasks import take_as_json
+
+
+def client_of(service: str, aws: Mapping[str, Any]) -> Any:
+    """A boto3 client of a service.
+
+    :param aws: ``aws_conn_id``, ``region_name`` and ``verify``, as of :class:`ecs_feature.hooks.ecs.EcsFeatureHook`.
+    """
+    from ecs_feature.hooks.ecs import EcsFeatureHook
+
+    return EcsFeatureHook(service, **aws).client()
+
+
+@dataclass(eq=False)
+class AwsClients:
+    """The aiobotocore clients of one fleet by service, from one connection and region.
+
+    Close them when nobody calls any more.
+    """
+
+    aws_conn_id: str | None
+    region_name: str | None
+    verify: bool | str | None
+    _made: dict[tuple[object, ...], asyncio.Task[Any]] = field(default_factory=dict)
+    _resources: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def get(self, service: str, *, region: str = "", direct: bool = False) -> Any:
+        """The client of a service.
+
+        :param region: another region than the fleet's.
+        :param direct: one that makes each call once, for callers that repeat calls themselves.
+        """
+        return await self._once((service, region, direct), partial(self._open, service, region, direct))
+
+    async def close(self) -> None:
+        for making in self._made.values():
+            making.cancel()
+        await asyncio.gather(*self._made.values(), return_exceptions=True)
+        self._made.clear()
+        await self._resources.aclose()
+
+    async def _once(self, key: tuple[object, ...], make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """What ``make`` gives, made by whoever comes first; after a failure the next one tries again."""
+        if key not in self._made:
+            self._made[key] = asyncio.get_running_loop().create_task(make())
+        try:
+            return await asyncio.shield(self._made[key])
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            self._made.pop(key, None)
+            raise
+
+    async def _open(self, service: str, region: str, direct: bool) -> Any:
+        first = await self._once(("connection",), self._look_up)
+
+        def creator() -> Any:
+            return first.for_service(service, region, direct=direct).async_client()
+
+        # In a thread: making a session may assume a role.
+        client = await self._resources.enter_async_context(await sync_to_async(creator)())
+        if service == "ecs":
+            take_as_json(client)
+        return client
+
+    async def _look_up(self) -> Any:
+        """A hook that has looked up the connection, for all clients."""
+
+        def look_up() -> Any:
+            from ecs_feature.hooks.ecs import EcsFeatureHook
+
+            hook = EcsFeatureHook("ecs", self.aws_conn_id, self.region_name, self.verify)
+            _ = hook.conn_config
+            return hook
+
+        # In a thread: the hook's import takes a second, looking up the connection a database or an API server.
+        return await sync_to_async(look_up)()

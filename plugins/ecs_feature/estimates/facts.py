@@ -1,0 +1,129 @@
+"""What an estimate needs to know of a pipeline, from its serialized DAG: the DAG's file need not be there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ecs_feature.exceptions import SelectionError
+from ecs_feature.shards.policy import ShardPolicy
+from ecs_feature.tasks.capacity import ON_DEMAND, bucket_of
+
+_SHARD = "EcsShardOperator"
+_PLAN = "FeaturePlanOperator"
+_CONNECTION = frozenset({"aws_conn_id", "region_name", "verify"})
+"""What a hook takes; a shard's trigger knows more of AWS."""
+
+
+@dataclass(frozen=True)
+class PipelineFacts:
+    """A pipeline as its DAG tells it.
+
+    :param variants: name -> ids of its shards' tasks; one id when they are mapped.
+    :param shards: names; none when they are found at run time.
+    :param bucket: whose quotas the shards use: ``FARGATE``, ``FARGATE_SPOT``, or neither (empty).
+    :param parallelism: shards of one variant at once per triggerer; likewise ``max_vcpus``.
+    :param poll_seconds: how often running shards are asked for.
+    """
+
+    dag_id: str
+    variants: Mapping[str, Sequence[str]]
+    shards: tuple[str, ...]
+    bucket: str
+    parallelism: int | None
+    max_vcpus: float | None
+    aws: Mapping[str, Any]
+    poll_seconds: float = ShardPolicy.poll_seconds
+
+    @classmethod
+    def of(cls, dag: Any) -> PipelineFacts:
+        """:raises SelectionError: when it is not the DAG of a FeaturePipeline."""
+        tasks = shard_tasks(dag)
+        if not tasks or all(task.task_type != _PLAN for task in dag.task_dict.values()):
+            raise SelectionError(f"DAG {dag.dag_id!r} is not a FeaturePipeline's, so there are no shards to estimate.")
+        variants: dict[str, list[str]] = {}
+        shards: dict[str, None] = {}
+        for task, arguments in tasks:
+            variants.setdefault(arguments["record"]["variant"], []).append(task.task_id)
+            if not task.is_mapped:
+                shards[arguments["shard"]] = None
+        policy, launch = arguments["policy"], arguments["launch"]
+        return cls(
+            dag_id=dag.dag_id,
+            variants=variants,
+            shards=tuple(shards),
+            bucket=bucket_of(launch.get("capacity", ON_DEMAND)),
+            parallelism=policy.get("max_parallel"),
+            max_vcpus=policy.get("max_vcpus"),
+            aws={name: value for name, value in arguments["aws"].items() if name in _CONNECTION},
+            poll_seconds=policy.get("poll_seconds", ShardPolicy.poll_seconds),
+        )
+
+    def choose(self, names: Sequence[str] | None, of: str) -> tuple[str, ...]:
+        """``names`` of the pipeline's ``shards`` or ``variants``; all without any.
+
+        :raises SelectionError: for a name that it does not have.
+        """
+        known = self.shards if of == "shards" else tuple(self.variants)
+        chosen = tuple(dict.fromkeys(part for name in names or () for part in name.split(",") if part))
+        unknown = [name for name in chosen if known and name not in known]
+        if unknown:
+            raise SelectionError(
+                f"{of}: {', '.join(unknown)} not among {', '.join(known)}, the {of} of DAG {self.dag_id!r}."
+            )
+        return chosen or known
+
+
+def dag_of(dag_id: str) -> Any:
+    """The serialized DAG.
+
+    :raises SelectionError: when Airflow does not know it.
+    """
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    dag = SerializedDagModel.get_dag(dag_id)
+    if dag is None:
+        raise SelectionError(f"DAG {dag_id!r} is not known to this Airflow; airflow dags list shows those that are.")
+    return dag
+
+
+def shard_tasks(dag: Any) -> list[tuple[Any, dict[str, Any]]]:
+    """The DAG's shard tasks, each with the arguments of its trigger."""
+    from ecs_feature.triggers.shard import SHARED_ARGUMENTS
+
+    shared = (dag.default_args or {}).get(SHARED_ARGUMENTS, {})
+
+    def arguments(task: Any) -> dict[str, Any]:
+        own = _plain(task.start_trigger_args.trigger_kwargs)
+        return {**shared.get(own.get("shared", ""), {}), **own}
+
+    return [
+        (task, arguments(task))
+        for task in dag.task_dict.values()
+        if task.task_type == _SHARD and task.start_trigger_args
+    ]
+
+
+def count_runs(dag: Any, from_date: datetime, to_date: datetime) -> int:
+    """How many runs a backfill over these dates has; both are included.
+
+    :raises SelectionError: when there are none.
+    """
+    if from_date > to_date:
+        raise SelectionError(f"--from {from_date:%Y-%m-%d} is after --to {to_date:%Y-%m-%d}; swap them.")
+    count = sum(1 for _ in dag.iter_dagrun_infos_between(from_date, to_date))
+    if not count:
+        raise SelectionError(
+            f"DAG {dag.dag_id!r} has no run between {from_date:%Y-%m-%d} and {to_date:%Y-%m-%d}; look at its schedule, "
+            "start date and end date, or leave --from and --to out for one run."
+        )
+    return count
+
+
+def _plain(value: Any) -> Any:
+    """Airflow leaves a trigger's arguments encoded in a serialized DAG."""
+    from airflow.serialization.serialized_objects import BaseSerialization
+
+    return BaseSerialization.deserialize(value) if isinstance(value, dict) and "__type" in value else value

@@ -1,0 +1,44 @@
+"""The account's Fargate vCPU quota, from Service Quotas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ecs_feature.aws import limits
+from ecs_feature.aws.errors import translated
+from ecs_feature.exceptions import EcsFeatureError
+
+
+def vcpu_quota(bucket: str, aws: Mapping[str, Any]) -> tuple[float | None, str]:
+    """vCPUs of ``bucket`` at once, and a note; None where there is no such quota or it cannot be read.
+
+    :param bucket: ``FARGATE``, ``FARGATE_SPOT``, or neither.
+    :param aws: connection id, region and verify, as the pipeline's shards use them.
+    """
+    code = limits.FARGATE_VCPU_QUOTAS.get(bucket)
+    if code is None:
+        return (
+            None,
+            "Shards on EC2 instances have no vCPU quota, cost nothing by themselves and wait for none.",
+        )
+    try:
+        with translated(f"The quota {code}"):
+            answer = _client(aws).get_service_quota(ServiceCode="fargate", QuotaCode=code)
+    except EcsFeatureError as error:
+        return None, f"The vCPU quota is not known, so it sets no bound: {error}"
+    except Exception as error:  # a missing connection, a missing region: the estimate goes on without
+        return None, f"The vCPU quota is not known, so it sets no bound: {error}"
+    value = float(answer["Quota"]["Value"])
+    return value, f"{bucket} allows {value:g} vCPUs at once in this account."
+
+
+def _client(aws: Mapping[str, Any]) -> Any:
+    """A client that gives up soon: the quota is a help, not a need."""
+    from botocore.config import Config
+
+    from ecs_feature.hooks.ecs import EcsFeatureHook
+
+    hook = EcsFeatureHook("service-quotas", **aws)
+    hasty = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 1})
+    return hook.get_client_type(region_name=hook.region_name, config=hook._client_config().merge(hasty))

@@ -1,0 +1,85 @@
+"""What runs have to do: their variants, the shards of these, the launches of a shard, and the services it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ecs_feature.tasks.cost import Usage
+
+_NO_USAGE = Usage()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One launch of a shard's ECS task.
+
+    :param start_seconds: from RunTask to the container's start; ``run_seconds``: from there until it stopped.
+    :param vcpus: its size.
+    :param used: what it is billed for.
+    :param seen_seconds: from there until the triggerer has seen it and given its place to another.
+    """
+
+    start_seconds: float
+    run_seconds: float
+    vcpus: float = 0.0
+    used: Usage = _NO_USAGE
+    seen_seconds: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long it keeps its place."""
+        return self.start_seconds + self.run_seconds + self.seen_seconds
+
+
+Shard = tuple[Attempt, ...]
+"""The launches of one shard, one after the other; only the last one ends it."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What one run holds of its variant's services, all of them together.
+
+    :param lead_seconds: how long they are held before the first shard may start; ``tail_seconds``: after the last.
+    """
+
+    vcpus: float = 0.0
+    gigabytes: float = 0.0
+    lead_seconds: float = 0.0
+    tail_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class VariantWork:
+    """One variant's part of a run.
+
+    :param before_seconds: from the run's start to when its first shard may start; at least the services' lead.
+    :param handover_seconds: the end of that: what the triggerer needs to take the shards on, if it takes no others on
+        meanwhile. It takes those of all runs on together, so that each waits for all.
+    """
+
+    name: str
+    shards: tuple[Shard, ...]
+    before_seconds: float = 0.0
+    services: Services = Services()
+    handover_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. ``after_seconds``: from the end of its last shard to its own."""
+
+    variants: tuple[VariantWork, ...]
+    after_seconds: float = 0.0
+
+    def attempts(self) -> Iterator[Attempt]:
+        return (attempt for work in self.variants for shard in work.shards for attempt in shard)
+
+
+def total(usages: Iterable[Usage]) -> Usage:
+    """Their sum; with ``+`` alone a thousand shards would make a thousand values."""
+    vcpu_seconds = gb_seconds = 0.0
+    for used in usages:
+        vcpu_seconds += used.vcpu_seconds
+        gb_seconds += used.gb_seconds
+    return Usage(vcpu_seconds, gb_seconds)

@@ -1,0 +1,85 @@
+"""Who shares a fleet: every trigger of one triggerer that talks to the same connection and region.
+
+The first that joins makes it; it is closed when the last has left, for shards a minute later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from ecs_feature.fleet.fleet import Fleet, FleetKey
+
+IDLE_SECONDS: Final = 60.0
+"""How long the clients of shards wait for the next run's. To look up the connection anew takes a second or two while a
+triggerer takes on hundreds of triggers, and is in each small run's time."""
+
+
+@asynccontextmanager
+async def joined(key: FleetKey, *, idle_seconds: float = 0.0) -> AsyncIterator[Fleet]:
+    """Join the fleet of the running event loop for ``key``; the first opens it.
+
+    :param idle_seconds: how long it stays open for others after the last has left. One that AWS has refused anything
+        does not, because the connection may be mended by then.
+    """
+    fleets = _fleets.setdefault(asyncio.get_running_loop(), {})
+    shared = fleets.get(key)
+    if shared is None:
+        shared = fleets[key] = _Shared(Fleet(key))
+    shared.enter()
+    try:
+        await shared.fleet.opened()
+        yield shared.fleet
+    finally:
+        shared.members -= 1
+        if shared.members == 0:
+            if idle_seconds and shared.fleet.reusable:
+                shared.close_later(idle_seconds, lambda: _forget(fleets, shared))
+            else:
+                _forget(fleets, shared)
+                await shared.fleet.close()
+
+
+@dataclass(eq=False)
+class _Shared:
+    """A fleet, how many use it, and what closes it when nobody has for a while."""
+
+    fleet: Fleet
+    members: int = 0
+    _closing: asyncio.Task[None] | None = None
+
+    def enter(self) -> None:
+        """One more uses it."""
+        self.members += 1
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+            self.fleet.renew()
+
+    def close_later(self, seconds: float, forget: Callable[[], None]) -> None:
+        """Close after so long, or when the event loop ends, unless somebody enters before; ``forget`` comes first."""
+
+        async def close() -> None:
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                if self._closing is asyncio.current_task():
+                    forget()
+                    await self.fleet.close()
+
+        # A context of its own: Airflow routes log lines to task logs by context, and this is no shard's any more.
+        self._closing = asyncio.get_running_loop().create_task(close(), context=contextvars.Context())
+
+
+_Fleets = dict[FleetKey, _Shared]
+_fleets: WeakKeyDictionary[asyncio.AbstractEventLoop, _Fleets] = WeakKeyDictionary()
+
+
+def _forget(fleets: _Fleets, shared: _Shared) -> None:
+    if fleets.get(shared.fleet.key) is shared:
+        del fleets[shared.fleet.key]

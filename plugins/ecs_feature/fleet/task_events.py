@@ -1,0 +1,165 @@
+"""ECS's own word that a task stopped: EventBridge's "ECS Task State Change" events, from an SQS queue.
+
+Polling stays as the safety net, only slower. Events may come twice, out of order, before RunTask's answer, or not at
+all; only STOPPED counts, which nothing follows. Two triggerers may read one queue: what is not this one's is given
+back. A rule that passes on ``lastStatus`` STOPPED alone saves five of six messages.
+AmazonECS/latest/developerguide/ecs_task_events.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ecs_feature.aws import limits
+from ecs_feature.aws.resources import EcsTask
+from ecs_feature.exceptions import EcsFeatureError
+
+log = logging.getLogger(__name__)
+
+STARTED_BY_PREFIX: Final = "ecs-feature/"
+"""What :func:`ecs_feature.tasks.launch.started_by` begins with; other tasks are nobody's here."""
+REMEMBER_SECONDS: Final = 300.0
+"""So long a stopped task is remembered, and its message kept for another triggerer."""
+REMEMBERED: Final = 10_000
+QUICK_RECEIPTS: Final = 6
+MOST_HIDDEN_SECONDS: Final = 32
+AFTER_YOU_SECONDS: Final = (1.0, 2.5)
+FAILED_SECONDS: Final = 5.0
+NOTICE_EVERY_SECONDS: Final = 60.0
+TRUSTED_SECONDS: Final = 60.0
+"""Events count as working for so long after the last answer of the queue; a long poll takes 20 s."""
+_TIMES: Final = ("createdAt", "pullStartedAt", "startedAt", "stoppedAt")
+
+
+def stopped_task(body: str) -> tuple[EcsTask | None, str]:
+    """The task that a message says has stopped, and its startedBy; None when the message says anything else."""
+    try:
+        event = json.loads(body)
+        detail = event["detail"]
+        if event["detail-type"] != "ECS Task State Change" or detail["lastStatus"] != "STOPPED":
+            return None, ""
+        times = {key: _moment(detail[key]) for key in _TIMES if detail.get(key)}
+        return EcsTask.from_aws({**detail, **times}), detail.get("startedBy", "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None, ""
+
+
+@dataclass(eq=False)
+class TaskEvents:
+    """Reads the queue and tells of stopped tasks.
+
+    :param client: gives the ``sqs`` client.
+    :param tell: told of a stopped task; whether somebody waits for it.
+    """
+
+    queue_url: str
+    client: Callable[[], Awaitable[Any]]
+    tell: Callable[[EcsTask], bool]
+    clock: Callable[[], float] = time.monotonic
+    _recent: dict[str, tuple[float, EcsTask]] = field(default_factory=dict)
+    _ours: dict[str, float] = field(default_factory=dict)
+    _receiver: asyncio.Task[None] | None = None
+    _answered_at: float = float("-inf")
+    _noticed_at: float = float("-inf")
+
+    def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
+        self._receiver = loop.create_task(self._receive_for_ever(), context=contextvars.Context())
+
+    async def close(self) -> None:
+        if self._receiver is not None:
+            self._receiver.cancel()
+            await asyncio.gather(self._receiver, return_exceptions=True)
+
+    @property
+    def working(self) -> bool:
+        """Whether the queue has answered lately."""
+        return self.clock() - self._answered_at < TRUSTED_SECONDS
+
+    def stopped(self, arn: str) -> EcsTask | None:
+        """The task, if it was heard to have stopped before anybody waited for it."""
+        heard = self._recent.pop(arn, None)
+        if heard is None:
+            return None
+        self._ours[arn] = self.clock()
+        return heard[1]
+
+    async def _receive_for_ever(self) -> None:
+        while True:
+            try:
+                await self._receive()
+                self._answered_at = self.clock()
+            except (EcsFeatureError, ClientError, BotoCoreError, TimeoutError) as error:
+                self._answered_at = float("-inf")
+                if self.clock() - self._noticed_at >= NOTICE_EVERY_SECONDS:
+                    self._noticed_at = self.clock()
+                    log.warning("Task events cannot be read from %s, so tasks are polled: %s", self.queue_url, error)
+                await asyncio.sleep(FAILED_SECONDS)
+
+    async def _receive(self) -> None:
+        sqs = await self.client()
+        answer = await sqs.receive_message(
+            QueueUrl=self.queue_url,
+            MaxNumberOfMessages=limits.SQS_MESSAGES,
+            WaitTimeSeconds=limits.SQS_WAIT_SECONDS,
+            AttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
+        )
+        done, kept = [], []
+        for number, message in enumerate(answer.get("Messages", ())):
+            entry = {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+            hidden = self.take(message)
+            if hidden is None:
+                done.append(entry)
+            else:
+                kept.append({**entry, "VisibilityTimeout": hidden})
+        if done:
+            await sqs.delete_message_batch(QueueUrl=self.queue_url, Entries=done)
+        if kept:
+            await sqs.change_message_visibility_batch(QueueUrl=self.queue_url, Entries=kept)
+        if kept and not done:
+            # The other triggerer first, when they are visible again; a fixed pause could keep them in step for ever.
+            await asyncio.sleep(random.uniform(*AFTER_YOU_SECONDS))
+
+    def take(self, message: dict[str, Any]) -> int | None:
+        """Act on a message as SQS gives it; None when it is done with, else the seconds to hide it for."""
+        task, started_by = stopped_task(message.get("Body", ""))
+        if task is None or not started_by.startswith(STARTED_BY_PREFIX):
+            return None
+        if self.tell(task) or task.arn in self._ours:
+            self._forget()
+            self._ours[task.arn] = self.clock()
+            return None
+        self._forget()
+        self._recent.setdefault(task.arn, (self.clock(), task))
+        attributes = message.get("Attributes", {})
+        sent = int(attributes.get("SentTimestamp", 0)) / 1000
+        if time.time() - sent > REMEMBER_SECONDS:
+            return None
+        # Soon at first, as another triggerer waits for it; then ever later: a task that nobody waits for costs some
+        # fifteen receipts, not three hundred.
+        doublings = max(0, int(attributes.get("ApproximateReceiveCount", 1)) - QUICK_RECEIPTS)
+        return int(min(MOST_HIDDEN_SECONDS, 2**doublings))
+
+    def _forget(self) -> None:
+        """Oldest first, as both were filled."""
+        before = self.clock() - REMEMBER_SECONDS
+        while self._recent and (len(self._recent) > REMEMBERED or next(iter(self._recent.values()))[0] < before):
+            del self._recent[next(iter(self._recent))]
+        while self._ours and (len(self._ours) > REMEMBERED or next(iter(self._ours.values())) < before):
+            del self._ours[next(iter(self._ours))]
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,191 @@
+"""How many vCPUs of Fargate an account lets run at once, less what others of it already use.
+
+The quota comes from Service Quotas. What others use is read with ListTasks and DescribeTasks from the account's
+clusters, and not from CloudWatch's usage metrics: those lag by minutes, in which a fleet starts a thousand tasks, and
+cannot tell its own from others'. What that leaves out (EKS pods on Fargate) RunTask itself refuses, and the shard
+waits and asks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ecs_feature.aws import limits
+from ecs_feature.exceptions import AccessDeniedError, EcsFeatureError
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 60.0
+READ_SECONDS = 15.0
+"""Longer than this nobody waits for the quota; there is no cap then."""
+CLUSTERS = 50
+"""Clusters that are looked into for others' tasks, the fullest first."""
+
+Call = Callable[..., Awaitable[Any]]
+"""``(service, operation, **parameters)`` -> the answer."""
+
+
+@dataclass(eq=False)
+class VcpuQuota:
+    """The account's vCPUs by capacity, read once and again at most once a minute while somebody waits for them.
+
+    :param call: how AWS is asked.
+    :param is_own: whether a task, by its ARN and ``startedBy``, is one of this fleet's.
+    :param waits: whether somebody waits for the quota of a capacity.
+    :param changed: told after each reading.
+    """
+
+    call: Call
+    is_own: Callable[[str, str], bool]
+    waits: Callable[[str], bool]
+    changed: Callable[[], None]
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _quotas: dict[str, float | None] = field(default_factory=dict)
+    _others: dict[str, float] = field(default_factory=dict)
+    _sizes: dict[str, tuple[str, float, str]] = field(default_factory=dict)
+    _foreign: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
+    _reading: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _said: set[str] = field(default_factory=set)
+
+    def left(self, capacity: str) -> float | None:
+        """vCPUs for this fleet's own tasks; None: no cap is known."""
+        quota = self._quotas.get(capacity)
+        return None if quota is None else max(0.0, quota - self._others.get(capacity, 0.0))
+
+    async def known(self, capacity: str) -> None:
+        """Wait until the quota was asked for once; any failure means that there is no cap."""
+        if capacity not in limits.FARGATE_VCPU_QUOTAS:
+            return
+        if capacity not in self._reading:
+            self._reading[capacity] = self._read_soon(capacity)
+        await asyncio.shield(self._reading[capacity])
+
+    def own(self, started_by: str) -> None:
+        """What was started by this is the fleet's from now on; it no longer counts as others'. Empty: nothing is."""
+        if not started_by:
+            return
+        for capacity, vcpus in self._foreign.pop(started_by, ()):
+            self._others[capacity] -= vcpus
+
+    async def watch(self) -> None:
+        """Read again once a minute, while somebody waits. Runs until it is cancelled."""
+        while True:
+            await self.sleep(REFRESH_SECONDS)
+            for capacity in [key for key, quota in self._quotas.items() if quota is not None and self.waits(key)]:
+                await self._read(capacity)
+
+    def renew(self) -> None:
+        """Ask again for what was asked for before, as if it never was."""
+        asked = list(self._reading)
+        for reading in self._reading.values():
+            reading.cancel()
+        self._quotas.clear()
+        self._reading = {capacity: self._read_soon(capacity) for capacity in asked}
+
+    async def close(self) -> None:
+        for reading in self._reading.values():
+            reading.cancel()
+        await asyncio.gather(*self._reading.values(), return_exceptions=True)
+
+    def _read_soon(self, capacity: str) -> asyncio.Task[None]:
+        # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
+        return asyncio.get_running_loop().create_task(self._read(capacity), context=contextvars.Context())
+
+    async def _read(self, capacity: str) -> None:
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                quota = await self._quota(capacity)
+                self._others = await self._used_if_allowed()
+                self._quotas[capacity] = quota
+        except (EcsFeatureError, ClientError, BotoCoreError, TimeoutError, KeyError) as error:
+            self._quotas.setdefault(capacity, None)
+            why = str(error) or f"no answer within {READ_SECONDS:g} s"
+            self._say(f"unread {capacity}", "The vCPU quota of %s cannot be read, so it sets no cap: %s", capacity, why)
+        else:
+            self._say(
+                capacity,
+                "%s allows %g vCPUs at once in this account; others of its ECS tasks use %g of them.",
+                capacity,
+                quota,
+                self._others.get(capacity, 0.0),
+            )
+        self.changed()
+
+    async def _quota(self, capacity: str) -> float:
+        """:raises AccessDeniedError: without servicequotas:GetServiceQuota."""
+        code = limits.FARGATE_VCPU_QUOTAS[capacity]
+        answer = await self.call("service-quotas", "get_service_quota", ServiceCode="fargate", QuotaCode=code)
+        return float(answer["Quota"]["Value"])
+
+    async def _used_if_allowed(self) -> dict[str, float]:
+        """What others use; nothing when Airflow's role may not look: RunTask refuses what is too much then."""
+        try:
+            return await self._used_by_others()
+        except AccessDeniedError as error:
+            self._say("others", "What others use of the vCPU quota is not known: %s", error)
+            self._foreign = {}
+            return {}
+
+    async def _used_by_others(self) -> dict[str, float]:
+        used = dict.fromkeys(limits.FARGATE_VCPU_QUOTAS, 0.0)
+        sizes: dict[str, tuple[str, float, str]] = {}
+        for cluster in await self._clusters():
+            arns = await self._listed(cluster)
+            unknown = [arn for arn in arns if arn not in self._sizes and not self.is_own(arn, "")]
+            for start in range(0, len(unknown), limits.DESCRIBE_TASKS):
+                some = unknown[start : start + limits.DESCRIBE_TASKS]
+                answer = await self.call("ecs", "describe_tasks", cluster=cluster, tasks=some)
+                for task in answer["tasks"]:
+                    capacity = task.get("capacityProviderName") or task.get("launchType", "")
+                    vcpus = int(task.get("cpu") or 0) / 1024
+                    self._sizes[task["taskArn"]] = (capacity, vcpus, task.get("startedBy", ""))
+            sizes |= {arn: self._sizes[arn] for arn in arns if arn in self._sizes}
+        self._sizes, self._foreign = sizes, {}
+        # Whose they are is asked last: this fleet goes on launching while it reads.
+        for arn, (capacity, vcpus, started_by) in sizes.items():
+            if capacity in used and not self.is_own(arn, started_by):
+                used[capacity] += vcpus
+                self._foreign.setdefault(started_by, []).append((capacity, vcpus))
+        return used
+
+    async def _clusters(self) -> list[str]:
+        """The clusters with tasks, the fullest first."""
+        arns: list[str] = []
+        token: dict[str, str] = {}
+        while True:
+            answer = await self.call("ecs", "list_clusters", **token)
+            arns += answer["clusterArns"]
+            if not answer.get("nextToken"):
+                break
+            token = {"nextToken": answer["nextToken"]}
+        counts: dict[str, int] = {}
+        for start in range(0, len(arns), limits.DESCRIBE_CLUSTERS):
+            some = arns[start : start + limits.DESCRIBE_CLUSTERS]
+            answer = await self.call("ecs", "describe_clusters", clusters=some)
+            for one in answer["clusters"]:
+                counts[one["clusterArn"]] = one.get("runningTasksCount", 0) + one.get("pendingTasksCount", 0)
+        return sorted((arn for arn in counts if counts[arn]), key=lambda arn: -counts[arn])[:CLUSTERS]
+
+    async def _listed(self, cluster: str) -> list[str]:
+        arns: list[str] = []
+        request = {"cluster": cluster, "desiredStatus": "RUNNING"}
+        while True:
+            answer = await self.call("ecs", "list_tasks", **request)
+            arns += answer["taskArns"]
+            if not answer.get("nextToken"):
+                return arns
+            request["nextToken"] = answer["nextToken"]
+
+    def _say(self, key: str, *line: Any) -> None:
+        if key not in self._said:
+            self._said.add(key)
+            log.info(*line)

@@ -1,0 +1,247 @@
+"""Waits for many tasks at once: DescribeTasks calls of 100 tasks each, no more of them than are worth it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ecs_feature.aws import limits
+from ecs_feature.aws.errors import is_throttling, is_transient, translate
+from ecs_feature.aws.pacing import Pace
+from ecs_feature.aws.resources import EcsTask
+from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.fleet.task_events import TaskEvents
+
+log = logging.getLogger(__name__)
+
+Describe = Callable[[str, list[str]], Awaitable[list[EcsTask]]]
+
+# ECS is eventually consistent, and shows stopped tasks for at least an hour
+# (AmazonECS/latest/APIReference/API_DescribeTasks.html): a task that is MISSING this long is gone.
+MISSING_SECONDS = 300.0
+AGE_SHARE = 0.05
+"""A task's end is seen within this share of its age: nobody minds 30 s after ten minutes."""
+MAX_POLL_SECONDS = 30.0
+EVENTS_POLL_SECONDS = 60.0
+"""While events tell of stopped tasks, polling only catches what they miss."""
+CROWD_POLL_SECONDS = 1.0
+"""How often tasks are asked for at most when they are more than one call takes."""
+CALLS_AT_ONCE = 10
+CALL_SECONDS = 30.0
+"""A DescribeTasks call that has not answered by then is given up, and asked again at the next poll."""
+LOOK_EVERY_SECONDS = 5.0
+
+
+@dataclass(eq=False)
+class Watched:
+    """One task that somebody waits for. All times are the watcher's clock's.
+
+    :param poll_seconds: it is not asked for more often.
+    :param born: when the task was created.
+    :param start_by: when it must have started, or the wait ends; infinity: never.
+    :param asked: when it was last asked for; at first, when the wait began.
+    """
+
+    cluster: str
+    arn: str
+    poll_seconds: float
+    born: float
+    start_by: float
+    asked: float
+    result: asyncio.Future[EcsTask | None]
+    asking: bool = False
+    asked_before: float = 0.0
+    missing_since: float | None = None
+
+    def due(self, floor: float) -> float:
+        """When it is to be asked for next.
+
+        :param floor: the least interval now, whatever ``poll_seconds`` says.
+        """
+        least = max(self.poll_seconds, floor)
+        interval = min(max(AGE_SHARE * (self.asked - self.born), least), max(MAX_POLL_SECONDS, least))
+        if self.asked < self.start_by:
+            interval = min(interval, max(self.poll_seconds, self.start_by - self.asked))
+        return self.asked + interval
+
+
+def batches(watched: Iterable[Watched], now: float, floor: float = 0.0) -> list[list[Watched]]:
+    """Whom to ask for now: who is due, and into the last batch of a cluster also who will be next.
+
+    A task joins a batch early only after its ``poll_seconds``. Those that are due for longest come first. Pure.
+    """
+    due: dict[str, list[Watched]] = {}
+    early: dict[str, list[Watched]] = {}
+    for one in watched:
+        if one.asking:
+            continue
+        if one.due(floor) <= now:
+            due.setdefault(one.cluster, []).append(one)
+        elif one.asked + one.poll_seconds <= now:
+            early.setdefault(one.cluster, []).append(one)
+    made = []
+    for cluster, some in due.items():
+        some.sort(key=lambda one: one.due(floor))
+        room = -len(some) % limits.DESCRIBE_TASKS
+        some += sorted(early.get(cluster, ()), key=lambda one: one.due(floor))[:room]
+        made += [some[i : i + limits.DESCRIBE_TASKS] for i in range(0, len(some), limits.DESCRIBE_TASKS)]
+    return sorted(made, key=lambda batch: batch[0].due(floor))
+
+
+@dataclass(eq=False)
+class TaskWatcher:
+    """Describes the watched tasks and wakes who waits for one that stopped.
+
+    A task is asked for after 5 % of its age, but not more often than its ``poll_seconds`` and at least every
+    :data:`MAX_POLL_SECONDS`; more tasks than one call takes, not more often than once a second. All calls together keep
+    to half of the account's DescribeTasks bucket, and to less while AWS throttles them.
+
+    :param describe: ``(cluster, arns)`` -> the tasks that ECS shows; at most 100 ARNs are asked for at once. One
+        call without retries: throttling and passing faults are raised, as botocore's exceptions or as ours.
+    :param missing_seconds: how long a task may be missing before it counts as gone.
+    :param events: who else tells of stopped tasks; while it works, polling is only the safety net.
+    """
+
+    describe: Describe
+    missing_seconds: float = MISSING_SECONDS
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    events: TaskEvents | None = None
+    _watched: dict[str, set[Watched]] = field(default_factory=dict)
+    _loop: asyncio.Task[None] | None = None
+    _calls: set[asyncio.Task[None]] = field(default_factory=set)
+    _pace: Pace = field(init=False)
+    _failing: bool = False
+
+    def __post_init__(self) -> None:
+        # A quarter of the bucket's burst is taken at once when many polls fall together.
+        burst, refill = limits.TASK_READ_CALLS
+        self._pace = Pace(refill / 2, burst / 4, now=self.clock())
+
+    async def ended(
+        self, cluster: str, task: EcsTask, *, poll_seconds: float, start_seconds: float | None = None
+    ) -> EcsTask | None:
+        """Wait until the task is stopped and return it; None when ECS has not shown it for long.
+
+        :param start_seconds: when it has not started so long after its ``createdAt``, it is returned as it is.
+        :raises EcsFeatureError: when AWS refuses to describe the tasks of this cluster for good.
+        """
+        if self.events is not None and (heard := self.events.stopped(task.arn)) is not None:
+            return heard
+        loop, now = asyncio.get_running_loop(), self.clock()
+        age = max(0.0, (self.now() - task.created_at).total_seconds()) if task.created_at else 0.0
+        one = Watched(
+            cluster=cluster,
+            arn=task.arn,
+            poll_seconds=poll_seconds,
+            born=now - age,
+            start_by=math.inf if start_seconds is None else now - age + start_seconds,
+            asked=now,
+            result=loop.create_future(),
+        )
+        self._watched.setdefault(task.arn, set()).add(one)
+        if self._loop is None or self._loop.done():
+            # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
+            self._loop = loop.create_task(self._run(), context=contextvars.Context())
+        try:
+            return await one.result
+        finally:
+            self._watched[task.arn].discard(one)
+            if not self._watched[task.arn]:
+                del self._watched[task.arn]
+
+    def tell(self, task: EcsTask) -> bool:
+        """Settle all waits for a task that was heard to have stopped; whether there were any."""
+        waits = self._watched.get(task.arn, set())
+        for one in waits:
+            self._settle(one, task)
+        return bool(waits)
+
+    async def close(self) -> None:
+        calls = [self._loop, *self._calls] if self._loop else [*self._calls]
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    def _everyone(self) -> list[Watched]:
+        return [one for some in self._watched.values() for one in some if not one.result.done()]
+
+    async def _run(self) -> None:
+        while everyone := self._everyone():
+            floor = CROWD_POLL_SECONDS if len(everyone) > limits.DESCRIBE_TASKS else 0.0
+            pause = min(LOOK_EVERY_SECONDS, max(floor, min(one.poll_seconds for one in everyone)))
+            await self.sleep(pause)
+            await self._poll(self.clock() + pause / 2, floor)
+
+    async def _poll(self, until: float, floor: float) -> None:
+        """Ask for all that are due before the middle of the pause that comes: so they come in full batches."""
+        if self.events is not None and self.events.working:
+            floor = EVENTS_POLL_SECONDS
+        for batch in batches(self._everyone(), until, floor):
+            while len(self._calls) >= CALLS_AT_ONCE:
+                await asyncio.wait(self._calls, return_when=asyncio.FIRST_COMPLETED)
+            while (wait := self._pace.wait(self.clock())) > 0:
+                await self.sleep(wait)
+            self._pace.take(self.clock())
+            for one in batch:
+                one.asking, one.asked_before, one.asked = True, one.asked, self.clock()
+            call = asyncio.get_running_loop().create_task(self._ask(batch), context=contextvars.Context())
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+        # Answers that are there at once count for the next poll.
+        await asyncio.sleep(0)
+
+    async def _ask(self, batch: list[Watched]) -> None:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                tasks = await self.describe(batch[0].cluster, sorted({one.arn for one in batch}))
+        except (EcsFeatureError, ClientError, BotoCoreError, TimeoutError) as error:
+            self._failed(batch, error)
+            return
+        finally:
+            for one in batch:
+                one.asking = False
+        self._pace.succeeded(self.clock())
+        self._failing = False
+        shown = {task.arn: task for task in tasks}
+        for one in batch:
+            self._settle(one, shown.get(one.arn))
+
+    def _failed(self, batch: list[Watched], error: Exception) -> None:
+        if is_throttling(error):
+            self._pace.throttled(self.clock())
+        if is_transient(error):
+            log.log(
+                logging.DEBUG if self._failing else logging.WARNING,
+                "DescribeTasks for %d tasks did not go through and is repeated: %s",
+                len(batch),
+                str(error) or type(error).__name__,
+            )
+            self._failing = True
+            for one in batch:
+                one.asked = one.asked_before
+            return
+        for one in batch:
+            if not one.result.done():
+                one.result.set_exception(error if isinstance(error, EcsFeatureError) else translate(error))
+
+    def _settle(self, one: Watched, task: EcsTask | None) -> None:
+        if one.result.done():
+            return
+        if task is not None:
+            one.missing_since = None
+            if task.stopped or (task.starting and self.clock() >= one.start_by):
+                one.result.set_result(task)
+        elif one.missing_since is None:
+            one.missing_since = self.clock()
+        elif self.clock() - one.missing_since >= self.missing_seconds:
+            one.result.set_result(None)

@@ -1,0 +1,133 @@
+"""What the janitor finds: services whose leases have ended, shard tasks past their deadline. Pure.
+
+Only what carries our tags is looked at: services with ``ecs-feature:policy``, tasks with
+``ecs-feature:timeout-seconds``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from ecs_feature.aws.resources import EcsService, EcsTask
+from ecs_feature.services.leases import Decision, Lease, leases_of, policy_of
+from ecs_feature.tasks import cost
+from ecs_feature.tasks.cost import Usage
+from ecs_feature.tasks.launch import TAG_PREFIX, TIMEOUT_TAG
+
+GRACE: Final = timedelta(minutes=5)
+"""How long after its deadline a task is left to the triggerer, which stops it by itself if it still watches."""
+_MOST_SECONDS: Final = 366 * 86400
+
+
+@dataclass(frozen=True)
+class AbandonedService:
+    """A service that has more than its live leases want.
+
+    :param before: its desired count (``autoscaled``: its scalable target's MinCapacity), and ``after``, what it
+        is to be.
+    :param expired: the leases that have ended by themselves; empty when a process died while it gave back.
+    """
+
+    service: EcsService
+    before: int
+    after: int
+    autoscaled: bool = False
+    expired: tuple[Lease, ...] = ()
+    unreadable: int = 0
+
+    def idle(self, now: datetime) -> float:
+        """Task-seconds since the leases ended, of the tasks that are too many; 0 when it is not known since when."""
+        left, seconds = max(0, self.before - self.after), 0.0
+        for lease in sorted(self.expired, key=lambda lease: lease.until):
+            count = min(lease.count, left)
+            seconds += count * max(0.0, (now - lease.until).total_seconds())
+            left -= count
+        return seconds
+
+    def row(self, now: datetime, size: tuple[int, int]) -> dict[str, Any]:
+        """JSON-safe. ``size``: CPU units and MiB of one task."""
+        seconds = self.idle(now)
+        return {
+            "name": self.service.name,
+            "before": self.before,
+            "after": self.after,
+            "of": "MinCapacity" if self.autoscaled else "desiredCount",
+            "expired": [
+                {"holder": lease.holder, "count": lease.count, "until": _iso(lease.until)} for lease in self.expired
+            ],
+            "unreadable_leases": self.unreadable,
+            **_charge(cost.usage(*size, seconds), seconds),
+        }
+
+
+@dataclass(frozen=True)
+class OverdueTask:
+    """A shard's task past its deadline and the grace."""
+
+    task: EcsTask
+    deadline: datetime
+
+    def row(self, now: datetime) -> dict[str, Any]:
+        """JSON-safe."""
+        seconds = (now - self.deadline).total_seconds()
+        tags = dict(self.task.tags)
+        return {
+            "arn": self.task.arn,
+            **{name: tags.get(TAG_PREFIX + name, "") for name in ("dag", "run", "variant", "shard")},
+            "deadline": _iso(self.deadline),
+            **_charge(cost.usage(self.task.cpu, self.task.whole_memory_mib, seconds), seconds, self.task.capacity),
+        }
+
+
+def abandoned(service: EcsService, decision: Decision) -> AbandonedService | None:
+    """The finding about a service as it was read; None when it is not ours, or as its leases want it.
+
+    :param decision: :func:`ecs_feature.services.leases.reconcile` of it.
+    """
+    if policy_of(service.tags) is None or decision.at_rest:
+        return None
+    leases = leases_of(service.tags)
+    ended = [leases[key] for key in decision.expired]
+    return AbandonedService(
+        service,
+        before=decision.found,
+        after=decision.count,
+        autoscaled=decision.autoscaled,
+        expired=tuple(lease for lease in ended if lease is not None),
+        unreadable=sum(lease is None for lease in ended),
+    )
+
+
+def deadline_of(task: EcsTask) -> datetime | None:
+    """When a shard's task should have ended, by its tag; None for a task that is not ours, or has no deadline."""
+    seconds = dict(task.tags).get(TIMEOUT_TAG, "")
+    if not seconds.isascii() or not seconds.isdigit() or task.created_at is None:
+        return None
+    return task.created_at + timedelta(seconds=min(int(seconds), _MOST_SECONDS))
+
+
+def overdue(tasks: Iterable[EcsTask], now: datetime, grace: timedelta = GRACE) -> list[OverdueTask]:
+    """Those of the tasks that are past their deadline and the grace, and not stopping yet."""
+    found = []
+    for task in tasks:
+        deadline = deadline_of(task)
+        if deadline is not None and task.desired_status != "STOPPED" and now >= deadline + grace:
+            found.append(OverdueTask(task, deadline))
+    return found
+
+
+def _charge(used: Usage, seconds: float, capacity: str = "FARGATE") -> dict[str, Any]:
+    return {
+        "idle_seconds": round(seconds, 1),
+        "vcpu_seconds": round(used.vcpu_seconds, 3),
+        "gb_seconds": round(used.gb_seconds, 3),
+        "cost_usd": math.ceil(cost.price_of(capacity).of(used) * 1e6) / 1e6,
+    }
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,151 @@
+"""Looks through one cluster for what nobody gave back, and puts it right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ecs_feature.aws import limits
+from ecs_feature.aws.errors import translated
+from ecs_feature.aws.resources import EcsService, EcsTask
+from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.janitor.findings import GRACE, AbandonedService, OverdueTask, abandoned, overdue
+from ecs_feature.services.client import EcsServices
+from ecs_feature.services.leases import policy_of
+from ecs_feature.tasks.outcomes import STOP_REASON_JANITOR
+
+
+@dataclass(eq=False)
+class ClusterJanitor:
+    """The janitor of one cluster. What carries no tag of ours is read, and never touched.
+
+    :param dry_run: only report.
+    :param log: where the lines go that a user reads in the task log.
+    """
+
+    keeper: EcsServices
+    log: Any
+    dry_run: bool = False
+    errors: list[EcsFeatureError] = field(default_factory=list)
+
+    def sweep(self) -> dict[str, Any]:
+        """Put services and tasks right. One that fails does not keep the others from it; see ``errors``.
+
+        :returns: JSON-safe: ``{"cluster", "services": [...], "tasks": [...]}``, with what each had cost.
+        :raises EcsFeatureError: when the cluster cannot be looked through.
+        """
+        self.keeper.check_cluster()
+        return {
+            "cluster": self.keeper.cluster,
+            "services": [self._settled(service) for service in self._abandoned()],
+            "tasks": [self._stopped(task) for task in overdue(self._tasks(), self.keeper.now(), GRACE)],
+        }
+
+    def _abandoned(self) -> list[AbandonedService]:
+        found = []
+        for service in self._services():
+            if not service.active or policy_of(service.tags) is None:
+                continue
+            try:
+                reading = self.keeper.inspect(service.name)
+            except EcsFeatureError as error:
+                self._note(error)
+                continue
+            finding = abandoned(reading.service, reading.decision)
+            if finding is not None:
+                found.append(finding)
+        return found
+
+    def _settled(self, finding: AbandonedService) -> dict[str, Any]:
+        name = finding.service.name
+        why_not = self._attempt(lambda: self.keeper.settle(name))
+        row = finding.row(self.keeper.now(), self._size(finding.service))
+        self.log.info(
+            "Service %s: %s %d -> %d; leases that had ended: %s; idle for %.0f task-seconds, $%.4f.%s",
+            name,
+            row["of"],
+            finding.before,
+            finding.after,
+            ", ".join(lease.holder for lease in finding.expired) or "none",
+            row["idle_seconds"],
+            row["cost_usd"],
+            f" Not done: {why_not}" if why_not else "",
+        )
+        return {**row, "done": not why_not, "why_not": why_not}
+
+    def _stopped(self, finding: OverdueTask) -> dict[str, Any]:
+        arn = finding.task.arn
+
+        def stop() -> None:
+            with translated(f"Task {arn!r}"):
+                self.keeper.ecs.stop_task(cluster=self.keeper.cluster, task=arn, reason=STOP_REASON_JANITOR)
+
+        why_not = self._attempt(stop)
+        row = finding.row(self.keeper.now())
+        self.log.info(
+            "Task %s of shard %s (%s, run %s): stopped %.0f s past its deadline of %s, $%.4f.%s",
+            arn,
+            row["shard"],
+            row["dag"],
+            row["run"],
+            row["idle_seconds"],
+            row["deadline"],
+            row["cost_usd"],
+            f" Not done: {why_not}" if why_not else "",
+        )
+        return {**row, "done": not why_not, "why_not": why_not}
+
+    def _attempt(self, act: Callable[[], object]) -> str:
+        """Why it was not done; empty when it was."""
+        if self.dry_run:
+            return "dry run"
+        try:
+            act()
+        except EcsFeatureError as error:
+            self._note(error)
+            return str(error)
+        return ""
+
+    def _note(self, error: EcsFeatureError) -> None:
+        self.log.error("%s", error)
+        self.errors.append(error)
+
+    def _size(self, service: EcsService) -> tuple[int, int]:
+        """CPU units and MiB of one of the service's tasks; zeros when AWS does not say."""
+        try:
+            definition = self.keeper.task_definition(service)
+        except EcsFeatureError as error:
+            self._note(error)
+            return 0, 0
+        return int(definition.get("cpu") or 0), int(definition.get("memory") or 0)
+
+    def _services(self) -> list[EcsService]:
+        ecs, cluster = self.keeper.ecs, self.keeper.cluster
+        with translated(f"Cluster {cluster!r}"):
+            arns = _listed(ecs, "list_services", "serviceArns", cluster=cluster)
+            return [
+                EcsService.from_aws(raw)
+                for some in _batches(arns, limits.DESCRIBE_SERVICES)
+                for raw in ecs.describe_services(cluster=cluster, services=some, include=["TAGS"])["services"]
+            ]
+
+    def _tasks(self) -> list[EcsTask]:
+        ecs, cluster = self.keeper.ecs, self.keeper.cluster
+        with translated(f"Cluster {cluster!r}"):
+            arns = _listed(ecs, "list_tasks", "taskArns", cluster=cluster, desiredStatus="RUNNING")
+            return [
+                EcsTask.from_aws(raw)
+                for some in _batches(arns, limits.DESCRIBE_TASKS)
+                for raw in ecs.describe_tasks(cluster=cluster, tasks=some, include=["TAGS"])["tasks"]
+            ]
+
+
+def _listed(ecs: Any, operation: str, member: str, **arguments: Any) -> list[str]:
+    """All pages of ListServices or ListTasks, 100 to a page."""
+    pages = ecs.get_paginator(operation).paginate(**arguments, PaginationConfig={"PageSize": 100})
+    return [arn for page in pages for arn in page[member]]
+
+
+def _batches(items: Sequence[str], size: int) -> list[list[str]]:
+    return [list(items[start : start + size]) for start in range(0, len(items), size)]

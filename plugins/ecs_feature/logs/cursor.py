@@ -1,0 +1,198 @@
+"""Which shards' logs are followed while they run, and which of the events that a read gives are new. Pure.
+
+:mod:`ecs_feature.logs.follower` does the reading.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ecs_feature.aws import limits
+from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.tasks.outcomes import Kind, Outcome, Payer
+
+OVERLAP_MS: Final = 10_000
+"""So much before a stream's newest event is read again: events of one stream become visible nearly in order."""
+SETTLED_MS: Final = 60_000
+"""An event of a stream that says nothing is expected to be visible so long after its timestamp; clocks differ, too."""
+BEHIND_MS: Final = 30_000
+"""A reader so far behind chatty containers gives up to read every line, and goes on near the end."""
+LINES_A_ROUND: Final = 2000
+"""Lines of all followed streams together that one round shows, as each costs the triggerer's supervisor work."""
+LEAST_LINES, MOST_LINES = 10, 200
+"""Of one stream in one round."""
+
+
+class LiveLines(enum.StrEnum):
+    """Whose container log is copied to the task log while the container runs."""
+
+    NEVER = "never"
+    RETRIES = "retries"
+    ALWAYS = "always"
+
+
+def check_live_lines(value: str, field: str = "live_lines") -> None:
+    """:raises ConfigurationError: when it is none of the three words."""
+    if value not in list(LiveLines):
+        raise ConfigurationError(f"{field}: {value!r} is not known; choose one of {', '.join(LiveLines)}.")
+
+
+def is_followed(live_lines: str, *, asked_for: bool, attempt: int, ended: Iterable[Outcome]) -> bool:
+    """Whether the next launch of a shard is followed.
+
+    :param asked_for: the run's param ``live_log_shards`` names the shard, which counts whatever ``live_lines`` says.
+    :param attempt: Airflow's try number.
+    :param ended: how the launches of this try ended; what infrastructure is to blame for does not count.
+    """
+    if asked_for or live_lines == LiveLines.ALWAYS:
+        return True
+    if live_lines == LiveLines.NEVER:
+        return False
+    return attempt > 1 or any(
+        outcome.payer is Payer.APPLICATION or outcome.kind is Kind.OUT_OF_MEMORY for outcome in ended
+    )
+
+
+def lines_at_once(followed: int) -> int:
+    """How many lines of one stream a round shows when so many streams are followed."""
+    return max(LEAST_LINES, min(MOST_LINES, LINES_A_ROUND // max(1, followed)))
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of a container.
+
+    :param at: its timestamp, in milliseconds since 1970.
+    """
+
+    at: int
+    text: str
+
+    @classmethod
+    def from_aws(cls, event: Mapping[str, Any]) -> LogLine:
+        return cls(event["timestamp"], event["message"].rstrip("\n"))
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """What one read has of one stream that was not shown before.
+
+    :param lines: oldest first.
+    :param left_out: how many older ones are not among them.
+    :param skipped: whether there are more that were not even read.
+    """
+
+    lines: Sequence[LogLine] = ()
+    left_out: int = 0
+    skipped: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.lines or self.left_out or self.skipped)
+
+    def texts(self) -> list[str]:
+        """What stands in a log: a line about those that are left out, then the lines."""
+        told = []
+        if self.skipped:
+            told.append("... more lines than can be read live are left out; see the log link")
+        if self.left_out:
+            told.append(f"... {self.left_out} line{'s' if self.left_out > 1 else ''} left out; see the log link")
+        return [*told, *(line.text for line in self.lines)]
+
+
+def capped(lines: Sequence[LogLine], most: int | None, *, skipped: bool = False) -> Fresh:
+    """The newest ``most`` lines; None: all of them."""
+    left_out = 0 if most is None else max(0, len(lines) - most)
+    return Fresh(lines[left_out:], left_out, skipped)
+
+
+@dataclass(eq=False)
+class Cursor:
+    """Where the next read of one stream begins, and what it will give a second time.
+
+    Events of one millisecond, and late ones, are told apart by their ids: each is taken exactly once, in whatever
+    order and however often reads give them, as long as it becomes visible within :data:`SETTLED_MS` of its timestamp,
+    and before its stream's newest event is :data:`OVERLAP_MS` younger than it.
+
+    :param since: the first millisecond that counts.
+    :param known: lines that were shown before and are not taken again.
+    """
+
+    since: int
+    known: Counter[LogLine] = field(default_factory=Counter)
+    _newest: int = 0
+    _seen: dict[str, int] = field(default_factory=dict)
+
+    def take(self, events: Iterable[Mapping[str, Any]]) -> list[LogLine]:
+        """The lines of the events that were not taken before, oldest first."""
+        fresh = []
+        for event in events:
+            if event["timestamp"] < self.since or event["eventId"] in self._seen:
+                continue
+            self._seen[event["eventId"]] = event["timestamp"]
+            self._newest = max(self._newest, event["timestamp"])
+            line = LogLine.from_aws(event)
+            if self.known[line] > 0:
+                self.known[line] -= 1
+            else:
+                fresh.append(line)
+        return sorted(fresh, key=lambda line: line.at)
+
+    def settle(self, read_at: int) -> None:
+        """All that was visible at ``read_at`` (milliseconds since 1970) was taken."""
+        self._go_to(max(read_at - SETTLED_MS, self._newest - OVERLAP_MS))
+
+    def go_on(self, reached: int | None, read_at: int) -> bool:
+        """The read ended with events still unread; ``reached`` is its newest, None when it gave none.
+
+        :returns: whether events are skipped, because the reader can not keep up.
+        """
+        if reached is None or read_at - reached > BEHIND_MS:
+            self._go_to(read_at - OVERLAP_MS)
+            return True
+        self._go_to(reached)
+        return False
+
+    def _go_to(self, since: int) -> None:
+        self.since = max(self.since, since)
+        self._seen = {event_id: at for event_id, at in self._seen.items() if at >= self.since}
+
+
+@dataclass(eq=False)
+class Shown:
+    """The last lines of one stream that were shown, so that its last lines are not shown twice.
+
+    :param most: how many are remembered.
+    """
+
+    most: int
+    _lines: deque[LogLine] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lines = deque(maxlen=self.most)
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def add(self, lines: Iterable[LogLine]) -> None:
+        self._lines.extend(lines)
+
+    def without(self, tail: Sequence[LogLine]) -> list[LogLine]:
+        """The lines of ``tail`` that were not shown."""
+        shown = Counter(self._lines)
+        unshown = []
+        for line in tail:
+            if shown[line] > 0:
+                shown[line] -= 1
+            else:
+                unshown.append(line)
+        return unshown
+
+
+def chunk(streams: Sequence[tuple[str, int]], most: int = limits.FILTER_LOG_STREAMS) -> list[str]:
+    """Whom one call reads: names of ``(name, since)``, those first that begin earliest, so that a stream that says
+    nothing for long has company of its kind, and the others are not read from so far back for its sake."""
+    return [name for name, _ in sorted(streams, key=lambda stream: stream[1])[:most]]

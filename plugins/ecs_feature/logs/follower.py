@@ -1,0 +1,383 @@
+"""Follows containers' logs while they run: one FilterLogEvents for up to a hundred of them, once a second at most.
+
+One loop serves all followed streams of a fleet; without any there is none. It takes its turns at the limiter that it
+shares with :class:`ecs_feature.logs.tail.LogTail`, and never has more than one call under way. A log that cannot be
+read costs the shard one warning line, never more, and its end a few seconds at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiolimiter import AsyncLimiter
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ecs_feature.aws import limits
+from ecs_feature.aws.errors import is_transient, translate
+from ecs_feature.aws.resources import EcsTask
+from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.logs.cursor import Cursor, Fresh, LogLine, Shown, capped, chunk, lines_at_once
+from ecs_feature.logs.tail import LogPlace, log_place, milliseconds
+
+log = logging.getLogger(__name__)
+
+ROUND_SECONDS = 3.0
+"""A stream is read so often at most."""
+CALL_SPACING_SECONDS = 1.0
+"""Live reads come so far apart for each call that the last one needed: a fifth of what FilterLogEvents allows."""
+ABSENT_SECONDS = 10.0
+"""A stream that is not there, although its task has started, is looked for so often."""
+ABSENT_CALLS = 10
+"""To find out which of a hundred streams is the one that is not there takes more calls than are worth it."""
+PAGES = 5
+CALL_SECONDS = 20.0
+COLLECT_SECONDS = 0.3
+"""So long the end of one shard waits for others."""
+FINISH_SECONDS = 10.0
+TROUBLE_SECONDS = 30.0
+"""Throttling for so long is told."""
+MOST_BACKOFF_SECONDS = 30.0
+BEFORE_MS = 60_000
+"""A container may log before its task is RUNNING, and its clock is not ECS's."""
+TAKEN_OVER_MS = 120_000
+"""Of a task that an earlier triggerer has followed, so much is shown again."""
+SHOWN_LINES = 1000
+CANNOT_BE_FOLLOWED = "The log of task %s cannot be followed: %s"
+
+
+@dataclass(eq=False)
+class Followed:
+    """One container's log while it is followed.
+
+    :param show: given what is new, in the context of who follows.
+    :param keep: how many new lines a round shows at least, however many streams there are; None: all of them.
+    :param due: when it is read next, on the follower's clock; never before its task is known to have started.
+    :param there: whether its stream has been read.
+    :param skipped: whether it is still to be told that lines were not read; ``gap``: whether they may be the newest.
+    :param whole: told when all that there is was shown: True, or False when that cannot be known.
+    """
+
+    task: EcsTask
+    container: str
+    show: Callable[[Fresh], None]
+    keep: int | None
+    cursor: Cursor
+    shown: Shown
+    due: float
+    there: bool = False
+    warned: bool = False
+    given_up: bool = False
+    skipped: bool = False
+    gap: bool = False
+    place: LogPlace | None = None
+    whole: asyncio.Future[bool] | None = None
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+
+    @property
+    def stream(self) -> str:
+        assert self.place is not None
+        return self.place.stream(self.container, self.task.task_id)
+
+    def say(self, fresh: Fresh) -> None:
+        if fresh:
+            self.shown.add(fresh.lines)
+            self.context.run(self.show, fresh)
+
+    def warn(self, why: str) -> None:
+        """Once, however often it is called."""
+        if not self.warned:
+            self.warned = True
+            self.context.run(log.warning, CANNOT_BE_FOLLOWED, self.task.task_id, why)
+
+    def give_up(self, why: str) -> None:
+        self.given_up = True
+        self.warn(why)
+        self.settle(False)
+
+    def settle(self, whole: bool) -> None:
+        if self.whole is not None and not self.whole.done():
+            self.whole.set_result(whole)
+
+    @property
+    def ending(self) -> bool:
+        return self.whole is not None and not self.whole.done()
+
+
+@dataclass(eq=False)
+class LogFollower:
+    """See the module.
+
+    :param client: gives the ``logs`` client of a region; one without retries of its own.
+    :param task_definition: ARN -> the described task definition.
+    :param limiter: what all calls of FilterLogEvents wait for.
+    """
+
+    client: Callable[[str], Awaitable[Any]]
+    task_definition: Callable[[str], Awaitable[dict[str, Any]]]
+    limiter: AsyncLimiter
+    round_seconds: float = ROUND_SECONDS
+    collect_seconds: float = COLLECT_SECONDS
+    finish_seconds: float = FINISH_SECONDS
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+    _followed: dict[str, set[Followed]] = field(default_factory=dict)
+    _loop: asyncio.Task[None] | None = None
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _not_before: float = 0.0
+    _failing_since: float | None = None
+    _backoff: float = 0.0
+    _calls: int = 0
+
+    @contextmanager
+    def followed(
+        self,
+        task: EcsTask,
+        container: str,
+        show: Callable[[Fresh], None],
+        *,
+        keep: int | None = 0,
+        since: int | None = None,
+        known: Sequence[LogLine] = (),
+    ) -> Iterator[Followed]:
+        """Within it, the lines of the container are shown as they come.
+
+        :param since: milliseconds since 1970; None: from the task's beginning, or near now if it runs already.
+        :param known: lines that were shown before.
+        """
+        one = Followed(
+            task,
+            container,
+            show,
+            keep,
+            Cursor(self._beginning(task) if since is None else since),
+            Shown(max(SHOWN_LINES, keep or 0)),
+            due=math.inf,
+        )
+        one.cursor.known.update(known)
+        self._followed.setdefault(task.arn, set()).add(one)
+        self.note(task)
+        if self._loop is None or self._loop.done():
+            # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
+            self._loop = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
+        try:
+            yield one
+        finally:
+            self._followed[task.arn].discard(one)
+            if not self._followed[task.arn]:
+                del self._followed[task.arn]
+            self._wake.set()
+
+    def note(self, task: EcsTask) -> None:
+        """Somebody has described a task: one that has started has a log."""
+        for one in self._followed.get(task.arn, ()):
+            if math.isinf(one.due) and (task.started_at is not None or task.stopped):
+                one.due = self.clock()
+                self._wake.set()
+
+    async def finish(self, one: Followed) -> bool:
+        """The task has ended: show what is left of its log, within :data:`FINISH_SECONDS`.
+
+        :returns: whether all of its lines were shown, or counted.
+        """
+        if one.given_up or (one.warned and self._failing_since is not None):
+            return False
+        one.whole = asyncio.get_running_loop().create_future()
+        one.due = self.clock() + self.collect_seconds
+        self._wake.set()
+        try:
+            async with asyncio.timeout(self.finish_seconds):
+                return await one.whole
+        except TimeoutError:
+            one.warn(f"no answer within {self.finish_seconds:g} s")
+            return False
+
+    async def close(self) -> None:
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+
+    def _beginning(self, task: EcsTask) -> int:
+        now = int(self.now() * 1000)
+        created = milliseconds(task.created_at) if task.created_at else now
+        return max(created - BEFORE_MS, now - TAKEN_OVER_MS if task.started_at else 0)
+
+    def _everyone(self) -> list[Followed]:
+        return [one for some in self._followed.values() for one in some if not one.given_up]
+
+    async def _run(self) -> None:
+        while self._followed:
+            self._wake.clear()
+            await self._sleep()
+            try:
+                await self._step()
+            except Exception as error:
+                # A log must not fail a shard, whatever the fault is.
+                log.exception("Live lines end because of a fault in the follower.")
+                for one in self._everyone():
+                    one.give_up(repr(error))
+
+    async def _sleep(self) -> None:
+        """Until there is something to do, or somebody comes, goes or ends."""
+        moment = min((self._moment(one) for one in self._everyone()), default=math.inf)
+        seconds = moment - self.clock()
+        if seconds > 0:
+            try:
+                async with asyncio.timeout(None if math.isinf(seconds) else seconds):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    def _moment(self, one: Followed) -> float:
+        return one.due if one.ending else max(one.due, self._not_before)
+
+    async def _step(self) -> None:
+        """Read one chunk of those that are due: shards that end first."""
+        now = self.clock()
+        ready = [one for one in self._everyone() if self._moment(one) <= now]
+        ready = [one for one in ready if one.ending] or ready
+        if not ready:
+            return
+        for one in ready:
+            await self._find_place(one)
+        ready = [one for one in ready if one.place is not None and not one.given_up]
+        if not ready:
+            return
+        first = min(ready, key=lambda one: one.due)
+        mine = [one for one in self._company(first, now) if one.place is not None]
+        chosen = set(chunk([(one.stream, one.cursor.since) for one in mine]))
+        await self._read([one for one in mine if one.stream in chosen])
+
+    def _company(self, first: Followed, now: float) -> list[Followed]:
+        """Who is read with it: of the same group, and who would be next anyway."""
+        soon = now + self.round_seconds / 2
+        return [
+            one
+            for one in self._everyone()
+            if one.place is not None
+            and (one.place.group, one.place.region) == (first.place.group, first.place.region)  # type: ignore[union-attr]
+            and one.ending == first.ending
+            and one.there == first.there
+            and one.due <= soon
+        ]
+
+    async def _find_place(self, one: Followed) -> None:
+        if one.place is not None:
+            return
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                definition = await self.task_definition(one.task.task_definition_arn)
+        except (EcsFeatureError, TimeoutError) as error:
+            one.give_up(str(error) or "its task definition cannot be read")
+            return
+        one.place = log_place(definition, one.container)
+        if one.place is None:
+            one.give_up(f"container {one.container} does not log with awslogs and a stream prefix")
+
+    async def _read(self, some: list[Followed]) -> None:
+        self._calls = 0
+        try:
+            await self._read_or_halve(some)
+        except (ClientError, BotoCoreError, TimeoutError) as error:
+            self._failed(some, error)
+            return
+        finally:
+            self._not_before = self.clock() + max(self._calls * CALL_SPACING_SECONDS, self._backoff)
+        self._failing_since, self._backoff = None, 0.0
+
+    async def _read_or_halve(self, some: list[Followed]) -> None:
+        """CloudWatch names neither the stream that is not there nor gives the others' lines: halves find it."""
+        assert some[0].place is not None
+        client = await self.client(some[0].place.region)
+        try:
+            await self._read_pages(client, some)
+        except client.exceptions.ResourceNotFoundException:
+            if len(some) == 1 or self._calls >= ABSENT_CALLS:
+                self._absent(some)
+                return
+            half = len(some) // 2
+            await self._read_or_halve(some[:half])
+            await self._read_or_halve(some[half:])
+
+    def _absent(self, some: list[Followed]) -> None:
+        """One whose stream is not there has no lines yet, or never had any; of several it is not known which."""
+        for one in some:
+            one.there = False
+            one.due = self.clock() + (CALL_SPACING_SECONDS if one.ending else ABSENT_SECONDS)
+            if len(some) == 1:
+                one.settle(True)
+
+    async def _read_pages(self, client: Any, some: list[Followed]) -> None:
+        assert some[0].place is not None
+        request: dict[str, Any] = {
+            "logGroupName": some[0].place.group,
+            "logStreamNames": [one.stream for one in some],
+            "startTime": min(one.cursor.since for one in some),
+            "limit": limits.FILTER_LOG_EVENTS,
+        }
+        read_at = int(self.now() * 1000)
+        last = [one for one in some if one.ending]  # not those whose task ends while this is read
+        events: list[dict[str, Any]] = []
+        for _ in range(PAGES):
+            async with self.limiter:
+                pass
+            self._calls += 1
+            async with asyncio.timeout(CALL_SECONDS):
+                answer = await client.filter_log_events(**request)
+            events += answer.get("events", ())
+            token = answer.get("nextToken")
+            if not token:
+                break
+            request["nextToken"] = token
+        await self._hand_out(some, events, read_at, last, whole=not token)
+
+    async def _hand_out(
+        self, some: list[Followed], events: list[dict[str, Any]], read_at: int, last: list[Followed], *, whole: bool
+    ) -> None:
+        by_stream: dict[str, list[dict[str, Any]]] = {}
+        for event in events:
+            by_stream.setdefault(event["logStreamName"], []).append(event)
+        reached = max((event["timestamp"] for event in events), default=None)
+        most = lines_at_once(len(self._everyone()))
+        for one in some:
+            lines = one.cursor.take(by_stream.get(one.stream, ()))
+            behind = False
+            if whole:
+                one.cursor.settle(read_at)
+            else:
+                behind = one.cursor.go_on(reached, read_at)
+            one.skipped |= behind
+            one.gap = behind or (one.gap and not (whole and lines))
+            one.there = True
+            if one in last or not one.ending:
+                one.due = self.clock() + (self.round_seconds if whole else 0.0)
+            if lines or (one.skipped and whole):
+                one.say(capped(lines, None if one.keep is None else max(most, one.keep), skipped=one.skipped))
+                one.skipped = False
+                await asyncio.sleep(0)  # the loop is the triggerer's
+            if one in last and (whole or behind):
+                one.settle(whole and not one.gap)
+
+    def _failed(self, some: list[Followed], error: Exception) -> None:
+        """What passes is tried again, ever later; what does not ends the following of these."""
+        if not is_transient(error):
+            why = str(translate(error)) if isinstance(error, ClientError | BotoCoreError) else str(error)
+            for one in some:
+                one.give_up(why)
+            return
+        now = self.clock()
+        self._failing_since = self._failing_since or now
+        self._backoff = min(MOST_BACKOFF_SECONDS, 2 * self._backoff or self.round_seconds)
+        self._not_before = now + self._backoff
+        for one in some:
+            one.due = now + (1.0 if one.ending else self.round_seconds)
+        if now - self._failing_since >= TROUBLE_SECONDS:
+            for one in self._everyone():
+                one.warn(f"{translate(error) if not isinstance(error, TimeoutError) else 'no answer'}")

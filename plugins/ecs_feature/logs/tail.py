@@ -1,0 +1,266 @@
+"""The last lines of containers' logs, from CloudWatch Logs: of a hundred finished tasks by one call.
+
+A log never fails a shard, and hardly delays it: what cannot be read within :data:`MOST_SECONDS` stays unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from aiolimiter import AsyncLimiter
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ecs_feature.aws import limits
+from ecs_feature.aws.errors import is_transient
+from ecs_feature.aws.resources import EcsTask
+from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.logs.cursor import LogLine
+
+log = logging.getLogger(__name__)
+
+COLLECT_SECONDS = 0.15
+"""So long the first of a batch waits for others, whose ends the same poll has seen."""
+MOST_SECONDS = 15.0
+RETRY_SECONDS = 1.0
+PAGES = 3
+"""Pages of one window that are read; where a group is too chatty for that, a shorter window is read."""
+EXACT_PAGES = 3
+"""GetLogEvents may answer with an empty page although there are lines."""
+WINDOWS_SECONDS: Sequence[float | None] = (None, 30.0, 3.0)
+"""What is read of a task's log, from its end: all of its life first."""
+
+
+CANNOT_BE_READ = "The log of task %s cannot be read: %s"
+
+
+@dataclass(frozen=True)
+class LogPlace:
+    """Where a container of a task definition writes: awslogs-group, -region and -stream-prefix."""
+
+    group: str
+    prefix: str
+    region: str = ""
+
+    def stream(self, container: str, task_id: str) -> str:
+        """AmazonECS/latest/developerguide/using_awslogs.html: prefix/container/task-id."""
+        return f"{self.prefix}/{container}/{task_id}"
+
+
+def log_place(task_definition: dict[str, Any], container: str) -> LogPlace | None:
+    """Where the container's log goes; None when it is not awslogs with a stream prefix."""
+    for definition in task_definition.get("containerDefinitions", ()):
+        configuration = definition.get("logConfiguration", {})
+        if definition.get("name") == container and configuration.get("logDriver") == "awslogs":
+            options = configuration.get("options", {})
+            if "awslogs-group" in options and "awslogs-stream-prefix" in options:
+                return LogPlace(
+                    options["awslogs-group"],
+                    options["awslogs-stream-prefix"],
+                    options.get("awslogs-region", ""),
+                )
+    return None
+
+
+@dataclass(eq=False)
+class Wanted:
+    """One log's end that somebody waits for."""
+
+    stream: str
+    lines: int
+    started: datetime | None
+    stopped: datetime | None
+    result: asyncio.Future[list[LogLine]]
+
+
+@dataclass(eq=False)
+class LogTail:
+    """Reads last lines, within CloudWatch's rates.
+
+    :param client: gives the ``logs`` client of a region; empty: the fleet's own. One without retries of its own.
+    :param task_definition: ARN -> the described task definition.
+    :param batched: what all calls of FilterLogEvents wait for, also those of others that share it.
+    """
+
+    client: Callable[[str], Awaitable[Any]]
+    task_definition: Callable[[str], Awaitable[dict[str, Any]]]
+    collect_seconds: float = COLLECT_SECONDS
+    most_seconds: float = MOST_SECONDS
+    batched: AsyncLimiter = field(default_factory=lambda: AsyncLimiter(1, 1 / limits.FILTER_LOG_EVENTS_PER_SECOND))
+    _exact: AsyncLimiter = field(default_factory=lambda: AsyncLimiter(1, 1 / limits.GET_LOG_EVENTS_PER_SECOND))
+    _exact_waiting: int = 0
+    _wanted: dict[tuple[str, str], list[Wanted]] = field(default_factory=lambda: defaultdict(list))
+    _readers: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def last_lines(
+        self, task: EcsTask, container: str, lines: int, *, failed: bool = False, quiet: bool = False
+    ) -> list[LogLine]:
+        """At most ``lines`` last lines of the container's log, oldest first; empty when there are none, or none
+        could be read in time, which one line in the log says.
+
+        :param failed: read this one's very last lines by itself; while many fail at once, it is read with the others.
+        :param quiet: say nothing when they cannot be read, as that was said before.
+        """
+        try:
+            async with asyncio.timeout(self.most_seconds):
+                place = log_place(await self.task_definition(task.task_definition_arn), container)
+                if place is None or lines < 1:
+                    return []
+                stream = place.stream(container, task.task_id)
+                # As many as are read in a third of the time that there is.
+                if failed and self._exact_waiting < limits.GET_LOG_EVENTS_PER_SECOND * self.most_seconds / 3:
+                    return await self._read_one(place, stream, lines)
+                if task.started_at is None and not failed:
+                    return []  # nothing ran, so there is no stream
+                return await self._read_with_others(place, stream, task, lines)
+        except (EcsFeatureError, ClientError, BotoCoreError, TimeoutError) as error:
+            why = str(error) or f"no answer within {self.most_seconds:g} s"
+            log.log(logging.DEBUG if quiet else logging.WARNING, CANNOT_BE_READ, task.task_id, why)
+            return []
+
+    async def close(self) -> None:
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
+
+    async def _read_one(self, place: LogPlace, stream: str, lines: int) -> list[LogLine]:
+        client, token = await self.client(place.region), ""
+        for _ in range(EXACT_PAGES):
+            request = {"logGroupName": place.group, "logStreamName": stream, "limit": lines, "startFromHead": False}
+            self._exact_waiting += 1
+            try:
+                answer = await _calm(
+                    self._exact, client.get_log_events, **request, **({"nextToken": token} if token else {})
+                )
+            except client.exceptions.ResourceNotFoundException:
+                return []
+            finally:
+                self._exact_waiting -= 1
+            if answer["events"] or answer.get("nextBackwardToken", token) == token:
+                break
+            token = answer["nextBackwardToken"]
+        return [LogLine.from_aws(event) for event in answer["events"]][-lines:]
+
+    async def _read_with_others(self, place: LogPlace, stream: str, task: EcsTask, lines: int) -> list[LogLine]:
+        loop = asyncio.get_running_loop()
+        wanted = Wanted(stream, lines, task.started_at, task.stopped_at, loop.create_future())
+        key = (place.group, place.region)
+        batch = self._wanted[key]
+        batch.append(wanted)
+        if len(batch) == 1:
+            self._read_soon(key, self.collect_seconds)
+        elif len(batch) == limits.FILTER_LOG_STREAMS:
+            self._read_soon(key, 0.0)
+        return await wanted.result
+
+    def _read_soon(self, key: tuple[str, str], seconds: float) -> None:
+        async def read() -> None:
+            await asyncio.sleep(seconds)
+            batch = self._wanted.pop(key, [])
+            for start in range(0, len(batch), limits.FILTER_LOG_STREAMS):
+                await self._read_batch(*key, batch[start : start + limits.FILTER_LOG_STREAMS])
+
+        # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
+        reader = asyncio.get_running_loop().create_task(read(), context=contextvars.Context())
+        self._readers.add(reader)
+        reader.add_done_callback(self._readers.discard)
+
+    async def _read_batch(self, group: str, region: str, batch: list[Wanted]) -> None:
+        batch = [wanted for wanted in batch if not wanted.result.done()]
+        if not batch:
+            return
+        client = await self.client(region)
+        try:
+            async with asyncio.timeout(self.most_seconds):
+                found = await self._tails(client, group, batch)
+        except client.exceptions.ResourceNotFoundException:
+            # CloudWatch names neither the stream that is not there nor gives the others' lines: halves find it.
+            if len(batch) == 1:
+                found = {}
+            else:
+                half = len(batch) // 2
+                await asyncio.gather(
+                    self._read_batch(group, region, batch[:half]), self._read_batch(group, region, batch[half:])
+                )
+                return
+        except (ClientError, BotoCoreError, TimeoutError) as error:
+            for wanted in batch:
+                if not wanted.result.done():
+                    wanted.result.set_exception(error)
+            return
+        for wanted in batch:
+            if not wanted.result.done():
+                wanted.result.set_result(found.get(wanted.stream, [])[-wanted.lines :])
+
+    async def _tails(self, client: Any, group: str, batch: list[Wanted]) -> dict[str, list[LogLine]]:
+        """Each stream's last lines; of the longest window whose lines are not too many to read, or what was read."""
+        found: dict[str, list[LogLine]] = {}
+        for seconds in WINDOWS_SECONDS:
+            window, whole = await self._window(client, group, batch, seconds)
+            found |= window
+            if whole:
+                break
+        return found
+
+    async def _window(
+        self, client: Any, group: str, batch: list[Wanted], seconds: float | None
+    ) -> tuple[dict[str, list[LogLine]], bool]:
+        """The lines of the last ``seconds`` before the first of them stopped, by stream, and whether it is all."""
+        events: list[dict[str, Any]] = []
+        request: dict[str, Any] = {
+            "logGroupName": group,
+            "logStreamNames": [wanted.stream for wanted in batch],
+            "limit": limits.FILTER_LOG_EVENTS,
+        }
+        since = _since(batch, seconds)
+        if since is not None:
+            request["startTime"] = since
+        for _ in range(PAGES):
+            answer = await _calm(self.batched, client.filter_log_events, **request)
+            events += answer.get("events", ())
+            token = answer.get("nextToken")
+            if not token:
+                return _by_stream(events), True
+            request["nextToken"] = token
+        return _by_stream(events), False
+
+
+def _since(batch: list[Wanted], seconds: float | None) -> int | None:
+    """Where the window begins, in milliseconds since 1970; None: at the beginning."""
+    if seconds is None:
+        # A container may log before its task is RUNNING, and its clock is not ECS's.
+        return min((milliseconds(one.started) - 60_000 for one in batch if one.started), default=None)
+    ends = [milliseconds(one.stopped) for one in batch if one.stopped]
+    return min(ends) - int(seconds * 1000) if ends else None
+
+
+def _by_stream(events: list[dict[str, Any]]) -> dict[str, list[LogLine]]:
+    """Lines by stream, oldest first; events of one moment stay in the order in which they came."""
+    lines: dict[str, list[LogLine]] = defaultdict(list)
+    for event in sorted(events, key=lambda event: event["timestamp"]):
+        lines[event["logStreamName"]].append(LogLine.from_aws(event))
+    return dict(lines)
+
+
+async def _calm(limiter: AsyncLimiter, call: Callable[..., Awaitable[Any]], **request: Any) -> Any:
+    """Call at the limiter's rate; what passes is repeated for as long as the caller's timeout lets it."""
+    while True:
+        async with limiter:
+            pass
+        try:
+            return await call(**request)
+        except (ClientError, BotoCoreError) as error:
+            if not is_transient(error):
+                raise
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970, as CloudWatch counts."""
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,188 @@
+"""The receipt of a run: what was computed, on what, and what it cost. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ecs_feature.aws.resources import is_of_instances
+from ecs_feature.tasks.cost import Usage, price_of
+
+_FAILED = ("failed", "upstream_failed")
+_NAMED = 10
+"""How many shards a note names."""
+
+
+def variant_receipt(
+    *,
+    states: Mapping[str, str | None],
+    records: Iterable[Mapping[str, Any]],
+    up: Mapping[str, Any] | None,
+    steady: Mapping[str, Any] | None,
+    down: Mapping[str, Any] | None,
+    published: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """One variant's part of the receipt.
+
+    :param states: shard -> the state of its Airflow task.
+    :param records: the shards' XComs, with the launches of all tries.
+    :param up: XCom of the scale-up; ``steady``: of the steady wait; ``down``: of the scale-down.
+    :param published: XCom of the publish.
+    """
+    launches = [
+        {"shard": record.get("shard", ""), **launch} for record in records for launch in record.get("launches", ())
+    ]
+    used = sum((_usage(row) for row in (*launches, *(down or {}).get("held", ()))), Usage())
+    cost = sum(price_of(row.get("capacity", "")).of(_usage(row)) for row in (*launches, *(down or {}).get("held", ())))
+    published = published or {}
+    return {
+        "shards": {
+            "total": len(states),
+            "succeeded": sum(state == "success" for state in states.values()),
+            "failed": sum(state in _FAILED for state in states.values()),
+            "skipped": sum(state == "skipped" for state in states.values()),
+        },
+        "launches": [_launch(launch) for launch in launches],
+        "memory": _memory(launches),
+        "services": _services(up, steady, down),
+        "rows": published.get("rows", 0),
+        "files": published.get("files", 0),
+        "bytes": published.get("bytes", 0),
+        "manifest_uri": published.get("manifest_uri"),
+        "missing": published.get("missing", []),
+        "vcpu_seconds": round(used.vcpu_seconds, 3),
+        "gb_seconds": round(used.gb_seconds, 3),
+        "cost_usd": round(cost, 6),
+    }
+
+
+def _launch(launch: Mapping[str, Any]) -> dict[str, Any]:
+    """One launch in a line of its own; ``reason`` only where there is one."""
+    row = {
+        "shard": launch["shard"],
+        "attempt": launch.get("attempt", 1),
+        "task_id": str(launch.get("task_arn", "")).rsplit("/", 1)[-1],
+        "outcome": launch["outcome"],
+        "capacity": launch.get("capacity", ""),
+        "memory_mib": launch.get("memory_mib", 0),
+        "started_at": launch.get("started_at"),
+        "stopped_at": launch.get("stopped_at"),
+    }
+    return {**row, "reason": launch["reason"]} if launch.get("reason") else row
+
+
+def _memory(launches: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What to write into the task definition, from the shards that ran out of memory; None when none did."""
+    starved = [launch for launch in launches if launch["outcome"] == "out_of_memory"]
+    if not starved:
+        return None
+    shards = sorted({launch["shard"] for launch in starved})
+    enough = [
+        launch["memory_mib"] for launch in launches if launch["outcome"] == "succeeded" and launch["shard"] in shards
+    ]
+    failed = {launch["shard"] for launch in starved} - {
+        launch["shard"] for launch in launches if launch["outcome"] == "succeeded"
+    }
+    return {
+        "shards": shards,
+        "too_little_mib": max(launch["memory_mib"] for launch in starved),
+        "suggested_mib": max(enough) if enough and not failed else None,
+    }
+
+
+def _services(*stages: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    up, steady, down = ({row["name"]: row for row in (stage or {}).get("services", ())} for stage in stages)
+    return [
+        {
+            "name": name,
+            "before": row["before"],
+            "peak": max(row["before"], steady.get(name, {}).get("peak", 0), down.get(name, {}).get("peak", 0)),
+            **_after(down.get(name)),
+        }
+        for name, row in up.items()
+    ]
+
+
+def _after(down: Mapping[str, Any] | None) -> dict[str, int | None]:
+    """What still ran when the run had given the service back: for nobody, and for the leases of other runs."""
+    if down is None:
+        return {"after": None, "others": None}
+    others = down.get("others", 0)
+    return {"after": max(0, down["running"] - others), "others": others}
+
+
+def _service(row: Mapping[str, Any]) -> str:
+    others = f" (others hold {row['others']})" if row["others"] else ""
+    return f"{row['name']} {row['before']}-{row['peak']}-{row['after']}{others}"
+
+
+def _usage(row: Mapping[str, Any]) -> Usage:
+    return Usage(row.get("vcpu_seconds", 0.0), row.get("gb_seconds", 0.0))
+
+
+def run_state(states: Iterable[str | None]) -> str:
+    """``success`` when every task succeeded or was skipped, else ``failed``."""
+    return "success" if all(state in ("success", "skipped") for state in states) else "failed"
+
+
+def render(receipt: Mapping[str, Any]) -> str:
+    """The receipt as a plain text table."""
+    header = ("variant", "shards", "failed", "skipped", "rows", "files", "MB", "services", "vCPU s", "GB s", "USD")
+    rows: list[Sequence[str]] = [header]
+    for name, variant in receipt["variants"].items():
+        shards = variant["shards"]
+        services = ", ".join(_service(service) for service in variant["services"])
+        rows.append(
+            (
+                name,
+                f"{shards['succeeded']}/{shards['total']}",
+                str(shards["failed"]),
+                str(shards["skipped"]),
+                f"{variant['rows']:,}",
+                str(variant["files"]),
+                f"{variant['bytes'] / 1e6:.2f}",
+                services or "none",
+                f"{variant['vcpu_seconds']:,.0f}",
+                f"{variant['gb_seconds']:,.0f}",
+                f"{variant['cost_usd']:.4f}",
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    title = (
+        f"{receipt['dag_id']} {receipt['logical_date']}: {receipt['state']} in {receipt['seconds']:.0f} s "
+        f"({receipt['run_id']})"
+    )
+    return "\n".join([title, *lines, *_notes(receipt)])
+
+
+def _notes(receipt: Mapping[str, Any]) -> list[str]:
+    """What did not go smoothly, by variant: launches that ended badly, and memory that was too little. And what is
+    not in the cost."""
+    notes = []
+    for name, variant in receipt["variants"].items():
+        bad = [launch for launch in variant["launches"] if launch["outcome"] not in ("succeeded", "skipped")]
+        for outcome, count in sorted(Counter(launch["outcome"] for launch in bad).items()):
+            shards = sorted({launch["shard"] for launch in bad if launch["outcome"] == outcome})
+            notes.append(f"{name}: {count} of {len(variant['launches'])} launches ended as {outcome} ({_some(shards)})")
+        of_instances = [launch["capacity"] for launch in variant["launches"] if is_of_instances(launch["capacity"])]
+        if of_instances:
+            notes.append(
+                f"{name}: {len(of_instances)} of {len(variant['launches'])} launches ran on instances "
+                f"({', '.join(sorted(set(of_instances)))}), which are paid by themselves and not part of the cost"
+            )
+        if missing := variant.get("missing"):
+            notes.append(f"{name}: {len(missing)} shards have never been published for this day ({_some(missing)})")
+        memory = variant["memory"]
+        if memory and memory["suggested_mib"]:
+            notes.append(
+                f"{name}: {len(memory['shards'])} shards ran out of memory at {memory['too_little_mib']} MiB; "
+                f"write {memory['suggested_mib']} MiB into the task definition"
+            )
+    return notes
+
+
+def _some(shards: Sequence[str]) -> str:
+    return ", ".join(shards[:_NAMED]) + (f" and {len(shards) - _NAMED} more" if len(shards) > _NAMED else "")

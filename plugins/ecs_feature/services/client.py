@@ -1,0 +1,213 @@
+"""ECS services through a boto3 client: describe, lease, give back, and see whether they are steady."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from ecs_feature.aws import limits
+from ecs_feature.aws.errors import translated
+from ecs_feature.aws.resources import EcsService, EcsTask
+from ecs_feature.exceptions import (
+    AwsError,
+    ClusterNotFoundError,
+    ConfigurationError,
+    EcsFeatureError,
+    ServiceNotFoundError,
+)
+from ecs_feature.services.lease_steps import Call, Pause, Reading, ServiceSteps, Steps, active_service
+from ecs_feature.services.leases import GoesOn, Lease, SharingPolicy, nobody, policy_of
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(eq=False)
+class EcsServices:
+    """The services of one cluster.
+
+    :param ecs: a boto3 ``ecs`` client.
+    :param elbv2: a boto3 ``elbv2`` client; None: load balancers are not asked about health.
+    :param autoscaling: a boto3 ``application-autoscaling`` client; None: services have no scalable targets.
+    :param goes_on: whether the run of a lease's holder still goes on; then its lease counts beyond its time.
+    """
+
+    ecs: Any
+    cluster: str
+    elbv2: Any = None
+    autoscaling: Any = None
+    goes_on: GoesOn = nobody
+    now: Callable[[], datetime] = field(default=_now)
+    sleep: Callable[[float], None] = field(default=time.sleep)
+
+    def check_cluster(self, capacity_providers: Sequence[str] = ()) -> None:
+        """See that the cluster is there.
+
+        :param capacity_providers: that the cluster must be associated with.
+        :raises ClusterNotFoundError: when the cluster does not exist or is not active.
+        :raises ConfigurationError: when it lacks a capacity provider.
+        """
+        subject = f"Cluster {self.cluster!r}"
+        with translated(subject):
+            answer = self.ecs.describe_clusters(clusters=[self.cluster])
+        if not any(cluster["status"] == "ACTIVE" for cluster in answer["clusters"]):
+            raise ClusterNotFoundError(
+                f"{subject} does not exist in this account and region, or is not active; create it or correct the "
+                "pipeline's cluster.",
+                "ClusterNotFoundException",
+                "DescribeClusters",
+            )
+        known = [name for cluster in answer["clusters"] for name in cluster.get("capacityProviders", ())]
+        if missing := [name for name in capacity_providers if name.rpartition("/")[2] not in known]:
+            raise ConfigurationError(
+                f"capacity: cluster {self.cluster!r} is not associated with {', '.join(missing)}, only with "
+                f"{', '.join(known) or 'none'}; associate it (PutClusterCapacityProviders) or choose another capacity."
+            )
+
+    def describe(self, names: Sequence[str]) -> list[EcsService]:
+        """The services, with their tags, in the order of ``names``.
+
+        :raises ServiceNotFoundError: when one does not exist or is not active.
+        """
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(names), limits.DESCRIBE_SERVICES):
+            some = list(names[start : start + limits.DESCRIBE_SERVICES])
+            with translated(f"Cluster {self.cluster!r}"):
+                answer = self.ecs.describe_services(cluster=self.cluster, services=some, include=["TAGS"])
+            found += answer["services"]
+        return [active_service(found, name, self.cluster) for name in names]
+
+    def acquire(
+        self, name: str, *, holder: str, count: int, until: datetime, policy: SharingPolicy
+    ) -> tuple[EcsService, EcsService]:
+        """Write the holder's lease and bring the service to what its leases want.
+
+        Acquiring again renews the lease and keeps its beginning, so a run that is cleared in part, and a try
+        that is repeated, hold one lease.
+
+        :returns: the service before and after.
+        :raises LeaseError: when the service has no room for another tag.
+        """
+        steps = self._steps(name).acquire(holder=holder, count=count, until=until, policy=policy)
+        before, after = self.drive(steps)
+        decision, shared = after.decision, policy_of(after.service.tags)
+        if shared is not None and not shared.autoscaled and shared != policy:
+            log.warning(
+                "Service %s: other runs hold it with another policy, so until they end it has %s.",
+                name,
+                shared.to_tag()["value"],
+            )
+        if decision.withheld:
+            lever = "the MaxCapacity of its scalable target" if decision.autoscaled else "its cap"
+            wish = decision.count + decision.withheld
+            log.warning("Service %s: its leases want %d tasks, but %s allows %d.", name, wish, lever, decision.count)
+        return before, after.service
+
+    def release(self, name: str, *, holder: str) -> tuple[Lease | None, EcsService]:
+        """Remove the holder's lease and bring the service to what the others want.
+
+        :returns: the lease that was held (None: there was none) and the service after.
+        """
+        held, after = self.drive(self._steps(name).release(holder=holder))
+        return held, after.service
+
+    def settle(self, name: str) -> EcsService:
+        """Apply the leases until a reading shows nothing to do, see :mod:`ecs_feature.services.lease_steps`.
+
+        :raises LeaseError: when it never comes to rest.
+        """
+        return self.drive(self._steps(name).settle()).service
+
+    def inspect(self, name: str) -> Reading:
+        """A service and what its leases want; nothing is written."""
+        return self.drive(self._steps(name).inspect())
+
+    def drive(self, steps: Steps[T]) -> T:
+        """Make the calls that the steps ask for, until they are through."""
+        answer: Any = None
+        failed: EcsFeatureError | None = None
+        while True:
+            try:
+                step = steps.send(answer) if failed is None else steps.throw(failed)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            answer, failed = None, None
+            if isinstance(step, Pause):
+                self.sleep(step.seconds * random.random())
+                continue
+            try:
+                answer = self._call(step)
+            except EcsFeatureError as error:
+                failed = error
+
+    def _steps(self, name: str) -> ServiceSteps:
+        return ServiceSteps(self.cluster, name, self.now, self.autoscaling is not None, self.goes_on)
+
+    def _call(self, call: Call) -> Any:
+        client = self.ecs if call.client == "ecs" else self.autoscaling
+        try:
+            with translated(call.subject):
+                return getattr(client, call.method)(**call.arguments)
+        except AwsError as error:
+            if error.code != "ResourceNotFoundException":
+                raise
+            # What TagResource says of a service that was deleted since it was read.
+            raise ServiceNotFoundError(
+                f"{call.subject} was deleted in the meantime; create it again ({error}).", error.code, error.operation
+            ) from error
+
+    def tasks(self, service: EcsService, status: str = "RUNNING") -> list[EcsTask]:
+        """The service's tasks with that desired status, ``RUNNING`` or ``STOPPED``."""
+        with translated(f"Service {service.name!r}"):
+            pages = self.ecs.get_paginator("list_tasks").paginate(
+                cluster=self.cluster, serviceName=service.name, desiredStatus=status
+            )
+            arns = [arn for page in pages for arn in page["taskArns"]]
+            described = []
+            for start in range(0, len(arns), limits.DESCRIBE_TASKS):
+                some = arns[start : start + limits.DESCRIBE_TASKS]
+                described += self.ecs.describe_tasks(cluster=self.cluster, tasks=some)["tasks"]
+        return [EcsTask.from_aws(task) for task in described]
+
+    def last_death(self, service: EcsService, since: datetime) -> EcsTask | None:
+        """The service's task that was the last to stop by itself, or for its health, after ``since``; None: none."""
+        dead = [
+            task
+            for task in self.tasks(service, "STOPPED")
+            if task.stopped_at is not None and task.stopped_at > since and not task.scaled_in
+        ]
+        return max(dead, key=lambda task: task.stopped_at or since, default=None)
+
+    def task_definition(self, service: EcsService) -> dict[str, Any]:
+        with translated(f"Service {service.name!r}"):
+            answer = self.ecs.describe_task_definition(taskDefinition=service.task_definition_arn)
+        definition: dict[str, Any] = answer["taskDefinition"]
+        return definition
+
+    def healthy(self, service: EcsService) -> int:
+        """How many of the service's tasks are healthy, by their containers' checks and by the load balancer's.
+
+        A task without a health check is healthy when it runs; so is one without a load balancer.
+        """
+        checked = any("healthCheck" in container for container in self.task_definition(service)["containerDefinitions"])
+        tasks = [task for task in self.tasks(service) if task.last_status == "RUNNING"]
+        counts = [sum(task.health == "HEALTHY" for task in tasks) if checked else len(tasks)]
+        if self.elbv2 is not None:
+            counts += [self._healthy_targets(arn) for arn in service.target_groups]
+        return min(counts)
+
+    def _healthy_targets(self, target_group: str) -> int:
+        with translated(f"Target group {target_group!r}"):
+            answer = self.elbv2.describe_target_health(TargetGroupArn=target_group)
+        return sum(target["TargetHealth"]["State"] == "healthy" for target in answer["TargetHealthDescriptions"])

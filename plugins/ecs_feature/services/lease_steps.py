@@ -1,0 +1,225 @@
+"""The lease mechanism, as steps: each generator yields the API calls that it needs, one at a time.
+
+``EcsServices`` drives them against AWS; a test can drive several at once and stop, kill or rob any of them of an
+answer between any two calls. No call here is conditional on AWS's side (ECS has no compare-and-set), so what makes
+concurrent runs safe is the order: a lease is written before the service is read, and **whatever is written is read
+again**, until a reading shows nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from ecs_feature.aws import limits
+from ecs_feature.aws.resources import EcsService
+from ecs_feature.exceptions import AwsError, LeaseError, ServiceNotFoundError
+from ecs_feature.services.leases import (
+    Decision,
+    GoesOn,
+    Lease,
+    ScalableTarget,
+    SharingPolicy,
+    held_by,
+    lasting,
+    leases_of,
+    nobody,
+    policy_of,
+    reconcile,
+    room,
+)
+
+SETTLE_ROUNDS: Final = 40
+"""Readings before giving up. 48 runs that acquire at once need about eight."""
+PAUSE_AFTER: Final = 3
+"""Rounds without a pause; later ones let the others finish."""
+PAUSE_SECONDS: Final = 0.5
+
+DIMENSION: Final = "ecs:service:DesiredCount"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One API call: a boto3 client's name, its method, and the arguments."""
+
+    client: str
+    method: str
+    arguments: Mapping[str, Any]
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Wait for at most this long before the next call; a random part of it will do."""
+
+    seconds: float
+
+
+Steps = Generator[Call | Pause, Any, T]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A service as it was read, and what its leases want."""
+
+    service: EcsService
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class ServiceSteps:
+    """The steps for one service.
+
+    :param now: the clock that tells which leases live.
+    :param goes_on: asked of the holders of leases that are past their time.
+    :param autoscaling: whether Application Auto Scaling is asked for a scalable target.
+    """
+
+    cluster: str
+    name: str
+    now: Callable[[], datetime]
+    autoscaling: bool = field(default=True)
+    goes_on: GoesOn = nobody
+
+    def acquire(
+        self, *, holder: str, count: int, until: datetime, policy: SharingPolicy
+    ) -> Steps[tuple[EcsService, Reading]]:
+        """Write the holder's lease, then settle. Returns the service before and after.
+
+        While others hold the service, its policy is not narrowed: they count on what theirs allows.
+        """
+        # The target before the tags: whoever has raised its MinCapacity has written the policy before that.
+        target = (yield from self._target()) if self.autoscaling else None
+        before = yield from self.describe()
+        old = held_by(holder, before.tags)
+        now = self.now()
+        since = min((lease.since for lease in lasting(old, now, self.goes_on).values()), default=now)
+        tag = Lease(holder, count, since, until).to_tag(now)
+        found = policy_of(before.tags)
+        policy = policy.over(target, found)
+        if lasting(leases_of(before.tags), now, self.goes_on).keys() - old.keys():
+            policy = policy.beside(found)
+        check_room(before, renewing=bool(old))
+        try:
+            yield self._ecs("tag_resource", resourceArn=before.arn, tags=[policy.to_tag(), tag])
+        except AwsError as error:
+            if error.code == "InvalidParameterException":
+                check_room((yield from self.describe()), renewing=bool(old))
+            raise
+        if replaced := sorted(set(old) - {tag["key"]}):
+            yield self._ecs("untag_resource", resourceArn=before.arn, tagKeys=replaced)
+        reading = yield from self.settle()
+        for _ in range(PAUSE_AFTER):
+            # Another run may have written its own policy at the same moment; both write the wider one then.
+            found = policy_of(reading.service.tags)
+            wider = policy.beside(found)
+            if found is None or found == wider:
+                break
+            yield self._ecs("tag_resource", resourceArn=before.arn, tags=[wider.to_tag()])
+            reading = yield from self.settle()
+        return before, reading
+
+    def release(self, *, holder: str) -> Steps[tuple[Lease | None, Reading]]:
+        """Remove the holder's lease, then settle. Returns the lease that was held and the service after."""
+        service = yield from self.describe()
+        held = held_by(holder, service.tags)
+        if held:
+            yield self._ecs("untag_resource", resourceArn=service.arn, tagKeys=sorted(held))
+        reading = yield from self.settle()
+        return _merged([lease for lease in held.values() if lease is not None]), reading
+
+    def settle(self) -> Steps[Reading]:
+        """Apply :func:`ecs_feature.services.leases.reconcile` until a reading shows nothing to do."""
+        for attempt in range(SETTLE_ROUNDS):
+            if attempt >= PAUSE_AFTER:
+                yield Pause(PAUSE_SECONDS)
+            reading = yield from self.inspect()
+            service, decision = reading.service, reading.decision
+            if decision.at_rest:
+                return reading
+            if decision.expired:
+                yield self._ecs("untag_resource", resourceArn=service.arn, tagKeys=list(decision.expired))
+            if decision.change and decision.autoscaled:
+                # MaxCapacity is not given, so it stays as it is.
+                yield self._autoscaling("register_scalable_target", MinCapacity=decision.count)
+            elif decision.change:
+                yield self._ecs("update_service", cluster=self.cluster, service=self.name, desiredCount=decision.count)
+        raise LeaseError(
+            f"Service {self.name!r} did not come to rest after {SETTLE_ROUNDS} readings; is something else changing "
+            "its desired count or its tags?"
+        )
+
+    def describe(self) -> Steps[EcsService]:
+        """The service with its tags.
+
+        :raises ServiceNotFoundError: when it does not exist or is not active.
+        """
+        answer = yield self._ecs("describe_services", cluster=self.cluster, services=[self.name], include=["TAGS"])
+        return active_service(answer["services"], self.name, self.cluster)
+
+    def inspect(self) -> Steps[Reading]:
+        """Read the service, and its scalable target where the leases move that."""
+        service = yield from self.describe()
+        policy = policy_of(service.tags)
+        target = (yield from self._target()) if self.autoscaling and policy is not None and policy.autoscaled else None
+        decision = reconcile(service, self.now(), target, self.goes_on)
+        return Reading(replace(service, minimum=decision.count) if decision.autoscaled else service, decision)
+
+    def _target(self) -> Steps[ScalableTarget | None]:
+        answer = yield Call(
+            "application-autoscaling",
+            "describe_scalable_targets",
+            {"ServiceNamespace": "ecs", "ResourceIds": [self._resource_id], "ScalableDimension": DIMENSION},
+            f"Service {self.name!r}",
+        )
+        targets = [ScalableTarget(raw["MinCapacity"], raw["MaxCapacity"]) for raw in answer["ScalableTargets"]]
+        return targets[0] if targets else None
+
+    @property
+    def _resource_id(self) -> str:
+        return f"service/{self.cluster.rpartition('/')[2]}/{self.name}"
+
+    def _ecs(self, method: str, **arguments: Any) -> Call:
+        return Call("ecs", method, arguments, f"Service {self.name!r}")
+
+    def _autoscaling(self, method: str, **arguments: Any) -> Call:
+        common = {"ServiceNamespace": "ecs", "ResourceId": self._resource_id, "ScalableDimension": DIMENSION}
+        return Call("application-autoscaling", method, common | arguments, f"Service {self.name!r}")
+
+
+def active_service(described: list[dict[str, Any]], name: str, cluster: str) -> EcsService:
+    """The service of that name among those that DescribeServices answered with.
+
+    :raises ServiceNotFoundError: when it is not there, or not active.
+    """
+    for raw in described:
+        if raw["serviceName"] == name and raw["status"] == "ACTIVE":
+            return EcsService.from_aws(raw)
+    raise ServiceNotFoundError(
+        f"Service {name!r} does not exist in cluster {cluster!r} or is not active; create it or correct the "
+        "variant's services.",
+        "ServiceNotFoundException",
+        "DescribeServices",
+    )
+
+
+def check_room(service: EcsService, *, renewing: bool) -> None:
+    """:raises LeaseError: when the service has no room for another lease."""
+    if room(service.tags, renewing=renewing) < 1:
+        raise LeaseError(
+            f"Service {service.name!r} has {len(service.tags)} tags and ECS allows {limits.TAGS_PER_RESOURCE} "
+            "(AmazonECS/latest/APIReference/API_Tag.html), one of them kept for renewals, so no further run can lease "
+            "it; lower the number of runs at once (max_active_runs) or remove tags."
+        )
+
+
+def _merged(leases: list[Lease]) -> Lease | None:
+    """One lease for all that one holder had: from the first beginning, with the largest count."""
+    if not leases:
+        return None
+    first = min(leases, key=lambda lease: lease.since)
+    return replace(first, count=max(lease.count for lease in leases), until=max(lease.until for lease in leases))

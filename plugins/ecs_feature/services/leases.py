@@ -1,0 +1,292 @@
+"""Who needs how much of a service, until when. Pure: the service's tags in, the desired count out.
+
+A run writes its own lease as a tag on the ECS service, so that no run sets ``desiredCount`` by itself:
+
+    ecs-feature:lease:0f3a...:20261121T2210... = 2 since 2026-11-21T22:10:00Z until 2026-11-22T04:10:00Z by dag/run
+    ecs-feature:policy                         = baseline 0 cap 10 sum
+
+wanted = min(cap, max(baseline, sum (or max) of the leases that count)). Acquire, release, the steady wait and the
+janitor all apply the same :func:`reconcile`; there is no other store, and the console shows who holds what.
+
+A lease counts until its time, and beyond it for as long as its run goes on, where that can be asked for
+(docs/decisions/0016-a-lease-lasts-as-long-as-its-run.md).
+
+A lease's tag is never changed, only written and removed: acquiring again writes a new one, so that whoever drops
+an expired lease cannot hit its renewal (docs/decisions/0003-leases-are-immutable-tags.md).
+
+Where Application Auto Scaling keeps the desired count, the leases move its MinCapacity instead. The policy tag then
+ends in ``MinCapacity``, and its baseline is the MinCapacity that the scalable target had before the first lease.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+from urllib.parse import quote, unquote
+
+from ecs_feature.aws import limits
+from ecs_feature.aws.resources import EcsService
+from ecs_feature.exceptions import ConfigurationError
+
+LEASE_PREFIX: Final = "ecs-feature:lease:"
+POLICY_TAG: Final = "ecs-feature:policy"
+CLOCK_SKEW: Final = timedelta(minutes=1)
+"""Clocks of two triggerers or workers may differ by this much; a lease counts until then after its end."""
+
+_LEASE: Final = re.compile(r"(?P<count>\d+) since (?P<since>\S+) until (?P<until>\S+) by (?P<holder>.*)")
+_POLICY: Final = re.compile(r"baseline (?P<baseline>\d+) cap (?P<cap>\d+) (?P<sharing>sum|max)(?P<min> MinCapacity)?")
+
+GoesOn = Callable[[str], bool]
+"""Whether the run of a lease's holder still goes on."""
+
+MOST_LEASES: Final = limits.TAGS_PER_RESOURCE - 2
+"""Of a service without other tags: one tag is the policy's, one is spare, for a lease that is being renewed."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One run's claim on a service.
+
+    :param holder: who holds it, e.g. ``dag/run/variant``.
+    :param count: how many tasks of the service it needs.
+    :param since: when it was first acquired; ``until``: when it ends by itself, unless its run still goes on.
+    """
+
+    holder: str
+    count: int
+    since: datetime
+    until: datetime
+
+    def to_tag(self, written: datetime) -> dict[str, str]:
+        """The tag; ``written`` makes its key one of its own."""
+        value = f"{self.count} since {_stamp(self.since)} until {_stamp(self.until)} by {_spelled(self.holder)}"
+        return {"key": f"{holder_prefix(self.holder)}{_compact(written)}", "value": limits.tag_text(value)}
+
+    @classmethod
+    def from_tag(cls, value: str) -> Lease | None:
+        """None when the value is not one that :meth:`to_tag` writes."""
+        match = _LEASE.fullmatch(value)
+        if match is None:
+            return None
+        try:
+            since, until = (datetime.fromisoformat(match[name]) for name in ("since", "until"))
+        except ValueError:
+            return None
+        if since.tzinfo is None or until.tzinfo is None:
+            return None
+        return cls(unquote(match["holder"].replace("=", "%")), int(match["count"]), since, until)
+
+    def live(self, now: datetime) -> bool:
+        return now < self.until + CLOCK_SKEW
+
+
+@dataclass(frozen=True)
+class SharingPolicy:
+    """How a service's leases add up.
+
+    :param baseline: tasks that always run, leases or not.
+    :param cap: never more than this many.
+    :param sharing: ``sum``: every lease gets its own tasks; ``max``: leases share the same tasks.
+    :param autoscaled: whether it is the MinCapacity of a scalable target that the leases move.
+    """
+
+    baseline: int = 0
+    cap: int = limits.SERVICE_DESIRED_COUNT
+    sharing: Literal["sum", "max"] = "sum"
+    autoscaled: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("baseline", "cap"):
+            check_count(getattr(self, field), field)
+        if self.baseline > self.cap:
+            raise ConfigurationError(
+                f"baseline: {self.baseline} is more than the cap of {self.cap}; lower one of them."
+            )
+
+    def to_tag(self) -> dict[str, str]:
+        lever = " MinCapacity" if self.autoscaled else ""
+        return {"key": POLICY_TAG, "value": f"baseline {self.baseline} cap {self.cap} {self.sharing}{lever}"}
+
+    @classmethod
+    def from_tag(cls, value: str) -> SharingPolicy | None:
+        """None when the value is not one that :meth:`to_tag` writes."""
+        match = _POLICY.fullmatch(value)
+        if match is None:
+            return None
+        sharing: Literal["sum", "max"] = "max" if match["sharing"] == "max" else "sum"
+        try:
+            return cls(int(match["baseline"]), int(match["cap"]), sharing, match["min"] is not None)
+        except ConfigurationError:
+            return None
+
+    def over(self, target: ScalableTarget | None, before: SharingPolicy | None) -> SharingPolicy:
+        """The policy for a service with that scalable target: its baseline is the target's original MinCapacity.
+
+        :param before: the policy that the service has; while runs hold it, only that remembers the original.
+        """
+        if target is None:
+            return self
+        original = before.baseline if before is not None and before.autoscaled else target.minimum
+        return replace(self, baseline=original, cap=max(self.cap, original), autoscaled=True)
+
+    def beside(self, other: SharingPolicy | None) -> SharingPolicy:
+        """The policy for a service that runs with another policy hold, too: wide enough for both."""
+        if other is None:
+            return self
+        return replace(
+            self,
+            baseline=max(self.baseline, other.baseline) if self.autoscaled == other.autoscaled else self.baseline,
+            cap=max(self.cap, other.cap),
+            sharing="sum" if "sum" in (self.sharing, other.sharing) else "max",
+        )
+
+
+@dataclass(frozen=True)
+class ScalableTarget:
+    """A service's registration with Application Auto Scaling, which keeps the desired count in this range.
+
+    Raising the minimum raises the desired count with it; lowering it only allows the scaling policies to go down
+    (autoscaling/application/APIReference/API_RegisterScalableTarget.html).
+    """
+
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a service needs now.
+
+    :param found: what the service has: its desired count or, ``autoscaled``, its scalable target's MinCapacity.
+    :param count: what it is to have, by its leases.
+    :param expired: tag keys of leases that have ended by themselves, or cannot be read.
+    :param withheld: how many tasks the leases ask for beyond the cap or the target's MaxCapacity.
+    """
+
+    found: int
+    count: int
+    expired: tuple[str, ...] = ()
+    autoscaled: bool = False
+    withheld: int = 0
+
+    @property
+    def change(self) -> bool:
+        return self.found != self.count
+
+    @property
+    def at_rest(self) -> bool:
+        return not self.change and not self.expired
+
+
+def check_count(count: int, field: str) -> int:
+    """``count`` if a service can have that desired count.
+
+    :raises ConfigurationError: when it is negative or above the quota.
+    """
+    if not 0 <= count <= limits.SERVICE_DESIRED_COUNT:
+        raise ConfigurationError(
+            f"{field}: {count} is not a desired count; give 0 to {limits.SERVICE_DESIRED_COUNT} ({limits.QUOTAS_PAGE})."
+        )
+    return count
+
+
+def holder_prefix(holder: str) -> str:
+    """What the keys of all tags of one holder begin with."""
+    return f"{LEASE_PREFIX}{hashlib.sha256(holder.encode()).hexdigest()[:16]}:"
+
+
+def leases_of(tags: Iterable[tuple[str, str]]) -> dict[str, Lease | None]:
+    """The leases among a service's tags, by tag key; None for a value that cannot be read."""
+    return {key: Lease.from_tag(value) for key, value in tags if key.startswith(LEASE_PREFIX)}
+
+
+def held_by(holder: str, tags: Iterable[tuple[str, str]]) -> dict[str, Lease | None]:
+    """One holder's leases: one, or two after a process died while it renewed."""
+    prefix = holder_prefix(holder)
+    return {key: lease for key, lease in leases_of(tags).items() if key.startswith(prefix)}
+
+
+def policy_of(tags: Iterable[tuple[str, str]]) -> SharingPolicy | None:
+    """The sharing policy among a service's tags; None when no run has ever leased the service.
+
+    One that cannot be read is None, too: better a service left as it is than one scaled by a guess.
+    """
+    value = dict(tags).get(POLICY_TAG)
+    return None if value is None else SharingPolicy.from_tag(value)
+
+
+def nobody(holder: str) -> bool:
+    """Of no run it is known that it goes on: a lease ends at its time."""
+    return False
+
+
+def lasting(leases: Mapping[str, Lease | None], now: datetime, goes_on: GoesOn = nobody) -> dict[str, Lease]:
+    """The leases that count, by tag key; who is past their time is asked about."""
+    return {
+        key: lease for key, lease in leases.items() if lease is not None and (lease.live(now) or goes_on(lease.holder))
+    }
+
+
+def asked(leases: Mapping[str, Lease], policy: SharingPolicy) -> int:
+    """How many tasks the leases, given by tag key, ask for. A holder counts once, with its largest lease."""
+    holders: dict[str, int] = {}
+    for key, lease in leases.items():
+        holder = key.rpartition(":")[0]
+        holders[holder] = max(lease.count, holders.get(holder, 0))
+    return sum(holders.values()) if policy.sharing == "sum" else max(holders.values(), default=0)
+
+
+def leased(tags: Sequence[tuple[str, str]], now: datetime, goes_on: GoesOn = nobody) -> int:
+    """How many tasks a service's leases want, within its cap; its baseline is nobody's and not counted."""
+    policy = policy_of(tags)
+    return min(policy.cap, asked(lasting(leases_of(tags), now, goes_on), policy)) if policy else 0
+
+
+def reconcile(
+    service: EcsService, now: datetime, target: ScalableTarget | None = None, goes_on: GoesOn = nobody
+) -> Decision:
+    """What to do about a service as it was read, tags included.
+
+    A service without our tags is left as it is. A lease that cannot be read counts as expired.
+
+    :param target: its scalable target; only asked for where the policy says that the leases move MinCapacity.
+    :param goes_on: asked of the holders of leases that are past their time.
+    """
+    policy = policy_of(service.tags)
+    if policy is None:
+        return Decision(service.desired, service.desired)
+    leases = leases_of(service.tags)
+    counting = lasting(leases, now, goes_on)
+    expired = tuple(sorted(leases.keys() - counting.keys()))
+    wish = max(policy.baseline, asked(counting, policy))
+    if target is not None and policy.autoscaled:
+        count = min(wish, policy.cap, target.maximum)
+        return Decision(target.minimum, count, expired, autoscaled=True, withheld=wish - count)
+    count = min(wish, policy.cap)
+    return Decision(service.desired, count, expired, withheld=wish - count)
+
+
+def room(tags: Iterable[tuple[str, str]], *, renewing: bool) -> int:
+    """How many more leases a service's tags have room for; AWS's own tags (``aws:``) do not count.
+
+    :param renewing: whether the holder has a lease already; only then may it use the spare tag.
+    """
+    own = {key for key, _ in tags if not key.startswith("aws:")} | {POLICY_TAG}
+    return limits.TAGS_PER_RESOURCE - len(own) - (0 if renewing else 1)
+
+
+def _spelled(holder: str) -> str:
+    """The holder in characters that a tag may have; others as ``=7E``. What is too long for a tag is cut later."""
+    return quote(holder, safe=" /:+@._-").replace("~", "%7E").replace("%", "=")
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _compact(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

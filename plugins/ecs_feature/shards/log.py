@@ -1,0 +1,76 @@
+"""Copies the container's log of one launch of a shard into the shard's task log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ecs_feature.aws.resources import EcsTask
+from ecs_feature.fleet.fleet import Fleet
+from ecs_feature.logs.cursor import Fresh
+from ecs_feature.logs.follower import Followed
+from ecs_feature.tasks.outcomes import Outcome
+
+
+@dataclass(eq=False)
+class ShardLog:
+    """The log of one ECS task, as the task log has it.
+
+    :param container: the main one.
+    :param log: where the lines go.
+    :param lines: how many last lines are copied at most; 0: none.
+    :param live: whether it is copied as it grows.
+    """
+
+    fleet: Fleet
+    shard: str
+    task: EcsTask
+    container: str
+    log: Any
+    lines: int
+    live: bool
+    _followed: Followed | None = field(default=None, init=False)
+
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Within it, the container's log is copied as it grows, where that is wanted."""
+        if not self.live:
+            yield
+            return
+        with self.fleet.live_log(self.task, self.container, self._show, keep=self.lines) as self._followed:
+            yield
+
+    def _show(self, fresh: Fresh) -> None:
+        for text in fresh.texts():
+            self.log.info("[%s] %s", self.container, text)
+
+    async def copy(self, ended: EcsTask, outcome: Outcome) -> None:
+        """Copy the last lines of the container that decided, or of a log that is followed what was not copied yet.
+
+        :param ended: the task, stopped.
+        """
+        if ended.started_at is None:
+            return
+        container, followed = outcome.container or self.container, self._followed
+        mine = followed if followed is not None and followed.container == container else None
+        if followed is not None and await self._is_copied(followed, mine, outcome):
+            return
+        if self.lines < 1:
+            return
+        quiet = followed is not None and followed.warned
+        lines = await self.fleet.log_tail(ended, container, self.lines, failed=not outcome.succeeded, quiet=quiet)
+        for line in mine.shown.without(lines) if mine is not None else lines:
+            self.log.info("[%s] %s", container, line.text)
+        if not lines and not quiet and not (mine is not None and mine.shown):
+            self.log.info("The container %s of shard %s left no log lines.", container, self.shard)
+
+    async def _is_copied(self, followed: Followed, mine: Followed | None, outcome: Outcome) -> bool:
+        """Copy the rest of a log that is followed; whether nothing more is to be copied.
+
+        A failed shard's very last lines are read by themselves all the same. Where the log of one that succeeded could
+        not be followed, which was said, it is not waited for a second time.
+        """
+        whole = await self.fleet.rest_of_log(followed)
+        return outcome.succeeded and (followed.warned or (whole and mine is not None and bool(mine.shown)))

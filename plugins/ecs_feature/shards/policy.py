@@ -1,0 +1,71 @@
+"""How a shard is watched and how much is forgiven: what a user chooses."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from ecs_feature.logs.cursor import LiveLines, check_live_lines
+from ecs_feature.tasks.outcomes import ExitCodes
+from ecs_feature.tasks.relaunches import RelaunchPolicy
+
+
+@dataclass(frozen=True)
+class ShardPolicy:
+    """How a shard is watched and how much is forgiven.
+
+    :param timeout_seconds: a task older than this is stopped; None: never.
+    :param start_seconds: a task that has not started so long after its creation is stopped and replaced; None: never.
+    :param poll_seconds: how often the watcher asks for this shard at most, see
+        :class:`ecs_feature.fleet.watcher.TaskWatcher`; one call serves 100 shards.
+    :param log_lines: how many last lines of the container's log are copied to the task log; 0: none.
+    :param live_lines: whose log is copied line by line while the container runs: ``retries``: only of a try or launch
+        that follows one that the application failed or that ran out of memory; ``always``; ``never``.
+    :param max_parallel: how many tasks of ``parallel_group`` run at once per triggerer; None: no bound.
+    :param max_vcpus: how many vCPUs they have at once; None: the account's quota.
+    :param not_retryable_codes: exit codes after which the shard fails at once; ``skip_codes``: it is skipped.
+
+    The others are those of :class:`ecs_feature.tasks.relaunches.RelaunchPolicy`.
+    """
+
+    timeout_seconds: float | None = None
+    start_seconds: float | None = 600.0
+    max_relaunches: int = 5
+    capacity_seconds: float = 3600.0
+    max_memory_mib: int | None = None
+    fallback_interruptions: int = 0
+    fallback_seconds: float | None = None
+    poll_seconds: float = 0.5
+    log_lines: int = 20
+    max_parallel: int | None = None
+    max_vcpus: float | None = None
+    parallel_group: str = ""
+    not_retryable_codes: tuple[int, ...] = ()
+    skip_codes: tuple[int, ...] = ()
+    live_lines: str = LiveLines.RETRIES.value
+
+    def __post_init__(self) -> None:
+        check_live_lines(self.live_lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-safe, what differs from the default: it is stored once a shard."""
+        return {
+            item.name: list(value) if isinstance(value, tuple) else value
+            for item in dataclasses.fields(self)
+            if (value := getattr(self, item.name)) != item.default
+        }
+
+    @property
+    def relaunches(self) -> RelaunchPolicy:
+        return RelaunchPolicy(
+            self.max_relaunches,
+            self.capacity_seconds,
+            self.max_memory_mib,
+            self.fallback_interruptions,
+            self.fallback_seconds,
+        )
+
+    @property
+    def codes(self) -> ExitCodes:
+        return ExitCodes(frozenset(self.not_retryable_codes), frozenset(self.skip_codes))

@@ -1,0 +1,145 @@
+"""What a shard leaves in its XCom, and how to read it.
+
+A shard that ends in the triggerer hands its record over with the end event: a request of its own would cost the
+triggerer more than the shard (docs/decisions/0009-records-come-with-the-end-event.md). Airflow 3.3.2 encodes such
+values once too often, so that ``xcom_pull`` gives JSON text. Shards that end on a worker leave text as well, so that
+there is one way to read them all::
+
+    record = shard_record(ti.xcom_pull(task_ids="control.shards.UA"))
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from ecs_feature.tasks import cost
+from ecs_feature.tasks.relaunches import Ended
+
+RUNNING_KEY: Final = "ecs_task"
+"""Key of the XCom of a shard that runs for long."""
+
+
+@dataclass(frozen=True)
+class LaunchRecord:
+    """One launch and how it ended; times are ISO 8601 in UTC.
+
+    :param task_arn: empty when RunTask started nothing.
+    :param attempt: Airflow's try number.
+    :param capacity: ``FARGATE``, ``FARGATE_SPOT`` ...
+    """
+
+    task_arn: str
+    outcome: str
+    reason: str
+    attempt: int = 1
+    cpu: int = 0
+    memory_mib: int = 0
+    capacity: str = ""
+    created_at: str | None = None
+    started_at: str | None = None
+    stopped_at: str | None = None
+    vcpu_seconds: float = 0.0
+    gb_seconds: float = 0.0
+
+    @classmethod
+    def of(cls, ended: Ended, attempt: int) -> LaunchRecord:
+        task, outcome = ended.task, ended.outcome
+        if task is None:
+            return cls("", str(outcome.kind), outcome.reason, attempt)
+        used = cost.of_task(task)
+        return cls(
+            task_arn=task.arn,
+            outcome=str(outcome.kind),
+            reason=outcome.reason,
+            attempt=attempt,
+            cpu=task.cpu,
+            memory_mib=task.whole_memory_mib,
+            capacity=task.capacity,
+            created_at=_iso(task.created_at),
+            started_at=_iso(task.started_at),
+            stopped_at=_iso(task.stopped_at),
+            vcpu_seconds=round(used.vcpu_seconds, 3),
+            gb_seconds=round(used.gb_seconds, 3),
+        )
+
+
+class LaunchedTask(NamedTuple):
+    """An ECS task.
+
+    :param container: that the shard's work is done in.
+    """
+
+    arn: str
+    container: str
+
+
+def shard_record(value: Any) -> dict[str, Any] | None:
+    """The record in a shard's XCom; None when the shard has left none.
+
+    :returns: ``{"shard", "outcome", "exit_code", "container", "launches": [...]}`` and what the pipeline added, e.g.
+        ``result_uri``.
+    """
+    record = _decoded(value)
+    return record if isinstance(record, dict) and "shard" in record else None
+
+
+def shard_records(values: Iterable[Any]) -> list[dict[str, Any]]:
+    """The records in several XComs; those of shards that left none are missing."""
+    return [record for record in map(shard_record, values) if record is not None]
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """What a worker leaves in the XCom of a shard."""
+    return json.dumps(record)
+
+
+def running_record(task_arn: str, container: str, attempt: int) -> dict[str, Any]:
+    """What a shard that runs for long leaves while it does.
+
+    :param attempt: Airflow's try number.
+    """
+    return {"task_arn": task_arn, "container": container, "attempt": attempt}
+
+
+def launched_task(xcoms: Mapping[str, Any], attempt: int) -> LaunchedTask | None:
+    """The ECS task that a try of a shard has launched last, as far as its XComs tell.
+
+    :param xcoms: what the shard has left, by key, as the database has it.
+    """
+    record = shard_record(xcoms.get("return_value")) or {"launches": ()}
+    arns = [launch["task_arn"] for launch in record["launches"] if launch["attempt"] == attempt and launch["task_arn"]]
+    if arns:
+        return LaunchedTask(arns[-1], record.get("container", ""))
+    running = _decoded(xcoms.get(RUNNING_KEY))
+    if isinstance(running, dict) and running.get("attempt") == attempt:
+        return LaunchedTask(running["task_arn"], running["container"])
+    return None
+
+
+def superseded_task(value: Any, attempt: int) -> str | None:
+    """The ARN of an earlier try's ECS task in the XCom :data:`RUNNING_KEY`; None: there is none.
+
+    :param attempt: this try's number.
+    """
+    running = _decoded(value)
+    if isinstance(running, dict) and running.get("attempt", attempt) < attempt:
+        return str(running["task_arn"])
+    return None
+
+
+def _decoded(value: Any) -> Any:
+    """A value that was encoded once or twice, or not at all; None when it is no JSON."""
+    while isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    return value
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds") if moment else None

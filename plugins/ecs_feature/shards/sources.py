@@ -1,0 +1,59 @@
+"""Where the shards of a run come from when the file does not name them: a callable, or a listing in S3."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ecs_feature.exceptions import ConfigurationError, SelectionError
+from ecs_feature.results.manifests import split_uri
+
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
+MOST_SHARDS: Final = 5000
+"""Of one run. Airflow's own bound, [core] max_map_length, is 1,024 unless it is raised."""
+
+
+def is_listing(shards: object) -> bool:
+    """Whether the pipeline's ``shards`` is an S3 prefix listing, ``s3://bucket/raw/ds={{ ds }}/carrier=*/``."""
+    return isinstance(shards, str) and shards.startswith("s3://")
+
+
+def check_listing(uri: str) -> None:
+    """:raises ConfigurationError: when the listing does not have one ``*`` in its last folder."""
+    if uri.count("*") != 1 or not re.search(r"\*[^/]*/$", uri):
+        raise ConfigurationError(
+            f"shards: {uri!r} is not a listing; write an S3 prefix with one * in its last folder, "
+            "s3://bucket/raw/ds={{ ds }}/carrier=*/."
+        )
+
+
+def listed(s3: Any, uri: str) -> list[str]:
+    """The names that stand for ``*`` among the folders in S3, sorted.
+
+    :param s3: a boto3 ``s3`` client.
+    :param uri: rendered.
+    """
+    before, _, after = uri.partition("*")
+    bucket, prefix = split_uri(before)
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+    folders = [folder["Prefix"] for page in pages for folder in page.get("CommonPrefixes", ())]
+    return sorted(folder.removeprefix(prefix).removesuffix(after) for folder in folders if folder.endswith(after))
+
+
+def checked(found: Any, where: str) -> list[str]:
+    """The names as a list.
+
+    :raises SelectionError: it is no list, there is none, there are too many, or one is not a name.
+    """
+    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
+        raise SelectionError(f"shards: {where} gives {found!r:.100}, which is no list of names; return a list.")
+    names = list(dict.fromkeys(found))
+    if not names:
+        raise SelectionError(f"shards: {where} has none for this run; is the raw data there?")
+    if len(names) > MOST_SHARDS:
+        raise SelectionError(f"shards: {where} has {len(names)}, at most {MOST_SHARDS} are possible; make them larger.")
+    for name in names:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise SelectionError(f"shards: {where} has {name!r}, which is not a name; use 1 to 100 of A-Z a-z 0-9 - _.")
+    return names

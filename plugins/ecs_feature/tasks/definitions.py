@@ -1,0 +1,170 @@
+"""Task definitions: load a JSON file, put the environment's values in, validate, register when changed.
+
+The files are the exact input of ``RegisterTaskDefinition``, with ``${NAME}`` placeholders. They are checked
+against botocore's own service model and against Fargate's rules before any call.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ecs_feature.aws import limits
+from ecs_feature.environment import substitute
+from ecs_feature.exceptions import ConfigurationError, TaskDefinitionError
+
+DIGEST_TAG: Final = "ecs-feature:digest"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A task definition that AWS knows.
+
+    :param arn: with its revision.
+    :param created: whether this call made a new revision.
+    """
+
+    arn: str
+    created: bool
+
+
+def load(path: Path, values: Mapping[str, str]) -> dict[str, Any]:
+    """Read a task definition file and return the input of ``RegisterTaskDefinition``.
+
+    :param values: what the placeholders stand for, see :mod:`ecs_feature.environment`.
+    :raises TaskDefinitionError: one sentence with the file, the field, the value and the limit.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TaskDefinitionError(f"{path}: cannot be read ({error.strerror}).") from error
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise TaskDefinitionError(f"{path.name}: not JSON ({error}).") from error
+    try:
+        definition: dict[str, Any] = substitute(raw, values, where=path.name)
+    except ConfigurationError as error:
+        raise TaskDefinitionError(str(error)) from None
+    validate(definition, where=path.name)
+    return definition
+
+
+def validate(definition: Mapping[str, Any], *, where: str = "task definition") -> None:
+    """Check a task definition against botocore's service model and Fargate's rules.
+
+    :raises TaskDefinitionError: at the first rule that does not hold.
+    """
+    _check_shape(definition, where)
+    size = len(json.dumps(definition).encode())
+    if size > limits.TASK_DEFINITION_BYTES:
+        raise TaskDefinitionError(
+            f"{where}: {size} bytes, but a task definition may have {limits.TASK_DEFINITION_BYTES} "
+            f"({limits.QUOTAS_PAGE}); move long values to secrets or files."
+        )
+    containers = definition["containerDefinitions"]
+    if not 1 <= len(containers) <= limits.CONTAINERS:
+        raise TaskDefinitionError(
+            f"{where}: containerDefinitions has {len(containers)} containers; a task has 1 to {limits.CONTAINERS} "
+            f"({limits.QUOTAS_PAGE})."
+        )
+    if "FARGATE" in definition.get("requiresCompatibilities", ()):
+        _check_fargate(definition, where)
+
+
+def _check_shape(definition: Mapping[str, Any], where: str) -> None:
+    from botocore.validate import ParamValidator
+
+    report = ParamValidator().validate(dict(definition), _input_shape())
+    if report.has_errors():
+        first = report.generate_report().splitlines()[0]
+        raise TaskDefinitionError(
+            f"{where}: {first.rstrip('.')} (AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html)."
+        )
+
+
+@functools.cache
+def _input_shape() -> Any:
+    import botocore.session
+
+    return botocore.session.Session().get_service_model("ecs").operation_model("RegisterTaskDefinition").input_shape
+
+
+def _check_fargate(definition: Mapping[str, Any], where: str) -> None:
+    mode = definition.get("networkMode")
+    if mode != "awsvpc":
+        raise TaskDefinitionError(
+            f'{where}: networkMode is {mode!r}, but Fargate runs awsvpc only; set it to "awsvpc" '
+            "(AmazonECS/latest/developerguide/fargate-tasks-services.html)."
+        )
+    cpu, memory = (_whole(definition.get(field), f"{where}: {field}") for field in ("cpu", "memory"))
+    try:
+        limits.valid_fargate_size(cpu, memory, field=f"{where}: cpu/memory")
+    except ConfigurationError as error:
+        raise TaskDefinitionError(str(error)) from None
+    reserved = sum(container.get("memory", 0) for container in definition["containerDefinitions"])
+    if reserved > memory:
+        raise TaskDefinitionError(
+            f"{where}: the containers reserve {reserved} MiB of memory, but the task has {memory}; lower theirs "
+            "or raise the task's."
+        )
+    if "executionRoleArn" not in definition and _needs_execution_role(definition):
+        raise TaskDefinitionError(
+            f"{where}: executionRoleArn is missing, but awslogs and secrets on Fargate need one "
+            "(AmazonECS/latest/developerguide/task_execution_IAM_role.html)."
+        )
+
+
+def _needs_execution_role(definition: Mapping[str, Any]) -> bool:
+    return any(
+        container.get("secrets") or container.get("logConfiguration", {}).get("logDriver") == "awslogs"
+        for container in definition["containerDefinitions"]
+    )
+
+
+def _whole(value: Any, field: str) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise TaskDefinitionError(
+            f"{field} is {value!r}; on Fargate it is a whole number of "
+            f"{'CPU units' if field.endswith('cpu') else 'MiB'} as a string ({limits.FARGATE_SIZES_PAGE})."
+        ) from None
+
+
+def digest(definition: Mapping[str, Any]) -> str:
+    """A digest of the content: equal for files that differ in white space or key order only."""
+    canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def register(client: Any, definition: Mapping[str, Any]) -> Registered:
+    """Register the task definition unless the family's latest active revision has the same content.
+
+    The content's digest is kept in the tag ``ecs-feature:digest`` of each revision.
+
+    :param client: a boto3 ``ecs`` client.
+    :raises botocore.exceptions.ClientError: as AWS answers.
+    """
+    from botocore.exceptions import ClientError
+
+    validate(definition)
+    mine = digest(definition)
+    try:
+        latest = client.describe_task_definition(taskDefinition=definition["family"], include=["TAGS"])
+    except ClientError as error:
+        # ClientException "Unable to describe task definition." is also the answer for an unknown family.
+        if error.response["Error"]["Code"] != "ClientException":
+            raise
+    else:
+        known = {tag["key"]: tag["value"] for tag in latest.get("tags", ())}
+        if known.get(DIGEST_TAG) == mine and latest["taskDefinition"].get("status", "ACTIVE") == "ACTIVE":
+            return Registered(latest["taskDefinition"]["taskDefinitionArn"], created=False)
+    tags = [*definition.get("tags", ()), {"key": DIGEST_TAG, "value": mine}]
+    answer = client.register_task_definition(**{**definition, "tags": tags})
+    return Registered(answer["taskDefinition"]["taskDefinitionArn"], created=True)

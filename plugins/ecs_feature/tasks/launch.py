@@ -1,0 +1,233 @@
+"""One launch: what RunTask is asked for, and the token that makes asking twice harmless."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ecs_feature.aws import limits
+from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.tasks.capacity import ON_DEMAND, Strategy, bucket_of, request_of
+from ecs_feature.tasks.sizes import Size
+
+TAG_PREFIX = "ecs-feature:"
+TIMEOUT_TAG = TAG_PREFIX + "timeout-seconds"
+"""How long a shard's task may live, from its createdAt. A duration, and not a moment, because a repeated RunTask
+must have the same parameters, or ECS answers ConflictException."""
+
+
+TASK_DEFINITION_SIZE = Size()
+_STARTED_BY_CHARACTERS = 128  # AmazonECS/latest/APIReference/API_RunTask.html
+
+
+@dataclass(frozen=True)
+class Network:
+    """awsvpc configuration of a task: where it runs and what may reach it.
+
+    :param subnets: 1 to 16 subnet ids.
+    :param security_groups: 0 to 5 security group ids; none means the VPC's default group.
+    :param assign_public_ip: needed in a public subnet without NAT to pull images.
+    """
+
+    subnets: tuple[str, ...]
+    security_groups: tuple[str, ...] = ()
+    assign_public_ip: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.subnets) <= limits.SUBNETS:
+            raise ConfigurationError(
+                f"subnets: {len(self.subnets)} given, but awsvpc takes 1 to {limits.SUBNETS} ({limits.QUOTAS_PAGE})."
+            )
+        if len(self.security_groups) > limits.SECURITY_GROUPS:
+            raise ConfigurationError(
+                f"security_groups: {len(self.security_groups)} given, but awsvpc takes at most "
+                f"{limits.SECURITY_GROUPS} ({limits.QUOTAS_PAGE})."
+            )
+
+    def to_aws(self) -> dict[str, Any]:
+        return {
+            "awsvpcConfiguration": {
+                "subnets": list(self.subnets),
+                "securityGroups": list(self.security_groups),
+                "assignPublicIp": "ENABLED" if self.assign_public_ip else "DISABLED",
+            }
+        }
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What one RunTask call asks for.
+
+    :param capacity: ``on_demand``, ``spot``, ``ec2``, ``cluster_default``, or a capacity provider strategy, see
+        :mod:`ecs_feature.tasks.capacity`.
+    :param network: None where the task definition's network mode is not awsvpc: such tasks have no interface of their
+        own, which only EC2 allows.
+    :param default_strategy: the cluster's, with capacity ``cluster_default``; None: not known. Not part of the request.
+    :param size: what to ask for instead of the task definition's CPU and memory.
+    :param started_by: who asks (a template, too): the DAG and, so that a try's tasks can be listed, the task
+        instance's UUID; becomes RunTask's ``startedBy``.
+    """
+
+    cluster: str
+    task_definition: str
+    container: str
+    network: Network | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    command: Sequence[str] = ()
+    capacity: str | Strategy = ON_DEMAND
+    size: Size = TASK_DEFINITION_SIZE
+    started_by: str = "{{ dag.dag_id }}/{{ ti.id }}"
+    tags: Mapping[str, str] = field(default_factory=dict)
+    client_token: str = ""
+    default_strategy: Strategy | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Launch:
+        """The opposite of :meth:`to_dict`; lists become tuples."""
+        network, capacity = values["network"], values.get("capacity", ON_DEMAND)
+        return cls(
+            **{
+                **values,
+                "network": network
+                and Network(tuple(network["subnets"]), tuple(network["security_groups"]), network["assign_public_ip"]),
+                "command": tuple(values.get("command", ())),
+                "capacity": capacity if isinstance(capacity, str) else tuple(capacity),
+            }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-safe, for a trigger's arguments; every string in it may be a template until it is rendered."""
+        network = self.network
+        return {
+            "cluster": self.cluster,
+            "task_definition": self.task_definition,
+            "container": self.container,
+            "network": network
+            and {
+                "subnets": list(network.subnets),
+                "security_groups": list(network.security_groups),
+                "assign_public_ip": network.assign_public_ip,
+            },
+            "environment": dict(self.environment),
+            "command": list(self.command),
+            "capacity": self.capacity if isinstance(self.capacity, str) else [dict(item) for item in self.capacity],
+            "started_by": self.started_by,
+            "tags": dict(self.tags),
+        }
+
+    @property
+    def bucket(self) -> str:
+        """Whose launch quota it uses: ``FARGATE``, ``FARGATE_SPOT``, or neither (empty)."""
+        return bucket_of(self.capacity, self.default_strategy)
+
+    def fitted(self, definition: Mapping[str, Any]) -> Launch:
+        """The launch without the network that a task definition of EC2 has no use for, and RunTask would refuse.
+
+        :param definition: as DescribeTaskDefinition shows it; empty when it is not known.
+        """
+        shares_the_host = bool(definition) and definition.get("networkMode", "bridge") != "awsvpc"
+        return replace(self, network=None) if shares_the_host and not self.bucket else self
+
+    def overrides(self) -> dict[str, Any]:
+        """The ``overrides`` of RunTask.
+
+        :raises ConfigurationError: when they are longer than RunTask takes.
+        """
+        container: dict[str, Any] = {"name": self.container}
+        if self.environment:
+            container["environment"] = [{"name": k, "value": v} for k, v in sorted(self.environment.items())]
+        if self.command:
+            container["command"] = list(self.command)
+        containers = {self.container: container}
+        for name, mib in self.size.container_mib.items():
+            containers.setdefault(name, {"name": name})["memory"] = mib
+        overrides: dict[str, Any] = {"containerOverrides": list(containers.values())}
+        if self.size.cpu:
+            overrides["cpu"] = str(self.size.cpu)
+        if self.size.memory_mib:
+            overrides["memory"] = str(self.size.memory_mib)
+        check_overrides(overrides)
+        return overrides
+
+    def to_aws(self) -> dict[str, Any]:
+        """The parameters of RunTask for one task."""
+        request: dict[str, Any] = {
+            "cluster": self.cluster,
+            "taskDefinition": self.task_definition,
+            "count": 1,
+            "overrides": self.overrides(),
+            "enableECSManagedTags": True,
+            "propagateTags": "TASK_DEFINITION",
+        }
+        if self.network is not None:
+            request["networkConfiguration"] = self.network.to_aws()
+        request.update(request_of(self.capacity))
+        if self.started_by:
+            request["startedBy"] = started_by(self.started_by)
+        if self.tags:
+            request["tags"] = [
+                {"key": limits.tag_text(key, limits.TAG_KEY_CHARACTERS), "value": limits.tag_text(value)}
+                for key, value in sorted(self.tags.items())
+            ]
+        if self.client_token:
+            request["clientToken"] = self.client_token
+        return request
+
+
+def check_overrides(overrides: Mapping[str, Any]) -> None:
+    """:raises ConfigurationError: when the overrides are longer than RunTask takes."""
+    size = len(json.dumps(overrides))
+    if size > limits.OVERRIDES_CHARACTERS:
+        raise ConfigurationError(
+            f"environment/command: the overrides are {size} characters, but RunTask takes "
+            f"{limits.OVERRIDES_CHARACTERS}, JSON included (AmazonECS/latest/APIReference/API_RunTask.html); "
+            "pass long values through S3."
+        )
+
+
+def client_token(task_instance_id: str, relaunch: int) -> str:
+    """RunTask's client token: the same for the same try and relaunch, wherever and however often it is asked.
+
+    Airflow gives a task instance a new UUID for every try, and for a run that was deleted and made again, so
+    the UUID says more than (dag, run, task, map index, try), see docs/decisions/0002-client-token.md.
+
+    :returns: 64 ASCII characters, what ECS takes at most (AmazonECS/latest/APIReference/ECS_Idempotency.html).
+    """
+    return hashlib.sha256(f"{task_instance_id}/{relaunch}".encode()).hexdigest()
+
+
+def started_by(who: str) -> str:
+    """RunTask's ``startedBy``: what ListTasks can filter on.
+
+    :param who: ``DAG id/task instance UUID``; a long DAG id is cut so that the UUID stays whole.
+    """
+    dag_id, slash, try_id = who.rpartition("/")
+    ending = re.sub(r"[^A-Za-z0-9_/-]", "-", slash + try_id)[-64:]
+    start = "ecs-feature/" + re.sub(r"[^A-Za-z0-9_/-]", "-", dag_id)
+    return start[: _STARTED_BY_CHARACTERS - len(ending)] + ending
+
+
+def essential_containers(definition: Mapping[str, Any]) -> frozenset[str] | None:
+    """The names of a task definition's containers that end the task when they end: all but those that say otherwise.
+
+    None when it is not known.
+    """
+    containers = definition.get("containerDefinitions")
+    if containers is None:
+        return None
+    return frozenset(one.get("name", "") for one in containers if one.get("essential", True))
+
+
+def fill_shard(value: Any, shard: str) -> Any:
+    """``value`` with ``{shard}`` in its strings replaced, through lists and dicts."""
+    if isinstance(value, str):
+        return value.replace("{shard}", shard)
+    if isinstance(value, Mapping):
+        return {key: fill_shard(item, shard) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [fill_shard(item, shard) for item in value]
+    return value

@@ -1,0 +1,326 @@
+"""What a shard's ECS task died of, and who answers for it. Pure: a described task in, an :class:`Outcome` out.
+
+Sources for the stop codes, reasons and their wording:
+AmazonECS/latest/APIReference/API_Task.html (stopCode),
+AmazonECS/latest/developerguide/stopped-task-errors.html and stopped-task-error-codes.html (reasons).
+Where AWS hides the cause in prose, :mod:`ecs_feature.tasks.start_failures` reads it; stopped_tasks.json in the unit
+tests holds the recorded examples, each with its source. docs/outcomes.md is the table for users.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from ecs_feature.aws.resources import EcsContainer, EcsTask
+from ecs_feature.tasks.start_failures import Cause, cause_of
+
+
+class Kind(enum.StrEnum):
+    """Every way a shard's task can end."""
+
+    SUCCEEDED = "succeeded"
+    SKIPPED = "skipped"
+    APPLICATION_FAILURE = "application_failure"
+    NOT_RETRYABLE = "not_retryable"
+    OUT_OF_MEMORY = "out_of_memory"
+    SPOT_INTERRUPTION = "spot_interruption"
+    CAPACITY_UNAVAILABLE = "capacity_unavailable"
+    START_FAILED_TRANSIENT = "start_failed_transient"
+    START_FAILED_PERMANENT = "start_failed_permanent"
+    STUCK = "stuck"
+    STOPPED_BY_USER = "stopped_by_user"
+    STOPPED_BY_ECS = "stopped_by_ecs"
+    TIMED_OUT = "timed_out"
+    LOST = "lost"
+    REFUSED = "refused"
+
+
+class Payer(enum.StrEnum):
+    """Who answers for an outcome."""
+
+    NOBODY = "nobody"
+    INFRASTRUCTURE = "infrastructure"
+    """Launched again inside the trigger; the Airflow task's retries are not touched."""
+    APPLICATION = "application"
+    """Raised on a worker; consumes one of the Airflow task's retries."""
+    PERMANENT = "permanent"
+    """Raised on a worker; no retry can help."""
+
+
+PAYERS: Final[dict[Kind, Payer]] = {
+    Kind.SUCCEEDED: Payer.NOBODY,
+    Kind.SKIPPED: Payer.NOBODY,
+    Kind.APPLICATION_FAILURE: Payer.APPLICATION,
+    Kind.NOT_RETRYABLE: Payer.PERMANENT,
+    Kind.OUT_OF_MEMORY: Payer.PERMANENT,
+    Kind.SPOT_INTERRUPTION: Payer.INFRASTRUCTURE,
+    Kind.CAPACITY_UNAVAILABLE: Payer.INFRASTRUCTURE,
+    Kind.START_FAILED_TRANSIENT: Payer.INFRASTRUCTURE,
+    Kind.START_FAILED_PERMANENT: Payer.PERMANENT,
+    Kind.STUCK: Payer.INFRASTRUCTURE,
+    Kind.STOPPED_BY_USER: Payer.APPLICATION,
+    Kind.STOPPED_BY_ECS: Payer.INFRASTRUCTURE,
+    Kind.TIMED_OUT: Payer.APPLICATION,
+    Kind.LOST: Payer.INFRASTRUCTURE,
+    Kind.REFUSED: Payer.PERMANENT,
+}
+
+# What this package gives as StopTask's reason; the outcome of such a task is known from it.
+STOP_REASON_TIMEOUT: Final = "ecs_feature: shard timeout"
+STOP_REASON_STUCK: Final = "ecs_feature: did not start in time"
+STOP_REASON_KILLED: Final = "ecs_feature: killed from Airflow"
+STOP_REASON_JANITOR: Final = "ecs-feature: the janitor stopped it, past its deadline"
+
+_STOPS: Final = {
+    STOP_REASON_TIMEOUT: (Kind.TIMED_OUT, "raise shard_timeout or make the shard smaller"),
+    STOP_REASON_JANITOR: (Kind.TIMED_OUT, "raise shard_timeout, and see why no triggerer watched it"),
+    # Seen by whoever watches the task still: Airflow had moved the shard here from a triggerer that stood still.
+    STOP_REASON_KILLED: (Kind.LOST, "a triggerer stopped it that had stood still, and no longer had it"),
+    STOP_REASON_STUCK: (Kind.STUCK, "if it stays, look at the subnets' free addresses and the image's size"),
+}
+_SPOT_CODES: Final = frozenset({"SpotInterruption", "TerminationNotice"})
+_OUT_OF_MEMORY: Final = re.compile(r"^OutOfMemory", re.I)
+# Seen without a stop code (aws/containers-roadmap#1565).
+_SPOT_WORDS: Final = re.compile(r"^Your Spot Task was interrupted", re.I)
+_STOPPED_BY_ECS: Final = re.compile(r"maintenance|retire", re.I)
+# With stop code TerminationNotice, or none: the user's instance is gone, on demand or Spot.
+_HOST_GONE: Final = re.compile(r"^Host EC2 ", re.I)
+_DEREGISTERED: Final = re.compile(r"^Container instance deregistration", re.I)
+# What a cluster of one's own instances lacks, and not Fargate.
+_NO_INSTANCE: Final = re.compile(
+    r"\bresource:(?!fargate)|container instances|active instances|empty capacity provider", re.I
+)
+_MORE_INSTANCES: Final = "add container instances, or make the task smaller"
+# 128 + SIGKILL and SIGTERM: how the other containers end when an essential one has ended.
+_TAKEN_ALONG: Final = frozenset({None, 137, 143})
+
+_EXIT_HINTS: Final = {
+    126: "its command cannot be executed: check the file's mode and the image's platform",
+    127: "its command was not found in the image",
+    134: "it aborted (SIGABRT)",
+    137: "it was killed (SIGKILL), often by a memory limit inside the container",
+    139: "it crashed (SIGSEGV)",
+    143: "it was ended (SIGTERM)",
+}
+
+
+@dataclass(frozen=True)
+class ExitCodes:
+    """What a container's exit codes mean beside 0.
+
+    :param not_retryable: the same input would fail again: the shard fails at once, whatever ``retries`` says.
+    :param skip: there is nothing to do: the shard is skipped.
+    """
+
+    not_retryable: frozenset[int] = frozenset()
+    skip: frozenset[int] = frozenset()
+
+
+NO_CODES: Final = ExitCodes()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended.
+
+    :param reason: AWS's own words, flattened to one line.
+    :param exit_code: of the container that decided; None when no container ran to an end.
+    :param container: the container that decided; empty when none did.
+    :param exit_codes: of all containers, by name.
+    :param hint: what the user can do; empty when there is nothing to do.
+    """
+
+    kind: Kind
+    reason: str = ""
+    exit_code: int | None = None
+    container: str = ""
+    exit_codes: tuple[tuple[str, int | None], ...] = field(default=())
+    hint: str = ""
+
+    @property
+    def payer(self) -> Payer:
+        return PAYERS[self.kind]
+
+    @property
+    def succeeded(self) -> bool:
+        return self.kind is Kind.SUCCEEDED
+
+    def sentence(self, shard: str) -> str:
+        """What happened, to which shard, and what to do."""
+        container = f"container {self.container}" if self.container else "a container"
+        what = WORDS[self.kind].format(exit_code=self.exit_code, container=container)
+        said = f" ({self.reason.rstrip('.')})" if self.reason else ""
+        return f"Shard {shard}: {what}{said}" + (f"; {self.hint}." if self.hint else ".")
+
+
+WORDS: Final[dict[Kind, str]] = {
+    Kind.SUCCEEDED: "succeeded",
+    Kind.SKIPPED: "{container} exited with code {exit_code}, which skips it",
+    Kind.APPLICATION_FAILURE: "{container} exited with code {exit_code}",
+    Kind.NOT_RETRYABLE: "{container} exited with code {exit_code}, which no retry can help",
+    Kind.OUT_OF_MEMORY: "{container} ran out of memory",
+    Kind.SPOT_INTERRUPTION: "its Spot capacity was taken back",
+    Kind.CAPACITY_UNAVAILABLE: "there was no capacity for it",
+    Kind.START_FAILED_TRANSIENT: "its task could not start",
+    Kind.START_FAILED_PERMANENT: "its task can not start",
+    Kind.STUCK: "its task did not start in time",
+    Kind.STOPPED_BY_USER: "its task was stopped by a user",
+    Kind.STOPPED_BY_ECS: "ECS stopped its task",
+    Kind.TIMED_OUT: "it ran longer than shard_timeout",
+    Kind.LOST: "its task vanished without an exit code",
+    Kind.REFUSED: "AWS refused to run it",
+}
+
+
+def of_task(
+    task: EcsTask,
+    *,
+    main_container: str = "",
+    codes: ExitCodes = NO_CODES,
+    essential: frozenset[str] | None = None,
+) -> Outcome:
+    """The outcome of a stopped task.
+
+    :param main_container: the container that does the work; its exit code decides. Default: the first one.
+    :param codes: what its exit codes mean.
+    :param essential: the containers that can have ended the task; None: any.
+    """
+    main = _main(task.containers, main_container)
+    others = tuple(one for one in task.containers if essential is None or one.name in essential)
+    decider = _decider(others, main)
+    ended = Outcome(
+        Kind.LOST,
+        _reason(task, decider),
+        exit_code=decider.exit_code if decider else None,
+        container=decider.name if decider else "",
+        exit_codes=tuple((container.name, container.exit_code) for container in task.containers),
+    )
+    if _HOST_GONE.match(task.stopped_reason):
+        return replace(ended, kind=Kind.STOPPED_BY_ECS)
+    if _DEREGISTERED.match(task.stopped_reason):
+        hint = "its containers may run on there: end the instance"
+        return replace(ended, kind=Kind.STOPPED_BY_ECS, hint=hint)
+    if task.stop_code in _SPOT_CODES or _SPOT_WORDS.match(task.stopped_reason):
+        return replace(ended, kind=Kind.SPOT_INTERRUPTION)
+    if task.stop_code == "TaskFailedToStart":
+        return _of_start_failure(ended, task)
+    if task.stop_code == "UserInitiated":
+        return _of_stop(ended, task)
+    if task.stop_code == "ServiceSchedulerInitiated" or _STOPPED_BY_ECS.search(task.stopped_reason):
+        return replace(ended, kind=Kind.STOPPED_BY_ECS)
+    starved = next((container for container in task.containers if _OUT_OF_MEMORY.match(container.reason)), None)
+    if starved is not None and (main is None or main.exit_code != 0):
+        return _of_memory(ended, task, starved)
+    if decider is None or decider.exit_code is None:
+        return _of_start_failure(ended, task) if task.started_at is None else ended
+    return _of_exit(ended, decider, main, codes)
+
+
+def of_launch_failure(reason: str) -> Outcome:
+    """The outcome of a RunTask that started nothing, from the reason in its ``failures`` or its error message."""
+    cause = cause_of(reason, unknown=Cause.PERMANENT)
+    if cause is Cause.CAPACITY:
+        more = _MORE_INSTANCES if _NO_INSTANCE.search(reason) else "ask AWS for a higher Fargate vCPU quota"
+        return Outcome(Kind.CAPACITY_UNAVAILABLE, reason, hint=f"the launch is repeated; if this stays, {more}")
+    if cause is Cause.TRANSIENT:
+        return Outcome(Kind.START_FAILED_TRANSIENT, reason)
+    return Outcome(Kind.START_FAILED_PERMANENT, reason, hint="correct the task definition or the pipeline's settings")
+
+
+def of_refusal(message: str) -> Outcome:
+    """The outcome of a call that AWS refused; what passes is told apart by AWS's words.
+
+    :param message: one sentence that says what to do.
+    """
+    told = of_launch_failure(message)
+    return Outcome(Kind.REFUSED, message) if told.payer is Payer.PERMANENT else told
+
+
+def of_missing(seconds: float) -> Outcome:
+    """The outcome of a task that ECS has not shown for ``seconds`` and that has left no result."""
+    return Outcome(Kind.LOST, f"ECS has not shown the task for {seconds:.0f} s")
+
+
+def of_result() -> Outcome:
+    """The outcome of a task that ECS no longer shows, and that has left its result file."""
+    return Outcome(Kind.SUCCEEDED)
+
+
+def _main(containers: tuple[EcsContainer, ...], name: str) -> EcsContainer | None:
+    named = [container for container in containers if container.name == name] or list(containers)
+    return named[0] if named else None
+
+
+def _decider(containers: tuple[EcsContainer, ...], main: EcsContainer | None) -> EcsContainer | None:
+    """The container that ended the task: the main one, unless it was taken along by another that failed.
+
+    ECS does not say which essential container ended first; one that was taken along has 137, 143 or no exit code.
+    """
+    if main is None or main.exit_code not in _TAKEN_ALONG:
+        return main
+    failed = [container for container in containers if container.exit_code not in (*_TAKEN_ALONG, 0)]
+    ended = [container for container in containers if container.exit_code == 0]
+    if failed:
+        return failed[0]
+    return ended[0] if ended and main.exit_code is not None else main
+
+
+def _reason(task: EcsTask, decider: EcsContainer | None) -> str:
+    parts = (task.stopped_reason, decider.reason if decider else "")
+    return " ".join("; ".join(dict.fromkeys(part for part in parts if part)).split())
+
+
+def _of_exit(ended: Outcome, decider: EcsContainer, main: EcsContainer | None, codes: ExitCodes) -> Outcome:
+    code = decider.exit_code
+    if decider is not main:
+        hint = f"it is essential and took {main.name if main else 'the others'} along: mend it, or its essential flag"
+        return replace(ended, kind=Kind.APPLICATION_FAILURE, reason=decider.reason, hint=hint)
+    if code == 0:
+        return replace(ended, kind=Kind.SUCCEEDED, reason="")
+    if code in codes.skip:
+        return replace(ended, kind=Kind.SKIPPED, reason=decider.reason)
+    if code in codes.not_retryable:
+        hint = "correct what its log says, then clear it"
+        return replace(ended, kind=Kind.NOT_RETRYABLE, reason=decider.reason, hint=hint)
+    hint = _EXIT_HINTS.get(code or 0, "the task log has its last lines")
+    return replace(ended, kind=Kind.APPLICATION_FAILURE, reason=decider.reason, hint=hint)
+
+
+def _of_start_failure(ended: Outcome, task: EcsTask) -> Outcome:
+    cause = cause_of(ended.reason)
+    if cause is Cause.CAPACITY:
+        return replace(ended, kind=Kind.CAPACITY_UNAVAILABLE)
+    if cause is Cause.MEMORY:
+        return replace(ended, kind=Kind.OUT_OF_MEMORY, hint=_memory_hint(task))
+    if cause is Cause.PERMANENT:
+        hint = "correct the image, secret, role or volume that the reason names"
+        return replace(ended, kind=Kind.START_FAILED_PERMANENT, hint=hint)
+    return replace(ended, kind=Kind.START_FAILED_TRANSIENT)
+
+
+def _of_stop(ended: Outcome, task: EcsTask) -> Outcome:
+    for reason, (kind, hint) in _STOPS.items():
+        if reason in task.stopped_reason:
+            if kind is Kind.STUCK and task.unplaced:
+                return replace(ended, kind=Kind.CAPACITY_UNAVAILABLE, hint=f"if this stays, {_MORE_INSTANCES}")
+            return replace(ended, kind=kind, hint=hint)
+    return replace(ended, kind=Kind.STOPPED_BY_USER, hint="clear it to run it again")
+
+
+def _of_memory(ended: Outcome, task: EcsTask, starved: EcsContainer) -> Outcome:
+    return replace(
+        ended,
+        kind=Kind.OUT_OF_MEMORY,
+        reason=starved.reason,
+        container=starved.name,
+        exit_code=starved.exit_code,
+        hint=_memory_hint(task),
+    )
+
+
+def _memory_hint(task: EcsTask) -> str:
+    more = f"more than {task.memory_mib} MiB of" if task.memory_mib else "more"
+    return f"give it {more} memory in the task definition, or raise max_memory_mib"

@@ -1,0 +1,147 @@
+"""What follows on the end of a launch: another one, on which capacity, in which size, after which pause. Pure.
+
+Only the endings that infrastructure is to blame for, and memory that can grow, are answered here; everything else ends
+the try, and Airflow's own retries decide.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ecs_feature.aws.resources import EcsTask
+from ecs_feature.tasks.capacity import ON_DEMAND, SPOT, Strategy
+from ecs_feature.tasks.outcomes import Kind, Outcome, Payer
+from ecs_feature.tasks.sizes import Size, most_memory_mib, next_size
+
+MOST_PAUSE_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True)
+class RelaunchPolicy:
+    """How much is forgiven within one try of a shard.
+
+    :param max_relaunches: how many endings that infrastructure is to blame for are answered with a new launch;
+        waiting for capacity is not among them.
+    :param capacity_seconds: how long a shard waits for capacity before the try fails.
+    :param max_memory_mib: up to how much memory a shard that ran out of it gets; None: four times the task
+        definition's own, 0: never more than it has.
+    :param fallback_interruptions: after how many Spot interruptions the rest of the try runs on demand; 0: never.
+    :param fallback_seconds: likewise after how long without Spot capacity; None: never.
+    """
+
+    max_relaunches: int = 5
+    capacity_seconds: float = 3600.0
+    max_memory_mib: int | None = None
+    fallback_interruptions: int = 0
+    fallback_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One launch that has ended.
+
+    :param task: as ECS described it last; None when RunTask started nothing, so that its client token is not used up.
+    :param capacity: what it was launched on.
+    :param at: when it was known to have ended.
+    """
+
+    outcome: Outcome
+    task: EcsTask | None
+    capacity: str | Strategy
+    at: datetime
+
+
+@dataclass(frozen=True)
+class NextLaunch:
+    """The launch that follows.
+
+    :param pause_seconds: to wait before it, at most; jitter is in it already.
+    :param size: None keeps the last one.
+    :param change: what is different now, for the task log; empty when nothing is.
+    """
+
+    pause_seconds: float
+    capacity: str | Strategy
+    size: Size | None = None
+    change: str = ""
+
+
+def next_launch(
+    history: Sequence[Ended], policy: RelaunchPolicy, rng: random.Random | None = None
+) -> NextLaunch | None:
+    """What follows on the last of ``history``, all the ended launches of this try; None: the try ends with it."""
+    last = history[-1]
+    if last.outcome.kind is Kind.OUT_OF_MEMORY:
+        return _bigger(history, policy)
+    if last.outcome.payer is not Payer.INFRASTRUCTURE:
+        return None
+    if last.outcome.kind is Kind.CAPACITY_UNAVAILABLE:
+        waits = _waits(history)
+        waited = (last.at - waits[0].at).total_seconds()
+        if waited >= policy.capacity_seconds:
+            return None
+        pause = backoff_seconds(len(waits) - 1, rng)
+        return _placed(history, policy, min(pause, policy.capacity_seconds - waited))
+    used = relaunches_used(history)
+    if used > policy.max_relaunches:
+        return None
+    return _placed(history, policy, backoff_seconds(used - 1, rng))
+
+
+def relaunches_used(history: Sequence[Ended]) -> int:
+    """How many endings count against ``max_relaunches``."""
+    return sum(
+        ended.outcome.payer is Payer.INFRASTRUCTURE and ended.outcome.kind is not Kind.CAPACITY_UNAVAILABLE
+        for ended in history
+    )
+
+
+def backoff_seconds(relaunch: int, rng: random.Random | None = None) -> float:
+    """Pause before relaunch number ``relaunch`` + 1: 1, 2, 4 ... at most 60 s, with jitter above a half."""
+    most = min(MOST_PAUSE_SECONDS, 2.0 ** min(relaunch, 10))
+    return most / 2 + (rng or random).random() * most / 2
+
+
+def _waits(history: Sequence[Ended]) -> list[Ended]:
+    """The endings without capacity at the end of the history, oldest first."""
+    found: list[Ended] = []
+    for ended in reversed(history):
+        if ended.outcome.kind is not Kind.CAPACITY_UNAVAILABLE:
+            break
+        found.append(ended)
+    return found[::-1]
+
+
+def _placed(history: Sequence[Ended], policy: RelaunchPolicy, pause: float) -> NextLaunch:
+    """The next launch on the same capacity, or on demand once Spot has failed often or long enough."""
+    last = history[-1]
+    if last.capacity != SPOT:
+        return NextLaunch(pause, last.capacity)
+    interruptions = sum(ended.outcome.kind is Kind.SPOT_INTERRUPTION for ended in history)
+    if policy.fallback_interruptions and interruptions >= policy.fallback_interruptions:
+        return NextLaunch(pause, ON_DEMAND, change=f"on demand after {interruptions} Spot interruptions")
+    waits = _waits(history)
+    if waits and policy.fallback_seconds is not None:
+        waited = (last.at - waits[0].at).total_seconds()
+        if waited >= policy.fallback_seconds:
+            return NextLaunch(pause, ON_DEMAND, change=f"on demand after {waited:.0f} s without Spot capacity")
+        pause = min(pause, policy.fallback_seconds - waited)
+    return NextLaunch(pause, SPOT)
+
+
+def _bigger(history: Sequence[Ended], policy: RelaunchPolicy) -> NextLaunch | None:
+    last = history[-1]
+    if last.task is None or not last.task.whole_memory_mib:
+        return None
+    own = next(ended.task.whole_memory_mib for ended in history if ended.task is not None)
+    size = next_size(last.task, most_memory_mib(own, policy.max_memory_mib))
+    if size is None:
+        return None
+    change = f"with {size.whole_mib} MiB instead of {last.task.whole_memory_mib}"
+    if size.cpu and size.cpu != last.task.cpu:
+        change += f", and so {size.cpu / 1024:g} vCPU instead of {last.task.cpu / 1024:g}"
+    return NextLaunch(0.0, last.capacity, size, change)

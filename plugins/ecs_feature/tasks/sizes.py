@@ -1,0 +1,81 @@
+"""The next size of a task that ran out of memory. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from ecs_feature.aws.limits import FARGATE_SIZES
+from ecs_feature.aws.resources import EcsTask
+
+GROWTH: Final = 4
+"""How many times its own memory a shard may get when ``max_memory_mib`` does not say."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a launch, as RunTask's overrides take it: CPU units, MiB, and the hard limits of its containers in MiB.
+
+    What is zero, and containers that are not named: as the task definition says.
+    """
+
+    cpu: int = 0
+    memory_mib: int = 0
+    container_mib: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def whole_mib(self) -> int:
+        """Of the task, else of the containers that are named."""
+        return self.memory_mib or sum(self.container_mib.values())
+
+
+def next_size(task: EcsTask, most_mib: int) -> Size | None:
+    """The next size with more memory than a task had; None when that is more than ``most_mib``.
+
+    On Fargate the memory grows by one step of the task's CPU size; past the last one the smallest bigger CPU size that
+    has more is taken. On instances any size is valid, so it doubles, up to ``most_mib``, and the CPU stays. Containers
+    with a hard limit of their own get what the task gets more.
+
+    :param task: the one that ran out of memory, as described; its sizes are overrides included.
+    """
+    if task.on_instances:
+        return _doubled(task, most_mib)
+    found = _next_pair(task.cpu, task.memory_mib)
+    if found is None or found[1] > most_mib:
+        return None
+    cpu, memory_mib = found
+    more = memory_mib - task.memory_mib
+    return Size(cpu, memory_mib, _grown(task, more))
+
+
+def _doubled(task: EcsTask, most_mib: int) -> Size | None:
+    own = task.whole_memory_mib
+    more = min(2 * own, most_mib) - own
+    if more <= 0 or _only_reserves(task):
+        return None
+    return Size(memory_mib=own + more if task.memory_mib else 0, container_mib=_grown(task, more))
+
+
+def _only_reserves(task: EcsTask) -> bool:
+    """Whether nothing limits it: it ran out of the instance's memory, and a limit would only give it less."""
+    reserved = sum(container.reserved_mib for container in task.containers)
+    return bool(reserved) and not _grown(task, 0) and task.memory_mib in (0, reserved)
+
+
+def _grown(task: EcsTask, more: int) -> dict[str, int]:
+    """The hard limits that its containers have, each with so much more."""
+    return {container.name: container.memory_mib + more for container in task.containers if container.memory_mib}
+
+
+def _next_pair(cpu: int, memory_mib: int) -> tuple[int, int] | None:
+    for units, sizes in FARGATE_SIZES.items():
+        bigger = [size for size in sizes if size > memory_mib]
+        if units >= cpu and bigger:
+            return units, bigger[0]
+    return None
+
+
+def most_memory_mib(own_mib: int, max_memory_mib: int | None) -> int:
+    """Up to how much a shard's memory may grow: ``max_memory_mib``, by default four times the definition's own."""
+    return GROWTH * own_mib if max_memory_mib is None else max_memory_mib

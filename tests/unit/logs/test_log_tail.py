@@ -1,0 +1,226 @@
+"""Last lines by the hundred, within CloudWatch's rates, and never at a shard's expense."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ecs_feature.aws.resources import EcsTask
+from ecs_feature.logs.tail import LogTail
+
+START = datetime(2026, 11, 21, 12, tzinfo=UTC)
+TASK = EcsTask("", "", "job:1", "STOPPED", "STOPPED", started_at=START, stopped_at=START + timedelta(seconds=600))
+OPTIONS = {"awslogs-group": "/ecs/features", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "job"}
+
+
+def finished(number: int, **changed: Any) -> EcsTask:
+    return replace(TASK, arn=f"arn:aws:ecs:us-east-1:1:task/features/{number}", **changed)
+
+
+def refusal(code: str, operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": code}}, operation)
+
+
+class Tail(LogTail):
+    """Gives texts."""
+
+    async def last_lines(self, *arguments: Any, **options: Any) -> list[str]:  # type: ignore[override]
+        return [line.text for line in await super().last_lines(*arguments, **options)]
+
+
+class NotFoundError(ClientError):
+    pass
+
+
+class Logs:
+    """CloudWatch Logs as it is documented: pages of 100 events, and an unknown stream refuses the whole call."""
+
+    PAGE = 100
+
+    class exceptions:
+        ResourceNotFoundException = NotFoundError
+
+    def __init__(self) -> None:
+        self.streams: dict[str, list[tuple[datetime, str]]] = {}
+        self.calls: list[tuple[str, float]] = []
+        self.refuse: dict[str, int] = {}
+        self.hang = False
+        self.definition_driver = "awslogs"
+
+    def write(self, number: int, lines: int, *, until: float = 599.0, every: float = 0.01) -> None:
+        """``lines`` lines of a task, the last one ``until`` seconds after the start."""
+        at = [START + timedelta(seconds=until - every * (lines - 1 - line)) for line in range(lines)]
+        self.streams[f"job/features/{number}"] = [(moment, f"{number}: line {line}") for line, moment in enumerate(at)]
+
+    async def _count(self, operation: str) -> None:
+        self.calls.append((operation, asyncio.get_running_loop().time()))
+        if self.hang:
+            await asyncio.Event().wait()
+        if self.refuse.get(operation, 0) > 0:
+            self.refuse[operation] -= 1
+            raise refusal("ThrottlingException", operation)
+
+    def _stream(self, name: str, operation: str) -> list[tuple[datetime, str]]:
+        if name not in self.streams:
+            raise NotFoundError({"Error": {"Code": "ResourceNotFoundException", "Message": "stream"}}, operation)
+        return self.streams[name]
+
+    async def filter_log_events(
+        self, logGroupName: str, logStreamNames: list[str], limit: int, startTime: int = 0, nextToken: str = "0"
+    ) -> Any:
+        assert len(logStreamNames) <= 100
+        await self._count("FilterLogEvents")
+        found = [
+            {"timestamp": int(at.timestamp() * 1000), "message": text + "\n", "logStreamName": name}
+            for name in logStreamNames
+            for at, text in self._stream(name, "FilterLogEvents")
+            if at.timestamp() * 1000 >= startTime
+        ]
+        found.sort(key=lambda event: str(event["timestamp"]))
+        start = int(nextToken)
+        more = {"nextToken": str(start + self.PAGE)} if start + self.PAGE < len(found) else {}
+        return {"events": found[start : start + self.PAGE], **more}
+
+    async def get_log_events(
+        self, logGroupName: str, logStreamName: str, limit: int, startFromHead: bool, nextToken: str = ""
+    ) -> Any:
+        await self._count("GetLogEvents")
+        lines = self._stream(logStreamName, "GetLogEvents")
+        if not nextToken:
+            return {"events": [], "nextBackwardToken": "b/1"}  # an empty page although there are lines
+        events = [{"timestamp": int(at.timestamp() * 1000), "message": text} for at, text in lines[-limit:]]
+        return {"events": events, "nextBackwardToken": "b/2"}
+
+    async def client(self, region: str) -> Any:
+        assert region == "us-east-1"
+        return self
+
+    async def definition(self, arn: str) -> dict[str, Any]:
+        return {
+            "containerDefinitions": [
+                {"name": "features", "logConfiguration": {"logDriver": self.definition_driver, "options": OPTIONS}}
+            ]
+        }
+
+    def tail(self, **options: Any) -> Tail:
+        return Tail(self.client, self.definition, **{"collect_seconds": 0.05, "most_seconds": 5.0, **options})
+
+    def made(self) -> Counter[str]:
+        return Counter(operation for operation, _ in self.calls)
+
+
+@pytest.fixture
+def logs() -> Logs:
+    return Logs()
+
+
+async def test_a_hundred_finished_tasks_cost_one_call(logs: Logs) -> None:
+    logs.PAGE = 1000
+    for number in range(100):
+        logs.write(number, 3)
+    tail = logs.tail()
+    found = await asyncio.gather(*(tail.last_lines(finished(n), "features", 2) for n in range(100)))
+    assert found == [[f"{n}: line 1", f"{n}: line 2"] for n in range(100)]
+    assert logs.made() == {"FilterLogEvents": 1}
+
+
+async def test_what_comes_later_is_another_call(logs: Logs) -> None:
+    logs.PAGE = 1000
+    for number in range(250):
+        logs.write(number, 1)
+    tail = logs.tail()
+    found = await asyncio.gather(*(tail.last_lines(finished(n), "features", 5) for n in range(250)))
+    assert all(len(lines) == 1 for lines in found)
+    assert logs.made()["FilterLogEvents"] == 3
+    assert await tail.last_lines(finished(7), "features", 5) == ["7: line 0"]
+    assert logs.made()["FilterLogEvents"] == 4
+
+
+async def test_a_chatty_groups_end_is_read_and_not_its_beginning(logs: Logs) -> None:
+    logs.write(0, 50_000)
+    logs.write(1, 2, until=1.0)
+    tail = logs.tail(most_seconds=60.0)  # half a second's work, on a machine that nothing else uses
+    chatty, quiet = await asyncio.gather(*(tail.last_lines(finished(n), "features", 3) for n in (0, 1)))
+    assert chatty == ["0: line 49997", "0: line 49998", "0: line 49999"]
+    assert quiet == ["1: line 0", "1: line 1"]
+    assert logs.made()["FilterLogEvents"] <= 9
+
+
+async def test_a_stream_that_is_not_there_does_not_cost_the_others_theirs(logs: Logs) -> None:
+    for number in range(16):
+        if number != 5:
+            logs.write(number, 1)
+    tail = logs.tail()
+    found = await asyncio.gather(*(tail.last_lines(finished(n), "features", 1) for n in range(16)))
+    assert found == [[] if n == 5 else [f"{n}: line 0"] for n in range(16)]
+    assert logs.made()["FilterLogEvents"] == 1 + 2 * 4
+
+
+async def test_a_task_that_never_ran_costs_no_call(logs: Logs) -> None:
+    assert await logs.tail().last_lines(finished(1, started_at=None), "features", 5) == []
+    assert logs.calls == []
+
+
+async def test_a_failed_tasks_very_last_lines_are_read_by_themselves(logs: Logs) -> None:
+    logs.write(3, 1000)
+    found = await logs.tail().last_lines(finished(3), "features", 2, failed=True)
+    assert found == ["3: line 998", "3: line 999"]
+    assert logs.made() == {"GetLogEvents": 2}
+    assert await logs.tail().last_lines(finished(4), "features", 2, failed=True) == []
+
+
+async def test_while_very_many_fail_the_rest_is_read_together(logs: Logs) -> None:
+    logs.PAGE = 1000
+    for number in range(40):
+        logs.write(number, 1)
+    tail = logs.tail()
+    found = await asyncio.gather(*(tail.last_lines(finished(n), "features", 5, failed=True) for n in range(40)))
+    assert found == [[f"{n}: line 0"] for n in range(40)]
+    made = logs.made()
+    assert made["FilterLogEvents"] == 1
+    assert made["GetLogEvents"] < 2 * 20
+
+
+async def test_throttling_is_waited_for(logs: Logs) -> None:
+    logs.write(1, 1)
+    logs.refuse = {"FilterLogEvents": 2}
+    assert await logs.tail().last_lines(finished(1), "features", 5) == ["1: line 0"]
+    assert logs.made()["FilterLogEvents"] == 3
+
+
+@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize("trouble", ["throttled for ever", "no answer"])
+async def test_a_log_that_cannot_be_read_in_time_is_given_up_with_one_line(
+    logs: Logs, failed: bool, trouble: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    logs.write(1, 1)
+    logs.hang = trouble == "no answer"
+    logs.refuse = {"FilterLogEvents": 999, "GetLogEvents": 999}
+    tail = logs.tail(most_seconds=0.3)
+    assert await tail.last_lines(finished(1), "features", 5, failed=failed) == []
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "The log of task 1 cannot be read: no answer within 0.3 s"
+    ]
+    await tail.close()
+
+
+async def test_another_log_driver_has_no_lines(logs: Logs) -> None:
+    logs.definition_driver = "awsfirelens"
+    assert await logs.tail().last_lines(finished(1), "features", 5) == []
+    assert logs.calls == []
+
+
+async def test_calls_keep_to_the_published_rates(logs: Logs) -> None:
+    for number in range(12):
+        logs.write(number, 1)
+    tail = logs.tail(most_seconds=15.0)
+    await asyncio.gather(*(tail.last_lines(finished(n), "features", 5, failed=True) for n in range(12)))
+    moments = [moment for _, moment in logs.calls]
+    assert len(moments) / 10 <= moments[-1] - moments[0] + 0.1 + 1e-3

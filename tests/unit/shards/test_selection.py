@@ -1,0 +1,75 @@
+"""Which shards and variants a run computes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ecs_feature.exceptions import SelectionError
+from ecs_feature.operators.find_shards import FindShardsOperator
+from ecs_feature.shards.selection import ALL_FOUND, Selection, of_this_run, select, wished
+
+KNOWN = {"shards": ("AA", "DL", "UA"), "variants": ("control", "treatment")}
+
+
+def test_nothing_chosen_means_all_and_the_pipelines_order_is_kept() -> None:
+    assert select({"shards": [], "variants": None}, **KNOWN) == Selection(KNOWN["shards"], KNOWN["variants"])
+    assert select({"shards": ["UA", "AA"], "variants": ["treatment"]}, **KNOWN) == Selection(
+        ("AA", "UA"), ("treatment",)
+    )
+
+
+def test_blanks_and_empty_lines_of_the_trigger_form_are_no_names() -> None:
+    chosen = select({"shards": ["UA ", "", " "], "live_log_shards": ["AA", ""]}, **KNOWN)
+    assert chosen == Selection(("UA",), KNOWN["variants"])
+    assert select({"shards": [""]}, **KNOWN).shards == KNOWN["shards"]
+    assert wished(None) == wished([]) == []
+
+
+RECORDS = [{"shard": name, "index": index} for index, name in enumerate(("AA", "UA", "DL", "UA"))]
+
+
+@pytest.mark.parametrize(
+    ("params", "found", "left"),
+    [
+        ({}, None, [0, 1, 2]),
+        ({"shards": ["UA", ""]}, None, [1]),
+        ({"shards": []}, ["AA", "UA"], [0, 1]),  # the run was done again, and found fewer than before
+        ({"shards": ["DL"]}, ["DL"], [2]),
+        ({}, [], []),
+    ],
+)
+def test_a_run_publishes_the_shards_that_it_has_found(
+    params: dict[str, Any], found: list[str] | None, left: list[int]
+) -> None:
+    assert [record["index"] for record in of_this_run(RECORDS, params, found)] == left
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"shards": ["ZZ"]}, "shards: 'ZZ' is not among the pipeline's 3 shards; choose from AA, DL, UA."),
+        ({"variants": ["x", "y"]}, "variants: 'x', 'y' are not among the pipeline's 2 variants"),
+        ({"shards": "UA"}, "shards: 'UA' is not a list"),
+    ],
+)
+def test_an_unknown_choice_is_refused_in_one_sentence(params: dict[str, Any], said: str) -> None:
+    with pytest.raises(SelectionError) as refused:
+        select(params, **KNOWN)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen", "left"),
+    [([], ["AA", "UA"], {}), (["UA"], ["UA"], {ALL_FOUND: ["AA", "UA"]}), (["UA", "AA"], ["AA", "UA"], {})],
+)
+def test_a_run_that_is_restricted_leaves_word_of_all_that_it_has_found(
+    asked: list[str], chosen: list[str], left: dict[str, Any]
+) -> None:
+    pushed: dict[str, Any] = {}
+    ti = SimpleNamespace(xcom_push=lambda key, value: pushed.__setitem__(key, value))
+    operator = FindShardsOperator(task_id="find_shards", function=lambda **_: ["AA", "UA"])
+    assert operator.execute({"params": {"shards": asked}, "ti": ti}) == chosen
+    assert pushed == left
