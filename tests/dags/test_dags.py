@@ -15,8 +15,9 @@ from airflow.serialization.serialized_objects import BaseSerialization, DagSeria
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
 from ecs_feature.pipeline.dag import asset_of
+from ecs_feature.shards import SHARED_ARGUMENTS
 from ecs_feature.tasks.capacity import Fallback
-from ecs_feature.triggers.shard import SHARED_ARGUMENTS, ShardTrigger
+from ecs_feature.triggers.shard import ShardTrigger
 
 ROOT = Path(__file__).resolve().parents[2]
 VALUES = {

@@ -91,7 +91,7 @@ def dag_of(dag_id: str) -> Any:
 
 def shard_tasks(dag: Any) -> list[tuple[Any, dict[str, Any]]]:
     """The DAG's shard tasks, each with the arguments of its trigger."""
-    from ecs_feature.triggers.shard import SHARED_ARGUMENTS
+    from ecs_feature.shards import SHARED_ARGUMENTS
 
     shared = (dag.default_args or {}).get(SHARED_ARGUMENTS, {})
 

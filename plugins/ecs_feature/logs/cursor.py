@@ -1,19 +1,16 @@
-"""Which shards' logs are followed while they run, and which of the events that a read gives are new. Pure.
+"""Which of the events that a read of a log gives are new, and how many of them are shown. Pure.
 
 :mod:`ecs_feature.logs.follower` does the reading.
 """
 
 from __future__ import annotations
 
-import enum
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ecs_feature.aws import limits
-from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.tasks.outcomes import Kind, Outcome, Payer
 
 OVERLAP_MS: Final = 10_000
 """So much before a stream's newest event is read again: events of one stream become visible nearly in order."""
@@ -25,36 +22,6 @@ LINES_A_ROUND: Final = 2000
 """Lines of all followed streams together that one round shows, as each costs the triggerer's supervisor work."""
 LEAST_LINES, MOST_LINES = 10, 200
 """Of one stream in one round."""
-
-
-class LiveLines(enum.StrEnum):
-    """Whose container log is copied to the task log while the container runs."""
-
-    NEVER = "never"
-    RETRIES = "retries"
-    ALWAYS = "always"
-
-
-def check_live_lines(value: str, field: str = "live_lines") -> None:
-    """:raises ConfigurationError: when it is none of the three words."""
-    if value not in list(LiveLines):
-        raise ConfigurationError(f"{field}: {value!r} is not known; choose one of {', '.join(LiveLines)}.")
-
-
-def is_followed(live_lines: str, *, asked_for: bool, attempt: int, ended: Iterable[Outcome]) -> bool:
-    """Whether the next launch of a shard is followed.
-
-    :param asked_for: the run's param ``live_log_shards`` names the shard, which counts whatever ``live_lines`` says.
-    :param attempt: Airflow's try number.
-    :param ended: how the launches of this try ended; what infrastructure is to blame for does not count.
-    """
-    if asked_for or live_lines == LiveLines.ALWAYS:
-        return True
-    if live_lines == LiveLines.NEVER:
-        return False
-    return attempt > 1 or any(
-        outcome.payer is Payer.APPLICATION or outcome.kind is Kind.OUT_OF_MEMORY for outcome in ended
-    )
 
 
 def lines_at_once(followed: int) -> int:

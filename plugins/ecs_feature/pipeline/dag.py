@@ -24,13 +24,13 @@ from ecs_feature.operators.shard import EcsShardOperator, shared_start_args, sta
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
 from ecs_feature.pipeline.spec import FeaturePipeline, Variant
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
+from ecs_feature.shards import SHARED_ARGUMENTS
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.priority import SHARDS_IN_TURNS
 from ecs_feature.shards.selection import LIVE_LOG_SHARDS
 from ecs_feature.tasks.capacity import SPOT, SPOT_WITH_FALLBACK, providers_of
 from ecs_feature.tasks.launch import Launch
 from ecs_feature.triggerer.references import reference
-from ecs_feature.triggers.shard import SHARED_ARGUMENTS
 
 INFRASTRUCTURE_RETRIES = 3
 _SELECTED = "{{ params.shards | tojson }}"

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from ecs_feature.aws.limits import FARGATE_SIZES, FARGATE_SIZES_PAGE
 from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.logs.cursor import check_live_lines
 from ecs_feature.services.leases import SharingPolicy, check_count
+from ecs_feature.shards.policy import check_live_lines
 from ecs_feature.shards.selection import LIVE_LOG_SHARDS
 from ecs_feature.shards.sources import NAME, check_listing, is_listing
 from ecs_feature.tasks.capacity import ON_DEMAND, Fallback, Strategy, check_capacity, may_be_instances

@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ecs_feature.aws.s3 import split_uri
 from ecs_feature.exceptions import PublishError
 
 PUBLISH_ROUNDS = 20
@@ -68,18 +69,6 @@ def merge(
         "skipped": sorted(skipped),
         "shards": dict(sorted(merged.items())),
     }
-
-
-def split_uri(uri: str) -> tuple[str, str]:
-    """``s3://bucket/key`` -> (bucket, key); an object's key may have every character, also ``#`` and ``?``.
-
-    :raises PublishError: when it is not such a URI.
-    """
-    scheme, _, rest = uri.partition("://")
-    bucket, _, key = rest.partition("/")
-    if scheme != "s3" or not bucket:
-        raise PublishError(f"{uri!r} is not an S3 URI; write s3://bucket/key.")
-    return bucket, key
 
 
 @dataclass(eq=False)

@@ -1,14 +1,46 @@
-"""How a shard is watched and how much is forgiven: what a user chooses."""
+"""How a shard is watched, whose log is followed, and how much is forgiven: what a user chooses."""
 
 from __future__ import annotations
 
 import dataclasses
+import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ecs_feature.logs.cursor import LiveLines, check_live_lines
-from ecs_feature.tasks.outcomes import ExitCodes
+from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.tasks.outcomes import ExitCodes, Kind, Outcome, Payer
 from ecs_feature.tasks.relaunches import RelaunchPolicy
+
+
+class LiveLines(enum.StrEnum):
+    """Whose container log is copied to the task log while the container runs."""
+
+    NEVER = "never"
+    RETRIES = "retries"
+    ALWAYS = "always"
+
+
+def check_live_lines(value: str, field: str = "live_lines") -> None:
+    """:raises ConfigurationError: when it is none of the three words."""
+    if value not in list(LiveLines):
+        raise ConfigurationError(f"{field}: {value!r} is not known; choose one of {', '.join(LiveLines)}.")
+
+
+def is_followed(live_lines: str, *, asked_for: bool, attempt: int, ended: Iterable[Outcome]) -> bool:
+    """Whether the next launch of a shard is followed.
+
+    :param asked_for: the run's param ``live_log_shards`` names the shard, which counts whatever ``live_lines`` says.
+    :param attempt: Airflow's try number.
+    :param ended: how the launches of this try ended; what infrastructure is to blame for does not count.
+    """
+    if asked_for or live_lines == LiveLines.ALWAYS:
+        return True
+    if live_lines == LiveLines.NEVER:
+        return False
+    return attempt > 1 or any(
+        outcome.payer is Payer.APPLICATION or outcome.kind is Kind.OUT_OF_MEMORY for outcome in ended
+    )
 
 
 @dataclass(frozen=True)

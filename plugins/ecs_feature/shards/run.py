@@ -15,9 +15,8 @@ from ecs_feature.aws.resources import EcsTask
 from ecs_feature.exceptions import AwsError, EcsFeatureError, LaunchError
 from ecs_feature.fleet.fleet import Fleet
 from ecs_feature.fleet.watcher import MISSING_SECONDS
-from ecs_feature.logs.cursor import is_followed
 from ecs_feature.shards.log import ShardLog
-from ecs_feature.shards.policy import ShardPolicy
+from ecs_feature.shards.policy import ShardPolicy, is_followed
 from ecs_feature.shards.records import LaunchRecord
 from ecs_feature.tasks import outcomes
 from ecs_feature.tasks.capacity import CLUSTER_DEFAULT

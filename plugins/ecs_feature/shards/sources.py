@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+from ecs_feature.aws.s3 import split_uri
 from ecs_feature.exceptions import ConfigurationError, SelectionError
-from ecs_feature.results.manifests import split_uri
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 MOST_SHARDS: Final = 5000

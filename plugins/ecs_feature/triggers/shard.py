@@ -16,6 +16,7 @@ from ecs_feature.aws.resources import EcsTask
 from ecs_feature.exceptions import EcsFeatureError, MissingValueError
 from ecs_feature.fleet.fleet import Fleet, FleetKey
 from ecs_feature.fleet.registry import IDLE_SECONDS, joined
+from ecs_feature.shards import SHARED_ARGUMENTS
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.records import RUNNING_KEY, running_record, shard_record, superseded_task
 from ecs_feature.shards.run import ShardRun
@@ -31,8 +32,6 @@ KILL_SECONDS = 20.0
 LINK_SECONDS = 20.0
 """A shard that runs longer leaves word of its task while it runs, for its links and for a later try. That is a request
 to Airflow's API and costs the triggerer more than the shard itself; at the end the record is there for them."""
-SHARED_ARGUMENTS = "ecs_feature_shards"
-"""Key in a DAG's default arguments."""
 TEMPLATED = ("shard", "launch", "token_id", "selected", "record", "since")
 """The arguments that are rendered; they stand in place of the task's ``template_fields``, of which it has none."""
 COMPILED = 4096

@@ -27,8 +27,8 @@ from ecs_feature.estimates.simulation import Bounds, simulate
 from ecs_feature.estimates.workload import Attempt, Services
 from ecs_feature.exceptions import SelectionError
 from ecs_feature.hooks.ecs import EcsFeatureHook
+from ecs_feature.shards import SHARED_ARGUMENTS
 from ecs_feature.tasks.cost import Usage
-from ecs_feature.triggers.shard import SHARED_ARGUMENTS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FACTS = PipelineFacts("p", {"control": ["control.shards.AA", "control.shards.UA"]}, ("AA", "UA"), "FARGATE", 4, 8.0, {})

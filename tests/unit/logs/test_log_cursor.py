@@ -1,4 +1,4 @@
-"""Which logs are followed, and which of a read's events are new: each line once, whatever reads give."""
+"""Which of a read's events are new: each line once, whatever reads give."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.logs.cursor import (
     BEHIND_MS,
     OVERLAP_MS,
@@ -18,11 +17,8 @@ from ecs_feature.logs.cursor import (
     Shown,
     capped,
     chunk,
-    is_followed,
     lines_at_once,
 )
-from ecs_feature.shards.policy import ShardPolicy
-from ecs_feature.tasks.outcomes import Kind, Outcome
 
 
 def event(at: int, text: str, number: int = 0) -> dict[str, Any]:
@@ -128,30 +124,3 @@ def test_the_last_lines_are_those_that_were_not_shown() -> None:
 
 def test_a_chunk_has_those_that_were_not_read_for_longest() -> None:
     assert chunk([("a", 3), ("b", 1), ("c", 2)], most=2) == ["b", "c"]
-
-
-@pytest.mark.parametrize(
-    ("live_lines", "asked_for", "attempt", "ended", "followed"),
-    [
-        ("retries", False, 1, (), False),
-        ("retries", False, 1, (Kind.SPOT_INTERRUPTION, Kind.STUCK, Kind.CAPACITY_UNAVAILABLE), False),
-        ("retries", False, 1, (Kind.SPOT_INTERRUPTION, Kind.OUT_OF_MEMORY), True),
-        ("retries", False, 1, (Kind.APPLICATION_FAILURE,), True),
-        ("retries", False, 2, (), True),
-        ("never", False, 2, (Kind.OUT_OF_MEMORY,), False),
-        ("never", True, 1, (), True),
-        ("always", False, 1, (), True),
-    ],
-)
-def test_the_failing_ones_are_followed_and_those_that_are_asked_for(
-    live_lines: str, asked_for: bool, attempt: int, ended: tuple[Kind, ...], followed: bool
-) -> None:
-    outcomes = [Outcome(kind) for kind in ended]
-    assert is_followed(live_lines, asked_for=asked_for, attempt=attempt, ended=outcomes) is followed
-
-
-def test_another_word_is_refused_and_the_default_is_not_stored() -> None:
-    with pytest.raises(ConfigurationError, match="live_lines: 'sometimes' is not known; choose one of never, retries"):
-        ShardPolicy(live_lines="sometimes")
-    assert ShardPolicy(live_lines="retries").to_dict() == {}
-    assert ShardPolicy(**ShardPolicy(live_lines="always").to_dict()).live_lines == "always"

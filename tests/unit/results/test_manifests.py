@@ -11,10 +11,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowException
 from moto import mock_aws
 
+from ecs_feature.aws.s3 import split_uri
 from ecs_feature.exceptions import PublishError
 from ecs_feature.operators import publish as publish_module
-from ecs_feature.operators.publish import FeaturePublishOperator, read_result
-from ecs_feature.results.manifests import Expected, ManifestStore, merge, split_uri
+from ecs_feature.operators.publish import FeaturePublishOperator
+from ecs_feature.results.manifests import Expected, ManifestStore, merge
+from ecs_feature.results.result_files import read_result
 from ecs_feature.shards.records import record_text
 from ecs_feature.shards.selection import ALL_FOUND
 
