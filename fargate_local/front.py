@@ -26,8 +26,8 @@ from fargate_local.errors import ApiError
 from fargate_local.faults import FaultEngine, FaultRule, Subject, call_subject
 from fargate_local.model import TARGET_PREFIX, EcsModel
 from fargate_local.moto_backend import MotoBackend
-from fargate_local.resources import Shown
 from fargate_local.settings import ACCESS_KEY_ID
+from fargate_local.shapes import Shown
 
 log = logging.getLogger("fargate_local")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fargate_local.resources import JsonObject, Tags, tags_to_aws, without_none
+from fargate_local.shapes import JsonObject, Tags, tags_to_aws, without_none
 
 # AmazonECS/latest/APIReference/API_ContainerInstance (registeredResources): SSH, Docker and the agent have these.
 RESERVED_PORTS: Final = frozenset({22, 2375, 2376, 51678, 51679})

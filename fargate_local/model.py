@@ -10,7 +10,7 @@ from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape
 from botocore.validate import ParamValidator
 
 from fargate_local.errors import ApiError, invalid
-from fargate_local.resources import Shown
+from fargate_local.shapes import Shown
 
 TARGET_PREFIX = "AmazonEC2ContainerServiceV20141113"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fargate_local.errors import ApiError
-from fargate_local.resources import JsonObject
+from fargate_local.shapes import JsonObject
 
 log = logging.getLogger("fargate_local")
 

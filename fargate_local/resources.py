@@ -3,45 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from fargate_local.instances import CapacityProvider, ContainerInstance
+from fargate_local.instances import CapacityProvider, ContainerInstance
+from fargate_local.shapes import JsonObject, Shown, Tags, tags_to_aws, without_none
 
-JsonObject = dict[str, Any]
 Starter = TypeVar("Starter", bound=str | None)
-Tags = dict[str, str]
 
 BEFORE_RUNNING = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
 AFTER_RUNNING = frozenset({"DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"})
-
-
-def tags_to_aws(tags: Tags) -> list[JsonObject]:
-    """Tags as a list of key and value."""
-    return [{"key": key, "value": value} for key, value in tags.items()]
-
-
-def without_none(members: JsonObject) -> JsonObject:
-    """The members that are set: AWS leaves the others out."""
-    return {name: value for name, value in members.items() if value is not None}
-
-
-class Shown(dict[str, Any]):
-    """An answer's part that is shown again and again.
-
-    :ivar checked: whether it was held to botocore's model.
-    """
-
-    checked = False
-
-    @cached_property
-    def text(self) -> str:
-        """It as JSON."""
-        return json.dumps(self)
 
 
 @dataclass

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fargate_local import limits
 from fargate_local.errors import ApiError
-from fargate_local.resources import JsonObject
 from fargate_local.settings import Settings
+from fargate_local.shapes import JsonObject
 
 TARGET = "ServiceQuotasV20190624.GetServiceQuota"
 SERVICE_CODE = "fargate"

@@ -9,7 +9,8 @@ from fargate_local.api.context import Context, page
 from fargate_local.api.tags import checked_tags
 from fargate_local.errors import client, invalid
 from fargate_local.instances import CapacityProvider
-from fargate_local.resources import Cluster, JsonObject, State, TaskDefinition, without_none
+from fargate_local.resources import Cluster, State, TaskDefinition
+from fargate_local.shapes import JsonObject, without_none
 
 FARGATE = ("FARGATE", "FARGATE_SPOT")
 

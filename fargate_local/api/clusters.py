@@ -9,7 +9,8 @@ from fargate_local.api.capacity_providers import cluster_capacity
 from fargate_local.api.context import Context, page
 from fargate_local.api.tags import checked_tags
 from fargate_local.errors import ApiError, invalid
-from fargate_local.resources import BEFORE_RUNNING, Cluster, JsonObject, tags_to_aws, without_none
+from fargate_local.resources import BEFORE_RUNNING, Cluster
+from fargate_local.shapes import JsonObject, tags_to_aws, without_none
 
 
 def create_cluster(ecs: Context, request: JsonObject) -> JsonObject:

@@ -10,7 +10,8 @@ from fargate_local.api.context import Context, page
 from fargate_local.api.fargate_rules import check_definition
 from fargate_local.api.tags import checked_tags
 from fargate_local.errors import client, invalid
-from fargate_local.resources import JsonObject, TaskDefinition, tags_to_aws, without_none
+from fargate_local.resources import TaskDefinition
+from fargate_local.shapes import JsonObject, tags_to_aws, without_none
 
 
 def register_task_definition(ecs: Context, request: JsonObject) -> JsonObject:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from fargate_local.api import capacity_providers, clusters, definitions, instances, services, tags, tasks
 from fargate_local.api.context import Context
 from fargate_local.errors import ApiError
-from fargate_local.resources import JsonObject
+from fargate_local.shapes import JsonObject
 
 Handler = Callable[[Context, JsonObject], JsonObject | Awaitable[JsonObject]]
 

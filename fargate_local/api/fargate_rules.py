@@ -6,7 +6,7 @@ import json
 
 from fargate_local import limits
 from fargate_local.errors import client, invalid
-from fargate_local.resources import JsonObject
+from fargate_local.shapes import JsonObject
 
 
 def check_definition(document: JsonObject) -> None:

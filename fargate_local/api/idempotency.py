@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from fargate_local import limits
 from fargate_local.errors import ApiError, invalid
-from fargate_local.resources import Cluster, JsonObject, Task
+from fargate_local.resources import Cluster, Task
+from fargate_local.shapes import JsonObject
 
 
 @dataclass(frozen=True)

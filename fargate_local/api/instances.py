@@ -10,7 +10,8 @@ from fargate_local.api.tags import checked_tags
 from fargate_local.engine.placement import DEREGISTERED, tasks_on
 from fargate_local.errors import invalid
 from fargate_local.instances import ContainerInstance, InstanceSpec
-from fargate_local.resources import BEFORE_RUNNING, Cluster, JsonObject, without_none
+from fargate_local.resources import BEFORE_RUNNING, Cluster
+from fargate_local.shapes import JsonObject, without_none
 
 PROVIDER_ATTRIBUTE = "fargate_local.capacity-provider"
 """Of RegisterContainerInstance: AWS knows an instance's capacity provider from its Auto Scaling group."""

@@ -12,7 +12,8 @@ from fargate_local.api.tags import checked_tags
 from fargate_local.api.tasks import task_tags
 from fargate_local.engine.scheduler import make_deployment
 from fargate_local.errors import ApiError, invalid
-from fargate_local.resources import BEFORE_RUNNING, Deployment, JsonObject, Service, Task, tags_to_aws, without_none
+from fargate_local.resources import BEFORE_RUNNING, Deployment, Service, Task
+from fargate_local.shapes import JsonObject, tags_to_aws, without_none
 
 KEPT = (
     "loadBalancers", "serviceRegistries", "launchType", "capacityProviderStrategy", "platformVersion",

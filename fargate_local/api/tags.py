@@ -7,7 +7,7 @@ from typing import Any
 from fargate_local import limits
 from fargate_local.api.context import Context
 from fargate_local.errors import ApiError, invalid
-from fargate_local.resources import JsonObject, Tags, tags_to_aws
+from fargate_local.shapes import JsonObject, Tags, tags_to_aws
 
 
 def checked_tags(tags: list[dict[str, str]] | None) -> Tags:

@@ -11,7 +11,8 @@ from fargate_local.api.fargate_rules import check_network, check_overrides
 from fargate_local.api.tags import checked_tags
 from fargate_local.engine.launch import Refused
 from fargate_local.errors import ApiError, client, invalid
-from fargate_local.resources import Cluster, JsonObject, Tags, Task, TaskDefinition, without_none
+from fargate_local.resources import Cluster, Task, TaskDefinition
+from fargate_local.shapes import JsonObject, Tags, without_none
 
 
 def run_task(ecs: Context, request: JsonObject) -> JsonObject:

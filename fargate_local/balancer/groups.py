@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from fargate_local.balancer.proxy import Listener, ProxyError, exchange
 from fargate_local.engine.awslogs import Clients
 from fargate_local.errors import invalid
-from fargate_local.resources import JsonObject, Service, Task
+from fargate_local.resources import Service, Task
 from fargate_local.runtimes.base import Runtime
 from fargate_local.settings import Settings
+from fargate_local.shapes import JsonObject
 
 if TYPE_CHECKING:
     import httpx

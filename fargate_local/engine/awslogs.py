@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from fargate_local import limits
 from fargate_local.errors import ApiError, StartFailure
-from fargate_local.resources import JsonObject
+from fargate_local.shapes import JsonObject
 
 FLUSH_SECONDS = 0.2
 

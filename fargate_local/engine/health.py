@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 from fargate_local import limits
-from fargate_local.resources import Container, JsonObject
+from fargate_local.resources import Container
 from fargate_local.runtimes.base import RunningContainer
+from fargate_local.shapes import JsonObject
 
 
 async def watch(

@@ -13,8 +13,9 @@ from fargate_local import limits
 from fargate_local.engine.lifecycle import Lifecycle
 from fargate_local.engine.placement import Placement, merged, needs
 from fargate_local.quotas import Quotas
-from fargate_local.resources import Cluster, Container, JsonObject, State, Tags, Task, TaskDefinition
+from fargate_local.resources import Cluster, Container, State, Task, TaskDefinition
 from fargate_local.settings import Settings
+from fargate_local.shapes import JsonObject, Tags
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from fargate_local.engine.preparation import Preparation, Prepared
 from fargate_local.engine.specs import container_environment
 from fargate_local.errors import StartFailure
 from fargate_local.faults import FaultEngine, Subject
-from fargate_local.resources import Container, JsonObject, Task
+from fargate_local.resources import Container, Task
 from fargate_local.runtimes.base import Exit, RunningContainer, Runtime
 from fargate_local.settings import Settings
+from fargate_local.shapes import JsonObject
 
 log = logging.getLogger("fargate_local")
 

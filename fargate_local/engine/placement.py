@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 from fargate_local import limits
 from fargate_local.instances import ContainerInstance, InstanceSpec, Need
-from fargate_local.resources import Cluster, JsonObject, State, Tags, Task
+from fargate_local.resources import Cluster, State, Task
 from fargate_local.settings import Settings
+from fargate_local.shapes import JsonObject, Tags
 
 DEREGISTERED = "Container instance deregistration forced by user"
 """AmazonECS/latest/developerguide/stopped-task-errors (2023). It names no stop code, so the task has none."""

@@ -12,9 +12,10 @@ from pathlib import Path
 from fargate_local.engine import secrets
 from fargate_local.engine.awslogs import AwsLogs, Clients, LogStream
 from fargate_local.engine.specs import container_spec, mounts_of
-from fargate_local.resources import JsonObject, Task
+from fargate_local.resources import Task
 from fargate_local.runtimes.base import ContainerSpec, Runtime
 from fargate_local.settings import ACCESS_KEY_ID, Settings
+from fargate_local.shapes import JsonObject
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from fargate_local.balancer.groups import LoadBalancers
 from fargate_local.engine.launch import Launcher, Refused
 from fargate_local.engine.plan import TaskView, plan
 from fargate_local.quotas import Quotas
-from fargate_local.resources import AFTER_RUNNING, Deployment, Service, State, Tags, Task, TaskDefinition
+from fargate_local.resources import AFTER_RUNNING, Deployment, Service, State, Task, TaskDefinition
+from fargate_local.shapes import Tags
 
 log = logging.getLogger("fargate_local")
 

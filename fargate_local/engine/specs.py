@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from fargate_local.resources import JsonObject, Task
+from fargate_local.resources import Task
 from fargate_local.runtimes.base import ContainerSpec, Mount
+from fargate_local.shapes import JsonObject
 
 
 def container_environment(task: Task, definition: JsonObject) -> dict[str, str]:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from fargate_local.resources import JsonObject, Task
+from fargate_local.resources import Task
 from fargate_local.settings import Settings
+from fargate_local.shapes import JsonObject
 
 DETAIL_TYPE = "ECS Task State Change"
 GATHER_SECONDS = 0.05
