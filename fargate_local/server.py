@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import socket
 import tempfile
 from pathlib import Path
-
-import uvicorn
 
 from fargate_local.api.context import Context
 from fargate_local.api.idempotency import ClientTokens
@@ -25,6 +21,7 @@ from fargate_local.engine.scheduler import Scheduler
 from fargate_local.engine.task_events import TaskEvents
 from fargate_local.faults import FaultEngine
 from fargate_local.front import Front
+from fargate_local.listener import Listener, bind, url_of
 from fargate_local.model import EcsModel
 from fargate_local.moto_backend import MotoBackend
 from fargate_local.quotas import Quotas
@@ -44,13 +41,8 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        # With its protocol named, asyncio sets TCP_NODELAY on the connections: without, each answer waits 40 ms.
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((settings.host, settings.port))
-        host, port = self._socket.getsockname()[:2]
-        self.endpoint_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+        self._socket = bind(settings.host, settings.port)
+        self.endpoint_url = url_of(self._socket)
         self.moto = MotoBackend()
         self.calls = CallLog()
         self.faults = FaultEngine()
@@ -98,26 +90,21 @@ class Server:
         lifecycle = Lifecycle(settings, settings.clock, runtime, preparation, self.faults, task_changed)
         placement = Placement(settings, state, settings.clock)
         launcher = Launcher(settings, state, quotas, settings.clock, lifecycle, placement)
-        balancers = LoadBalancers(settings, self.moto, runtime, service_changed)
+        balancers = LoadBalancers(
+            settings, lambda: self.moto.client("elbv2", settings.region), runtime, service_changed
+        )
         scheduler = Scheduler(state, launcher, balancers, quotas, settings.clock)
         ecs = Context(settings, state, quotas, ClientTokens(settings.clock), launcher, scheduler, settings.clock)
         control = Control(state, self.faults, self.calls, balancers)
         front = Front(ecs, EcsModel(), self.moto, self.faults, self.calls, control)
-        config = uvicorn.Config(
-            front, proxy_headers=False, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75
-        )
-        http = _Http(config)
-        serving = asyncio.create_task(http.serve(sockets=[self._socket]))
+        listener = Listener(front, self._socket, timeout_keep_alive=75)
         forgetting = asyncio.create_task(_forget(state, settings))
         try:
             await runtime.open()
             scheduler.open()
-            await http.accepting.wait()
+            await listener.open()
             ready.set()
-            await asyncio.wait(
-                {serving, stopped := asyncio.create_task(self._stopping.wait())}, return_when=asyncio.FIRST_COMPLETED
-            )
-            stopped.cancel()
+            await self._stopping.wait()
         finally:
             forgetting.cancel()
             await scheduler.close()
@@ -126,10 +113,8 @@ class Server:
             await runtime.close()
             await logs.close()
             await events.close()
-            http.should_exit = http.force_exit = True
-            await asyncio.gather(serving, return_exceptions=True)
+            await listener.close(force=True)
             front.close()
-            self._socket.close()
 
     def _runtime(self, state_dir: Path) -> Runtime:
         settings = self._settings
@@ -137,21 +122,6 @@ class Server:
             return SimulatedRuntime(self.moto.direct)
         images = None if settings.images is None else settings.images.resolve()
         return ProcessRuntime(images, state_dir / "tasks", settings.memory_interval_seconds)
-
-
-class _Http(uvicorn.Server):
-    """uvicorn that leaves signals to others and tells when it accepts connections."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.accepting = asyncio.Event()
-
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        return contextlib.nullcontext()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.accepting.set()
 
 
 async def _forget(state: State, settings: Settings) -> None:

@@ -7,20 +7,29 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any, Final
 
-from fargate_local.balancer.proxy import Listener, ProxyError, exchange
-from fargate_local.engine.awslogs import Clients
+import httpx
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import request_response
+
+from fargate_local.balancer.proxy import NOT_SENT, exchange, plain
 from fargate_local.errors import invalid
+from fargate_local.listener import Listener, bind, url_of
 from fargate_local.resources import Service, Task
 from fargate_local.runtimes.base import Runtime
 from fargate_local.settings import Settings
 from fargate_local.shapes import JsonObject
 
-if TYPE_CHECKING:
-    import httpx
-
 log = logging.getLogger("fargate_local")
+
+IDLE_SECONDS: Final = 60
+"""An Application Load Balancer's idle timeout (elasticloadbalancing/latest/application)."""
+GRACE_SECONDS: Final = 2
+"""What requests in flight have when the server ends: all targets have ended by then."""
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 
 @dataclass(frozen=True)
@@ -75,8 +84,9 @@ class TargetGroup:
     """One target group, with its listener on this machine."""
 
     arn: str
+    name: str
+    url: str
     check: HealthCheck
-    listener: Listener
     targets: dict[str, Target] = field(default_factory=dict)
     turn: int = 0
 
@@ -93,20 +103,22 @@ class LoadBalancers:
     """All target groups of one server."""
 
     def __init__(
-        self, settings: Settings, clients: Clients, runtime: Runtime, on_change: Callable[[Service], None]
+        self, settings: Settings, elbv2: Callable[[], Any], runtime: Runtime, on_change: Callable[[Service], None]
     ) -> None:
+        """:param elbv2: a boto3 client; only called in worker threads."""
         self._settings = settings
-        self._clients = clients
+        self._elbv2 = elbv2
         self._runtime = runtime
         self._on_change = on_change
         self._groups: dict[str, TargetGroup] = {}
-        self._http: httpx.AsyncClient | None = None
+        self._listeners: list[Listener] = []
+        self._http = httpx.AsyncClient(trust_env=False, verify=False, timeout=IDLE_SECONDS)
         self._jobs: set[asyncio.Task[None]] = set()
 
     @property
     def urls(self) -> dict[str, str]:
         """The local address of each target group."""
-        return {arn: group.listener.url for arn, group in self._groups.items()}
+        return {arn: group.url for arn, group in self._groups.items()}
 
     async def open(self, target_group_arn: str) -> None:
         """Listen for a target group; nothing happens when that is already so.
@@ -118,14 +130,19 @@ class LoadBalancers:
         described = await asyncio.to_thread(self._describe, target_group_arn)
         if described is None:
             raise invalid(f"The target group with targetGroupArn {target_group_arn} does not exist.")
-        if self._http is None:
-            import httpx
-
-            self._http = httpx.AsyncClient(trust_env=False, verify=False, timeout=60.0)
         name = described["TargetGroupName"]
-        listener = Listener(name, lambda method, path, headers, body: self._forward(group, method, path, headers, body))
-        group = TargetGroup(target_group_arn, HealthCheck.from_aws(described), listener)
-        await listener.open(self._settings.host, self._settings.load_balancer_ports.get(name, 0))
+        bound = bind(self._settings.host, self._settings.load_balancer_ports.get(name, 0))
+        group = TargetGroup(target_group_arn, name, url_of(bound), HealthCheck.from_aws(described))
+        listener = Listener(
+            request_response(partial(self._forward, group)),
+            bound,
+            date_header=False,
+            server_header=False,
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        await listener.open()
+        self._listeners.append(listener)
         self._groups[target_group_arn] = group
 
     def add(self, service: Service, task: Task) -> None:
@@ -167,16 +184,16 @@ class LoadBalancers:
         return "healthy" if set(states) <= {"healthy"} else "initial"
 
     async def close(self) -> None:
+        """Answer the requests in flight, then end."""
+        await asyncio.gather(*(listener.close() for listener in self._listeners))
         jobs = [*self._jobs]
         for group in self._groups.values():
-            await group.listener.close()
             for target in group.targets.values():
                 if target.checks is not None:
                     target.checks.cancel()
                     jobs.append(target.checks)
         await asyncio.gather(*jobs, return_exceptions=True)
-        if self._http is not None:
-            await self._http.aclose()
+        await self._http.aclose()
 
     async def _check(self, service: Service, group: TargetGroup, target: Target) -> None:
         """Check a target again and again. One success makes a new target healthy.
@@ -213,38 +230,41 @@ class LoadBalancers:
     async def _is_healthy(self, check: HealthCheck, target: Target) -> bool:
         if not self._runtime.has_network:
             return True
-        assert self._http is not None
         try:
             async with asyncio.timeout(check.timeout_seconds):
-                status, _, _ = await exchange(self._http, "GET", target.url + check.path, [], b"")
-        except (ProxyError, TimeoutError):
+                answer = await exchange(self._http, "GET", target.url + check.path, [], b"")
+        except (httpx.HTTPError, TimeoutError):
             return False
-        return check.accepts(status)
+        return check.accepts(answer.status_code)
 
-    async def _forward(
-        self, group: TargetGroup, method: str, path: str, headers: list[tuple[str, str]], body: bytes
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
+    async def _forward(self, group: TargetGroup, request: Request) -> Response:
         """Send a request to one healthy target after the other until one answers."""
-        assert self._http is not None
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return plain(400, "the client left")
+        query = request.scope["query_string"]
+        path = (request.scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1")
         tried: set[str] = set()
         while (target := group.choose(tried)) is not None:
             tried.add(target.task.id)
             try:
-                return await exchange(self._http, method, target.url + path, headers, body)
-            except ProxyError as error:
-                if error.sent and method not in {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}:
-                    return _plain(502, f"target {target.url} broke off: {error}")
+                return await exchange(self._http, request.method, target.url + path, request.headers.raw, body)
+            except NOT_SENT:
+                continue
+            except httpx.TimeoutException:
+                return plain(504, f"target {target.url} did not answer within {IDLE_SECONDS} s")
+            except httpx.HTTPError as error:
+                if request.method not in IDEMPOTENT:
+                    return plain(502, f"target {target.url} broke off: {error or type(error).__name__}")
         if tried:
-            return _plain(502, f"none of the {len(tried)} targets answered")
-        return _plain(503, f"target group {group.listener.name} has no healthy targets ({len(group.targets)} in all)")
+            return plain(502, f"none of the {len(tried)} targets answered")
+        return plain(503, f"target group {group.name} has no healthy targets ({len(group.targets)} in all)")
 
     def _in_background(self, work: Callable[[TargetGroup, Target], None], group: TargetGroup, target: Target) -> None:
         job = asyncio.create_task(asyncio.to_thread(work, group, target))
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
-
-    def _elbv2(self) -> Any:
-        return self._clients.client("elbv2", self._settings.region)
 
     def _describe(self, arn: str) -> JsonObject | None:
         elbv2 = self._elbv2()
@@ -266,7 +286,3 @@ class LoadBalancers:
 
 def _as_aws(target: Target) -> JsonObject:
     return {"Id": target.task.private_ip, "Port": target.container_port}
-
-
-def _plain(status: int, text: str) -> tuple[int, list[tuple[str, str]], bytes]:
-    return status, [("content-type", "text/plain; charset=utf-8")], f"fargate_local: {text}\n".encode()

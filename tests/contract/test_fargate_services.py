@@ -1,53 +1,14 @@
-"""Services, their deployments and their load balancers, as AWS documents them."""
+"""Services and their deployments, as AWS documents them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import CLUSTER, NETWORK, Stack, until
-
-WEB = {
-    "image": "registry.example/web-server:1",
-    "command": ["python", "web.py"],
-    "portMappings": [{"containerPort": 8080}],
-    "healthCheck": {"command": ["CMD-SHELL", "exit 0"], "interval": 5},
-}
-
-
-def create(stack: Stack, name: str, desired: int = 0, *, container: dict[str, Any] | None = None, **changed: Any):
-    definition = stack.register(name, container=WEB | (container or {}))
-    request = {"cluster": CLUSTER, "serviceName": name, "taskDefinition": definition, "desiredCount": desired}
-    given = {"launchType": "FARGATE", "networkConfiguration": NETWORK}
-    return stack.ecs.create_service(**(request | given | changed))["service"]
-
-
-def target_group(stack: Stack, name: str, path: str = "/health") -> str:
-    vpc = stack.aws.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
-    elbv2 = stack.aws.client("elbv2")
-    made = elbv2.create_target_group(
-        Name=name, Protocol="HTTP", Port=8080, VpcId=vpc, TargetType="ip", HealthCheckPath=path
-    )
-    return str(made["TargetGroups"][0]["TargetGroupArn"])
-
-
-def balanced(stack: Stack, name: str, desired: int = 0, **changed: Any) -> tuple[str, str]:
-    """A service behind a load balancer; its target group's ARN and local address."""
-    arn = target_group(stack, name)
-    balancer = {"targetGroupArn": arn, "containerName": "main", "containerPort": 8080}
-    create(stack, name, desired, loadBalancers=[balancer], **changed)
-    return arn, httpx.get(f"{stack.aws.endpoint_url}/_fargate_local/load_balancers", verify=False).json()[arn]
-
-
-def tasks_of(stack: Stack, name: str, status: str = "RUNNING") -> list[dict[str, Any]]:
-    arns = stack.ecs.list_tasks(cluster=CLUSTER, serviceName=name, desiredStatus=status)["taskArns"]
-    if not arns:
-        return []
-    found: list[dict[str, Any]] = stack.ecs.describe_tasks(cluster=CLUSTER, tasks=arns, include=["TAGS"])["tasks"]
-    return found
+from .conftest import CLUSTER, Stack, until
+from .services import WEB, create, tasks_of
 
 
 def test_a_service_is_scaled_from_zero_to_two_and_back(stack: Stack):
@@ -171,58 +132,3 @@ def test_tags_of_a_service_are_shown_on_request_and_propagated(stack: Stack):
     (task,) = until(lambda: tasks_of(stack, "tagged"), bool)
     tags = {tag["key"]: tag["value"] for tag in task["tags"]}
     assert tags == {"team": "x", "aws:ecs:clusterName": CLUSTER, "aws:ecs:serviceName": "tagged"}
-
-
-class TestLoadBalancer:
-    def test_it_listens_at_once_and_answers_503_without_targets(self, stack: Stack):
-        _, url = balanced(stack, "empty")
-        answer = httpx.get(url)
-        assert (answer.status_code, "no healthy targets" in answer.text) == (503, True)
-
-    def test_it_takes_turns_between_healthy_tasks_and_registers_them(self, stack: Stack):
-        arn, url = balanced(stack, "turns", 2)
-        stack.until_steady("turns", 2)
-        with httpx.Client() as client:
-            answers = [client.get(url).text for _ in range(4)]
-            assert client.post(url, content=b"x" * 1_000_000).content == b"x" * 1_000_000
-        assert len(set(answers)) == 2
-        health = stack.aws.client("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
-        assert {item["Target"]["Id"] for item in health} == set(answers)
-        stack.ecs.update_service(cluster=CLUSTER, service="turns", desiredCount=0)
-        stack.until_steady("turns", 0)
-        elbv2 = stack.aws.client("elbv2")
-        until(lambda: elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"], lambda h: h == [])
-
-    def test_a_request_to_a_target_that_dies_goes_to_another_if_it_is_idempotent(self, stack: Stack, tmp_path):
-        _, url = balanced(stack, "died", 2)
-        stack.until_steady("died", 2)
-        answer = httpx.get(f"{url}/die-once{tmp_path}/get")
-        assert (answer.status_code, (tmp_path / "get").exists()) == (200, True)
-        until(lambda: len(tasks_of(stack, "died", "STOPPED")), lambda number: number == 1)
-        stack.until_steady("died", 2)
-        assert httpx.post(f"{url}/die-once{tmp_path}/post", content=b"1").status_code == 502
-        assert {httpx.post(url, content=b"1").status_code for _ in range(4)} == {200}
-
-    def test_a_service_needs_a_target_group_that_exists(self, stack: Stack):
-        balancer = {
-            "targetGroupArn": "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/none/0123456789abcdef",
-            "containerName": "main",
-            "containerPort": 8080,
-        }
-        with pytest.raises(ClientError) as caught:
-            create(stack, "nogroup", loadBalancers=[balancer])
-        assert caught.value.response["Error"]["Code"] == "InvalidParameterException"
-
-    def test_a_port_can_be_given_by_the_target_groups_name(self, own_stack, unused_port):
-        stack = own_stack(load_balancer_ports={"fixed": unused_port})
-        _, url = balanced(stack, "fixed")
-        assert url == f"http://127.0.0.1:{unused_port}"
-
-
-@pytest.fixture
-def unused_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
