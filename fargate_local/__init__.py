@@ -3,7 +3,7 @@
 A development tool for tests and demos; see README.md beside this file.
 """
 
-from fargate_local.calls import Call
+from fargate_local.endpoint.calls import Call
 from fargate_local.instances import InstanceSpec
 from fargate_local.local import LocalFargate
 from fargate_local.settings import Settings

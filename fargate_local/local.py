@@ -8,7 +8,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any
 
-from fargate_local.calls import Call
+from fargate_local.endpoint.calls import Call
 from fargate_local.faults import FaultRule
 from fargate_local.server import Server
 from fargate_local.settings import Settings

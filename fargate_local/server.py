@@ -9,9 +9,11 @@ from pathlib import Path
 
 from fargate_local.api.context import Context
 from fargate_local.api.idempotency import ClientTokens
+from fargate_local.api.model import EcsModel
 from fargate_local.balancer.groups import LoadBalancers
-from fargate_local.calls import CallLog
-from fargate_local.control import Control
+from fargate_local.endpoint.calls import CallLog
+from fargate_local.endpoint.control import Control
+from fargate_local.endpoint.front import Front
 from fargate_local.engine.awslogs import AwsLogs
 from fargate_local.engine.launch import Launcher
 from fargate_local.engine.lifecycle import Lifecycle
@@ -20,9 +22,7 @@ from fargate_local.engine.preparation import Preparation
 from fargate_local.engine.scheduler import Scheduler
 from fargate_local.engine.task_events import TaskEvents
 from fargate_local.faults import FaultEngine
-from fargate_local.front import Front
 from fargate_local.listener import Listener, bind, url_of
-from fargate_local.model import EcsModel
 from fargate_local.moto_backend import MotoBackend
 from fargate_local.quotas import Quotas
 from fargate_local.resources import Service, State, Task

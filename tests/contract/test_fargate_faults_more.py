@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
 
 from fargate_local import LocalFargate
-from fargate_local.call_names import name_of
+from fargate_local.endpoint.call_names import name_of
 from fargate_local.faults import FaultEngine, Subject
 
 from .conftest import CLUSTER, LOG_GROUP, NETWORK, Stack, settings, until

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from fargate_local import Settings
-from fargate_local.calls import Call, CallLog
+from fargate_local.endpoint.calls import Call, CallLog
 from fargate_local.resources import Cluster, State, Task, TaskDefinition
 
 from .conftest import CLUSTER, LOG_GROUP, NETWORK, Stack, until

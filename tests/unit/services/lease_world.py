@@ -15,9 +15,9 @@ from ecs_feature.services.leases import Lease, ScalableTarget, SharingPolicy, le
 from fargate_local.api.context import Context
 from fargate_local.api.dispatch import handler_of
 from fargate_local.api.idempotency import ClientTokens
+from fargate_local.api.model import EcsModel
 from fargate_local.engine.scheduler import make_deployment
 from fargate_local.errors import ApiError
-from fargate_local.model import EcsModel
 from fargate_local.quotas import Quotas
 from fargate_local.resources import Cluster, Service, State, TaskDefinition
 from fargate_local.settings import Settings

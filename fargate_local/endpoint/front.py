@@ -15,16 +15,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from fargate_local import credentials, service_quotas
 from fargate_local.api.context import Context
 from fargate_local.api.dispatch import handler_of
+from fargate_local.api.model import TARGET_PREFIX, EcsModel
 from fargate_local.api.tasks import asked_capacity
-from fargate_local.call_names import CallName, name_of
-from fargate_local.calls import Call, CallLog, json_object
-from fargate_local.control import Control
+from fargate_local.endpoint import credentials, service_quotas
+from fargate_local.endpoint.call_names import CallName, name_of
+from fargate_local.endpoint.calls import Call, CallLog, json_object
+from fargate_local.endpoint.control import Control
 from fargate_local.errors import ApiError
 from fargate_local.faults import FaultEngine, FaultRule, Subject, call_subject
-from fargate_local.model import TARGET_PREFIX, EcsModel
 from fargate_local.moto_backend import MotoBackend
 from fargate_local.settings import ACCESS_KEY_ID
 from fargate_local.shapes import Shown
