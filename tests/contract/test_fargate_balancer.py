@@ -37,10 +37,10 @@ def web(stack: Stack) -> str:
 
 @pytest.fixture
 def in_flight(tmp_path: Path) -> Iterator[Callable[[str], Future[httpx.Response]]]:
-    """Send a request that its target answers when it has to end; return when the target has it."""
+    """Send a request for what takes long; return when the target has it."""
 
     def send(url: str) -> Future[httpx.Response]:
-        answer = threads.submit(httpx.get, f"{url}/until-stopped{tmp_path}/arrived", timeout=30)
+        answer = threads.submit(httpx.get, f"{url}{tmp_path}/arrived", timeout=30)
         until(lambda: (tmp_path / "arrived").exists(), bool)
         return answer
 
@@ -163,14 +163,14 @@ def test_a_target_that_takes_longer_than_the_idle_timeout_is_504(own_stack, tmp_
     monkeypatch.setattr(groups, "IDLE_SECONDS", 1)
     _, url = balanced(stack := own_stack(), "late", 1)
     stack.until_steady("late", 1)
-    answer = httpx.get(f"{url}/until-stopped{tmp_path}/arrived", timeout=30)
+    answer = httpx.get(f"{url}/never{tmp_path}/arrived", timeout=30)
     assert (answer.status_code, "did not answer within 1 s" in answer.text) == (504, True)
 
 
 def test_a_request_in_flight_is_answered_by_a_task_that_is_scaled_in(stack: Stack, in_flight):
     _, url = balanced(stack, "drained", 1)
     stack.until_steady("drained", 1)
-    answer = in_flight(url)
+    answer = in_flight(f"{url}/until-stopped")
     stack.ecs.update_service(cluster=CLUSTER, service="drained", desiredCount=0)
     assert answer.result(20).status_code == 200
     assert until(lambda: httpx.get(url), lambda answer: answer.status_code == 503)
@@ -179,7 +179,7 @@ def test_a_request_in_flight_is_answered_by_a_task_that_is_scaled_in(stack: Stac
 def test_the_end_of_the_server_answers_requests_in_flight_and_waits_for_nobody(own_stack, in_flight):
     _, url = balanced(stack := own_stack(), "ended", 1)
     stack.until_steady("ended", 1)
-    answer = in_flight(url)
+    answer = in_flight(f"{url}/never")
     with dial(url) as idle, dial(url) as half, httpx.Client() as kept:
         assert kept.get(url).status_code == 200
         half.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")

@@ -28,16 +28,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def misbehave(self):
         """/die-once/<file> ends the first process that it reaches, /half-once/<file> amid its answer;
-        /until-stopped<file> answers when the process has to end."""
+        /until-stopped/<file> answers when the process has to end, /never/<file> not at all."""
         way, _, rest = self.path[1:].partition("/")
         if way in ("die-once", "half-once") and not os.path.exists(f"/{rest}"):
             open(f"/{rest}", "w").close()
             if way == "half-once":
                 self.answer(b"half", missing=4)
             os._exit(1)
-        if way == "until-stopped":
+        if way in ("until-stopped", "never"):
             open(f"/{rest}", "w").close()
-            stopping.wait()
+            (stopping if way == "until-stopped" else threading.Event()).wait()
 
     def answer(self, body, missing=0):
         self.send_response(200)
