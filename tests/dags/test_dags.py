@@ -14,7 +14,7 @@ from airflow.serialization.serialized_objects import BaseSerialization, DagSeria
 
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
-from ecs_feature.pipeline.dag import asset_of
+from ecs_feature.pipeline.dag import S3Asset
 from ecs_feature.shards import SHARED_ARGUMENTS
 from ecs_feature.tasks.capacity import Fallback
 from ecs_feature.triggers.shard import ShardTrigger
@@ -174,7 +174,7 @@ def test_200_named_shards_serialize_small_enough_to_start_quickly() -> None:
 
 def test_the_asset_is_the_one_that_airflow_makes_of_its_uri() -> None:
     uri = "s3://bucket/features/variant=control/"
-    made, airflows = asset_of(uri), Asset(uri)
+    made, airflows = S3Asset(uri), Asset(uri)
     assert made == airflows
     assert hash(made) == hash(airflows)
     assert BaseSerialization.serialize(made) == BaseSerialization.serialize(airflows)

@@ -9,9 +9,9 @@ scale_down runs however the shards end. Its failure fails the run. The receipt r
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
+import attrs
 from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule, task
 from airflow.sdk.definitions.param import ParamsDict
 
@@ -20,27 +20,20 @@ from ecs_feature.operators.plan import FeaturePlanOperator
 from ecs_feature.operators.publish import FeaturePublishOperator
 from ecs_feature.operators.receipt import FeatureReceiptOperator, VariantTasks
 from ecs_feature.operators.service_scale import EcsServiceScaleOperator
-from ecs_feature.operators.shard import EcsShardOperator, shared_start_args, start_args
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
-from ecs_feature.pipeline.spec import FeaturePipeline, Variant
+from ecs_feature.pipeline.settings import Retries, Timeouts
+from ecs_feature.pipeline.shard_tasks import mapped_shards, named_shards, output_prefix, shared_arguments
+from ecs_feature.pipeline.spec import PipelineSpec
+from ecs_feature.pipeline.variants import Variant
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
 from ecs_feature.shards import SHARED_ARGUMENTS
-from ecs_feature.shards.policy import ShardPolicy
-from ecs_feature.shards.priority import SHARDS_IN_TURNS
 from ecs_feature.shards.selection import LIVE_LOG_SHARDS
-from ecs_feature.tasks.capacity import SPOT, SPOT_WITH_FALLBACK, providers_of
-from ecs_feature.tasks.launch import Launch
-from ecs_feature.triggerer.references import reference
+from ecs_feature.tasks.capacity import providers_of
 
 INFRASTRUCTURE_RETRIES = 3
-_SELECTED = "{{ params.shards | tojson }}"
-MOST_GROWTHS = 3
-"""How often a shard may be launched again with more memory, for the backstop."""
-QUEUE_TIME = timedelta(days=1)
-"""How long a shard may wait for the launch rate and the account's vCPUs, for the backstop."""
 
 
-def build_dag(pipeline: FeaturePipeline) -> DAG:
+def build_dag(pipeline: PipelineSpec) -> DAG:
     """The DAG; the pipeline must be resolved."""
     with DAG(
         dag_id=pipeline.dag_id,
@@ -64,8 +57,7 @@ def build_dag(pipeline: FeaturePipeline) -> DAG:
             task_id="receipt",
             variants=receipt_of,
             found_by=found.task_id if found is not None else "",
-            retries=INFRASTRUCTURE_RETRIES,
-            retry_delay=pipeline.retry_delay,
+            **_patience(pipeline),
         )
         # A teardown without setups: it runs always, and the run's state does not depend on it.
         ends >> receipt.as_teardown()
@@ -73,12 +65,12 @@ def build_dag(pipeline: FeaturePipeline) -> DAG:
     # triggerer is sent once for each shard.
     dag.params = ParamsDict({**pipeline.params, **_params(pipeline)})
     if pipeline.named_shards():
-        shared = {variant.name: _shared_arguments(pipeline, variant) for variant in pipeline.variants}
+        shared = {variant.name: shared_arguments(pipeline, variant) for variant in pipeline.variants}
         dag.default_args = {SHARED_ARGUMENTS: shared}
     return dag
 
 
-def _params(pipeline: FeaturePipeline) -> dict[str, Param]:
+def _params(pipeline: PipelineSpec) -> dict[str, Param]:
     def choice(title: str, names: list[str], description: str) -> Param:
         known = {"examples": names} if names else {}
         items = {"type": "string"}
@@ -97,11 +89,12 @@ def _params(pipeline: FeaturePipeline) -> dict[str, Param]:
     }
 
 
-def _aws(pipeline: FeaturePipeline) -> dict[str, Any]:
-    return {"aws_conn_id": pipeline.aws_conn_id, "region_name": pipeline.region_name}
+def _patience(pipeline: PipelineSpec) -> dict[str, Any]:
+    """How often and when a task that is no shard is tried again."""
+    return {"retries": INFRASTRUCTURE_RETRIES, "retry_delay": pipeline.retry_delay}
 
 
-def _plan(pipeline: FeaturePipeline) -> FeaturePlanOperator:
+def _plan(pipeline: PipelineSpec) -> FeaturePlanOperator:
     return FeaturePlanOperator(
         task_id="plan",
         cluster=pipeline.cluster,
@@ -110,28 +103,27 @@ def _plan(pipeline: FeaturePipeline) -> FeaturePlanOperator:
         always=["ingest"] if pipeline.ingest else [] if pipeline.named_shards() else ["find_shards"],
         services={variant.name: [service.name for service in variant.services] for variant in pipeline.variants},
         capacity_providers=providers_of(pipeline.capacity),
-        retries=INFRASTRUCTURE_RETRIES,
-        retry_delay=pipeline.retry_delay,
-        **_aws(pipeline),
+        **pipeline.aws(),
+        **_patience(pipeline),
     )
 
 
-def _ingest(pipeline: FeaturePipeline, plan: FeaturePlanOperator) -> Any:
+def _ingest(pipeline: PipelineSpec, plan: FeaturePlanOperator) -> Any:
     """The ingest task; None without one."""
     if pipeline.ingest is None:
         return None
 
-    @task(task_id="ingest", retries=INFRASTRUCTURE_RETRIES, retry_delay=pipeline.retry_delay)
+    @task(task_id="ingest", **_patience(pipeline))
     def ingest(day: str, input_uri: str) -> Any:
         assert pipeline.ingest is not None
-        return pipeline.ingest(day=day, input_uri=input_uri, **_aws(pipeline))
+        return pipeline.ingest(day=day, input_uri=input_uri, **pipeline.aws())
 
     ingested = ingest(day="{{ ds }}", input_uri=pipeline.input_uri)
     plan >> ingested
     return ingested
 
 
-def _found(pipeline: FeaturePipeline, plan: FeaturePlanOperator, ingested: Any) -> FindShardsOperator | None:
+def _found(pipeline: PipelineSpec, plan: FeaturePlanOperator, ingested: Any) -> FindShardsOperator | None:
     """The task that finds the shards; None when the file names them."""
     if pipeline.named_shards():
         return None
@@ -140,16 +132,15 @@ def _found(pipeline: FeaturePipeline, plan: FeaturePlanOperator, ingested: Any) 
         source=pipeline.shards if isinstance(pipeline.shards, str) else "",
         function=pipeline.shards if callable(pipeline.shards) else None,
         input_uri=pipeline.input_uri,
-        retries=INFRASTRUCTURE_RETRIES,
-        retry_delay=pipeline.retry_delay,
-        **_aws(pipeline),
+        **pipeline.aws(),
+        **_patience(pipeline),
     )
     (plan if ingested is None else ingested) >> found
     return found
 
 
 def _variant(
-    pipeline: FeaturePipeline, variant: Variant, plan: FeaturePlanOperator, ready: Any, found: Any
+    pipeline: PipelineSpec, variant: Variant, plan: FeaturePlanOperator, ready: Any, found: Any
 ) -> tuple[VariantTasks, list[Any]]:
     """The variant's task group: what the receipt reads of it, and its last tasks."""
     with TaskGroup(variant.name):
@@ -158,19 +149,18 @@ def _variant(
             path=pipeline.taskdef_path(variant),
             container=pipeline.container,
             environment=pipeline.environment,
-            retries=INFRASTRUCTURE_RETRIES,
-            retry_delay=pipeline.retry_delay,
-            **_aws(pipeline),
+            **pipeline.aws(),
+            **_patience(pipeline),
         ).as_setup()
         if found is None:
-            shards, shard_ids = _named_shards(pipeline, variant)
+            shards, shard_ids = named_shards(pipeline, variant)
         else:
-            shards, shard_ids = _mapped_shards(pipeline, variant, found)
+            shards, shard_ids = mapped_shards(pipeline, variant, found)
         publish = FeaturePublishOperator(
             task_id="publish",
             shard_task_ids=shard_ids,
             shards=pipeline.named_shards(),
-            prefix=f"{_prefix(pipeline, variant)}/ds={{{{ ds }}}}",
+            prefix=f"{output_prefix(pipeline, variant)}/ds={{{{ ds }}}}",
             about={
                 "dag_id": "{{ dag.dag_id }}",
                 "run_id": "{{ run_id }}",
@@ -179,10 +169,9 @@ def _variant(
             },
             found_by=found.task_id if found is not None else "",
             trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
-            outlets=[asset_of(f"{_prefix(pipeline, variant)}/")],
-            retries=INFRASTRUCTURE_RETRIES,
-            retry_delay=pipeline.retry_delay,
-            **_aws(pipeline),
+            outlets=[S3Asset(f"{output_prefix(pipeline, variant)}/")],
+            **pipeline.aws(),
+            **_patience(pipeline),
         )
         plan >> register
         if ready is not None:
@@ -197,148 +186,39 @@ def _variant(
     return VariantTasks(shard_ids, publish.task_id, up.task_id, steady.task_id, down.task_id), [publish, down]
 
 
-def asset_of(uri: str) -> Asset:
-    """``Asset(uri)`` of an S3 URI that needs no normalizing but for its last slash.
+def _without_last_slash(uri: str) -> str:
+    return uri.rstrip("/")
 
-    Airflow asks the providers' handlers to normalize a URI, and imports nine providers to find them: 0.2 s in each
-    process that parses the file, and the DAG processor starts one for every batch of shards that have ended. Schemes
-    with ``x-`` have no handlers; the URI is put in afterwards, past attrs' converter.
+
+@attrs.define(init=False, eq=False)
+class S3Asset(Asset):  # type: ignore[misc]
+    """An S3 URI that needs no normalizing but for its last slash; equal to ``Asset(uri)``.
+
+    The converter of ``Asset`` imports nine providers to find out who normalizes S3 URIs. That takes 0.2 s and more in
+    each process that parses the file, and the DAG processor starts one for every batch of shards that have ended.
     """
-    asset = Asset("x-unset")
-    object.__setattr__(asset, "name", uri)
-    object.__setattr__(asset, "uri", uri.rstrip("/"))
-    return asset
+
+    uri: str = attrs.field(converter=_without_last_slash, kw_only=True)
 
 
-def _services(pipeline: FeaturePipeline, variant: Variant) -> tuple[Any, Any, Any]:
+def _services(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, Any, Any]:
     counts = {service.name: service.count for service in variant.services}
-    seconds = pipeline.steady_timeout.total_seconds()
+    timeouts, retries = Timeouts.of(pipeline), Retries.of(pipeline)
     common: dict[str, Any] = {
         "cluster": pipeline.cluster,
-        "timeout_seconds": seconds,
+        "timeout_seconds": timeouts.steady_timeout.total_seconds(),
         "poll_seconds": pipeline.poll_seconds,
-        "retries": INFRASTRUCTURE_RETRIES,
-        "retry_delay": pipeline.retry_delay,
-        **_aws(pipeline),
+        **pipeline.aws(),
+        **_patience(pipeline),
     }
     lease: dict[str, Any] = {
         "services": counts,
         "holder": f"{{{{ dag.dag_id }}}}/{{{{ run_id }}}}/{variant.name}",
         "policies": {service.name: service.policy() for service in variant.services},
         # All tries of a shard; a run that takes longer keeps it, and what nobody gives back ends by itself.
-        "lease": 2 * pipeline.steady_timeout + (pipeline.shard_timeout + pipeline.retry_delay) * (pipeline.retries + 1),
+        "lease": 2 * timeouts.steady_timeout + (timeouts.shard_timeout + retries.retry_delay) * (retries.retries + 1),
     }
     up = EcsServiceScaleOperator(task_id="scale_up", direction="up", **lease, **common)
     steady = EcsServiceSteadySensor(task_id="services_steady", services=list(counts), **common)
     down = EcsServiceScaleOperator(task_id="scale_down", direction="down", **lease, **common)
     return up, steady, down
-
-
-def _named_shards(pipeline: FeaturePipeline, variant: Variant) -> tuple[Any, list[str]]:
-    """The group of the variant's shards, and their task ids."""
-    with TaskGroup("shards") as group:
-        shards = [
-            EcsShardOperator(
-                task_id=name,
-                shard=name,
-                selected=_SELECTED,
-                start_trigger_args=shared_start_args(name, variant.name),
-                **_shard_arguments(pipeline, variant),
-                **_shard_retries(pipeline),
-            )
-            for name in pipeline.named_shards()
-        ]
-    return group, [shard.task_id for shard in shards]
-
-
-def _shared_arguments(pipeline: FeaturePipeline, variant: Variant) -> dict[str, Any]:
-    """What the triggers of a variant's named shards have in common."""
-    arguments = dict(start_args("", **_shard_arguments(pipeline, variant)).trigger_kwargs or {})
-    del arguments["shard"]
-    return {**arguments, "selected": _SELECTED}
-
-
-def _mapped_shards(pipeline: FeaturePipeline, variant: Variant, found: FindShardsOperator) -> tuple[Any, list[str]]:
-    """The mapped task of the variant's shards, and its id."""
-    arguments = _shard_arguments(pipeline, variant)
-    mine = reference(found.task_id, "{{ ti.map_index }}")
-    mapped = EcsShardOperator.partial(
-        task_id="shard",
-        start_trigger_args=start_args(mine, **arguments),
-        map_index_template="{{ task.shard }}",
-        weight_rule=SHARDS_IN_TURNS,
-        **arguments,
-        **_shard_retries(pipeline),
-    ).expand(shard=found.output)
-    return mapped, [mapped.task_id]
-
-
-def _shard_arguments(pipeline: FeaturePipeline, variant: Variant) -> dict[str, Any]:
-    file = f"{_prefix(pipeline, variant)}/ds={{{{ ds }}}}/shard={{shard}}/{{{{ ti.id }}}}"
-    return {
-        "launch": Launch(
-            cluster=pipeline.cluster,
-            task_definition=reference(f"{variant.name}.register"),
-            container=pipeline.container,
-            network=pipeline.network(),
-            capacity=SPOT if pipeline.capacity == SPOT_WITH_FALLBACK else pipeline.capacity,
-            environment={
-                **variant.environment,
-                "SHARD": "{shard}",
-                "LOGICAL_DATE": "{{ ds }}",
-                "VARIANT": variant.name,
-                "RUN_ID": "{{ run_id }}",
-                "ATTEMPT": "{{ ti.try_number }}",
-                "INPUT_URI": pipeline.input_uri,
-                "OUTPUT_URI": f"{file}.parquet",
-                "RESULT_URI": f"{file}.json",
-            },
-            tags={
-                "ecs-feature:dag": "{{ dag.dag_id }}",
-                "ecs-feature:run": "{{ run_id }}",
-                "ecs-feature:variant": variant.name,
-                "ecs-feature:shard": "{shard}",
-                "ecs-feature:try": "{{ ti.try_number }}",
-            },
-        ),
-        "record": {"variant": variant.name, "result_uri": f"{file}.json"},
-        "policy": _policy(pipeline, variant),
-        "events_queue_url": pipeline.task_events_queue_url,
-        **_aws(pipeline),
-    }
-
-
-def _policy(pipeline: FeaturePipeline, variant: Variant) -> ShardPolicy:
-    falls_back = pipeline.capacity == SPOT_WITH_FALLBACK
-    return ShardPolicy(
-        timeout_seconds=pipeline.shard_timeout.total_seconds(),
-        start_seconds=pipeline.start_timeout.total_seconds(),
-        max_relaunches=pipeline.max_relaunches,
-        capacity_seconds=pipeline.capacity_timeout.total_seconds(),
-        max_memory_mib=pipeline.max_memory_mib,
-        fallback_interruptions=pipeline.fallback.interruptions if falls_back else 0,
-        fallback_seconds=pipeline.fallback.wait.total_seconds() if falls_back else None,
-        poll_seconds=pipeline.poll_seconds,
-        log_lines=pipeline.log_lines,
-        max_parallel=pipeline.parallelism,
-        max_vcpus=pipeline.max_vcpus,
-        parallel_group=f"{pipeline.dag_id}/{variant.name}",
-        not_retryable_codes=tuple(pipeline.non_retryable_exit_codes),
-        skip_codes=tuple(pipeline.skip_exit_codes),
-        live_lines=pipeline.live_lines,
-    )
-
-
-def _shard_retries(pipeline: FeaturePipeline) -> dict[str, Any]:
-    launches = (pipeline.start_timeout + pipeline.shard_timeout) * (pipeline.max_relaunches + 1 + MOST_GROWTHS)
-    return {
-        # The backstop, should the triggerer not keep the deadlines: every launch may take that long, and it counts
-        # from the start of the try, so the wait for a place and for AWS's launch rate is part of it.
-        "execution_timeout": (launches + pipeline.capacity_timeout) * pipeline.waves() + QUEUE_TIME,
-        "retries": pipeline.retries,
-        "retry_delay": pipeline.retry_delay,
-    }
-
-
-def _prefix(pipeline: FeaturePipeline, variant: Variant) -> str:
-    return f"{pipeline.output_uri.rstrip('/')}/variant={variant.name}"

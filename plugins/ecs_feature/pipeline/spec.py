@@ -1,44 +1,25 @@
-"""FeaturePipeline: what a batch feature pipeline is, declared; :mod:`ecs_feature.pipeline.dag` makes its DAG."""
+"""PipelineSpec: a batch feature pipeline, declared. It knows nothing of Airflow's tasks and operators."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from ecs_feature.aws.limits import FARGATE_SIZES, FARGATE_SIZES_PAGE
 from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.services.leases import SharingPolicy, check_count
-from ecs_feature.shards.policy import check_live_lines
+from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Timeouts, check_names, check_value
+from ecs_feature.pipeline.variants import Variant, check_services
 from ecs_feature.shards.selection import LIVE_LOG_SHARDS
-from ecs_feature.shards.sources import NAME, check_listing, is_listing
-from ecs_feature.tasks.capacity import ON_DEMAND, Fallback, Strategy, check_capacity, may_be_instances
+from ecs_feature.shards.sources import check_listing, is_listing
+from ecs_feature.tasks.capacity import ON_DEMAND, Fallback, Strategy, may_be_instances
 from ecs_feature.tasks.launch import Network
 
-if TYPE_CHECKING:
-    from airflow.sdk import DAG
-
-MOST_EXIT_CODE: Final = 255
-MOST_FOUND_SHARDS: Final = 5000
 DEFAULT_FALLBACK: Final = Fallback()
-_TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
-    **dict.fromkeys(("retries", "max_relaunches", "log_lines", "max_active_runs"), ((int,), "a whole number")),
-    **dict.fromkeys(("parallelism", "max_memory_mib"), ((int, NoneType), "a whole number or None")),
-    "max_vcpus": ((int, float, NoneType), "a number or None"),
-    "poll_seconds": ((int, float), "a number of seconds"),
-    **dict.fromkeys(
-        ("retry_delay", "shard_timeout", "start_timeout", "capacity_timeout", "steady_timeout"),
-        ((timedelta,), "a timedelta, e.g. timedelta(minutes=5)"),
-    ),
-    **dict.fromkeys(("cluster", "container", "input_uri", "output_uri"), ((str,), "text")),
-    "variants": ((list, tuple), "a list of Variant"),
-}
-"""What a field must be, and how a sentence says it."""
+_PLAIN: Final = ("cluster", "container", "input_uri", "output_uri", "variants", "max_active_runs", "poll_seconds")
+"""The fields that have a rule and are in no group."""
 _FILLED: Final = (
     "cluster",
     "container",
@@ -56,69 +37,7 @@ _FILLED: Final = (
 
 
 @dataclass(frozen=True)
-class ScaledService:
-    """An ECS service that a variant's shards call while they run.
-
-    :param name: of a service in the pipeline's cluster.
-    :param count: how many of its tasks one run needs; 1 to the service quota.
-    :param baseline: tasks that always run; the service returns to it, 0 by default.
-    :param cap: never more than this, however many runs hold it; None: the service quota.
-    :param sharing: ``sum``: runs at once add up; ``max``: they share.
-    """
-
-    name: str
-    count: int = 1
-    baseline: int = 0
-    cap: int | None = None
-    sharing: Literal["sum", "max"] = "sum"
-
-    def __post_init__(self) -> None:
-        _check_name(self.name, "services: name")
-        check_count(self.count, f"services[{self.name!r}].count")
-        if self.cap is not None and self.count > self.cap:
-            raise ConfigurationError(
-                f"services[{self.name!r}].count: {self.count} is more than its cap of {self.cap}; lower one of them."
-            )
-        self.policy()
-
-    def policy(self) -> SharingPolicy:
-        if self.cap is None:
-            return SharingPolicy(self.baseline, sharing=self.sharing)
-        return SharingPolicy(self.baseline, self.cap, self.sharing)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One arm of a pipeline, with compute of its own: its services and its task definition.
-
-    :param name: e.g. ``control``; a task group in the Grid, and a partition of the output.
-    :param task_definition: name of a file in the pipeline's ``taskdefs`` folder, without ``.json``.
-    :param services: what its shards call.
-    :param environment: more environment for its containers; values may have placeholders and templates.
-    """
-
-    name: str
-    task_definition: str
-    services: Sequence[ScaledService] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        _check_name(self.name, "variants: name")
-        for service in self.services:
-            if not isinstance(service, ScaledService):
-                raise ConfigurationError(
-                    f"services: {service!r:.80} of variant {self.name} is of type {type(service).__name__}; give a "
-                    "ScaledService."
-                )
-        for key, value in self.environment.items():
-            if not isinstance(value, str):
-                raise ConfigurationError(
-                    f"environment: {key} of variant {self.name} is {value!r:.80}; ECS takes text, {str(value)!r:.80}."
-                )
-
-
-@dataclass(frozen=True)
-class FeaturePipeline:
+class PipelineSpec:
     """A batch feature pipeline on ECS/Fargate. ``${NAME}`` in its strings is the environment file's value::
 
         pipeline = FeaturePipeline(
@@ -223,117 +142,40 @@ class FeaturePipeline:
     region_name: str | None = None
     environment: Mapping[str, str] | None = None
 
-    def dag(self) -> DAG:
-        """The pipeline's DAG; assign it to a name at module level so that Airflow finds it."""
-        from ecs_feature.pipeline.dag import build_dag
-
-        return build_dag(self.resolved())
-
-    def resolved(self) -> FeaturePipeline:
+    def resolved(self) -> Self:
         """The pipeline with its placeholders replaced, and checked.
 
         :raises ConfigurationError: for the first value that is wrong.
         """
-        self._check_types()
-        values = load_environment() if self.environment is None else self.environment
-        filled = {name: substitute(getattr(self, name), values, where=name) for name in _FILLED}
-        variants = tuple(
-            replace(
-                variant,
-                task_definition=substitute(variant.task_definition, values, where="variants: task_definition"),
-                services=tuple(
-                    replace(service, name=substitute(service.name, values, where="services: name"))
-                    for service in variant.services
-                ),
-                environment=substitute(variant.environment, values, where=f"variants[{variant.name!r}].environment"),
-            )
-            for variant in self.variants
-        )
-        shards = self.shards if callable(self.shards) else substitute(self.shards, values, where="shards")
-        pipeline = replace(self, variants=variants, shards=shards, **filled)
-        pipeline.check()
-        return pipeline
-
-    def _check_types(self) -> None:
-        for name, (types, wanted) in _TYPES.items():
-            value = getattr(self, name)
-            if not isinstance(value, types) or isinstance(value, bool):
-                raise ConfigurationError(f"{name}: {value!r:.80} is of type {type(value).__name__}; give {wanted}.")
+        for name in _PLAIN:
+            check_value(name, getattr(self, name))
         for variant in self.variants:
             if not isinstance(variant, Variant):
                 raise ConfigurationError(
                     f"variants: {variant!r:.80} is of type {type(variant).__name__}; give a Variant."
                 )
+        values = load_environment() if self.environment is None else self.environment
+        filled = {name: substitute(getattr(self, name), values, where=name) for name in _FILLED}
+        variants = tuple(variant.resolved(values) for variant in self.variants)
+        shards = self.shards if callable(self.shards) else substitute(self.shards, values, where="shards")
+        pipeline = replace(self, variants=variants, shards=shards, **filled)
+        pipeline.check()
+        return pipeline
 
     def check(self) -> None:
         """:raises ConfigurationError: for the first value that is wrong."""
         self._check_shards()
-        _check_names([variant.name for variant in self.variants], "variants")
-        check_capacity(self.capacity)
-        self._check_services()
-        self._check_exit_codes()
-        check_live_lines(self.live_lines)
-        self._check_times()
-        for name, least in (("retries", 0), ("max_relaunches", 0), ("log_lines", 0), ("max_active_runs", 1)):
-            if getattr(self, name) < least:
-                raise ConfigurationError(f"{name}: {getattr(self, name)} is too small; give {least} or more.")
-        if self.parallelism is not None and self.parallelism < 1:
-            raise ConfigurationError(f"parallelism: {self.parallelism} is too small; give 1 or more, or None.")
-        if self.max_vcpus is not None and self.max_vcpus <= 0:
-            raise ConfigurationError(f"max_vcpus: {self.max_vcpus} is too small; give more than 0, or None.")
-        self._check_memory()
-        if self.poll_seconds <= 0:
-            raise ConfigurationError(f"poll_seconds: {self.poll_seconds} is not a pause; give more than 0.")
+        check_names([variant.name for variant in self.variants], "variants")
+        check_services(self.variants)
+        for group in (Capacity, Retries, Logs, Timeouts):
+            group.of(self)
+        self.network()
         for uri in ("input_uri", "output_uri"):
             if not getattr(self, uri).startswith("s3://"):
                 raise ConfigurationError(f"{uri}: {getattr(self, uri)!r} is not an S3 URI; write s3://bucket/prefix.")
         taken = {"shards", "variants", LIVE_LOG_SHARDS} & set(self.params)
         if taken:
             raise ConfigurationError(f"params: {', '.join(sorted(taken))} belong to the pipeline; rename yours.")
-        self.network()
-
-    def _check_services(self) -> None:
-        policies: dict[str, SharingPolicy] = {}
-        for variant in self.variants:
-            names = [service.name for service in variant.services]
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ConfigurationError(
-                    f"services: variant {variant.name} has {', '.join(twice)} more than once; add their counts up."
-                )
-            for service in variant.services:
-                if policies.setdefault(service.name, service.policy()) != service.policy():
-                    raise ConfigurationError(
-                        f"services: the variants give {service.name} different baselines, caps or ways of sharing; "
-                        "give it the same ones."
-                    )
-
-    def _check_memory(self) -> None:
-        most = FARGATE_SIZES[max(FARGATE_SIZES)][-1]
-        if self.max_memory_mib is not None and self.max_memory_mib < 0:
-            raise ConfigurationError(f"max_memory_mib: {self.max_memory_mib} is too small; give 0 or more, or None.")
-        if self.max_memory_mib is not None and self.max_memory_mib > most and not may_be_instances(self.capacity):
-            raise ConfigurationError(
-                f"max_memory_mib: {self.max_memory_mib} is no size of a Fargate task; give 0 to {most}, or None "
-                f"({FARGATE_SIZES_PAGE})."
-            )
-
-    def _check_exit_codes(self) -> None:
-        for name in ("non_retryable_exit_codes", "skip_exit_codes"):
-            wrong = [code for code in getattr(self, name) if not 1 <= code <= MOST_EXIT_CODE]
-            if wrong:
-                raise ConfigurationError(f"{name}: {wrong[0]} is no failing exit code; give 1 to {MOST_EXIT_CODE}.")
-        both = sorted(set(self.non_retryable_exit_codes) & set(self.skip_exit_codes))
-        if both:
-            raise ConfigurationError(
-                f"skip_exit_codes: {both[0]} stands in non_retryable_exit_codes, too; leave it in one of them."
-            )
-
-    def _check_times(self) -> None:
-        for name in ("shard_timeout", "start_timeout", "capacity_timeout", "steady_timeout"):
-            if getattr(self, name) <= timedelta(0):
-                raise ConfigurationError(f"{name}: {getattr(self, name)} is not a time to wait; give more than 0.")
-        if self.retry_delay < timedelta(0):
-            raise ConfigurationError(f"retry_delay: {self.retry_delay} is not a pause; give 0 or more.")
 
     def _check_shards(self) -> None:
         if is_listing(self.shards):
@@ -344,17 +186,15 @@ class FeaturePipeline:
                 "listing in S3."
             )
         elif not callable(self.shards):
-            _check_names(self.named_shards(), "shards")
+            check_names(self.named_shards(), "shards")
 
     def named_shards(self) -> tuple[str, ...]:
         """The shards' names; empty when they are found at run time."""
         return () if callable(self.shards) or is_listing(self.shards) else tuple(self.shards)
 
-    def waves(self) -> int:
-        """How often ``parallelism`` makes a shard wait for others: 1 without it."""
-        if self.parallelism is None:
-            return 1
-        return math.ceil((len(self.named_shards()) or MOST_FOUND_SHARDS) / self.parallelism)
+    def aws(self) -> dict[str, Any]:
+        """The arguments of whatever calls AWS."""
+        return {"aws_conn_id": self.aws_conn_id, "region_name": self.region_name}
 
     def network(self) -> Network | None:
         """None when no subnets are given for tasks on EC2: their task definition must not need any."""
@@ -375,20 +215,3 @@ class FeaturePipeline:
 def _names(value: str | Sequence[str]) -> tuple[str, ...]:
     parts = value.split(",") if isinstance(value, str) else value
     return tuple(part.strip() for part in parts if part.strip())
-
-
-def _check_name(name: str, field: str) -> None:
-    if not NAME.fullmatch(name) and "${" not in name:
-        raise ConfigurationError(
-            f"{field}: {name!r} is not a name; use 1 to 100 letters, digits, hyphens or underscores."
-        )
-
-
-def _check_names(names: Sequence[str], field: str) -> None:
-    if not names:
-        raise ConfigurationError(f"{field}: none are given; give at least one.")
-    for name in names:
-        _check_name(name, field)
-    twice = sorted({name for name in names if list(names).count(name) > 1})
-    if twice:
-        raise ConfigurationError(f"{field}: {', '.join(twice)} stands there more than once; remove the copies.")

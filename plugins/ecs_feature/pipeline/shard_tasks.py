@@ -1,0 +1,139 @@
+"""The tasks of a variant's shards: one for each named shard, or a mapped one for those found at run time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import TaskGroup
+
+from ecs_feature.operators.find_shards import FindShardsOperator
+from ecs_feature.operators.shard import EcsShardOperator, shared_start_args, start_args
+from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Timeouts
+from ecs_feature.pipeline.spec import PipelineSpec
+from ecs_feature.pipeline.variants import Variant
+from ecs_feature.shards.policy import ShardPolicy
+from ecs_feature.shards.priority import SHARDS_IN_TURNS
+from ecs_feature.tasks.launch import Launch
+from ecs_feature.triggerer.references import reference
+
+_SELECTED = "{{ params.shards | tojson }}"
+MOST_FOUND_SHARDS = 5000
+MOST_GROWTHS = 3
+"""How often a shard may be launched again with more memory, for the backstop."""
+QUEUE_TIME = timedelta(days=1)
+"""How long a shard may wait for the launch rate and the account's vCPUs, for the backstop."""
+
+
+def named_shards(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, list[str]]:
+    """The group of the variant's shards, and their task ids."""
+    arguments = {**_shard_arguments(pipeline, variant), **_retries(pipeline)}
+    with TaskGroup("shards") as group:
+        shards = [
+            EcsShardOperator(
+                task_id=name,
+                shard=name,
+                selected=_SELECTED,
+                start_trigger_args=shared_start_args(name, variant.name),
+                **arguments,
+            )
+            for name in pipeline.named_shards()
+        ]
+    return group, [shard.task_id for shard in shards]
+
+
+def shared_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]:
+    """What the triggers of a variant's named shards have in common."""
+    arguments = dict(start_args("", **_shard_arguments(pipeline, variant)).trigger_kwargs or {})
+    del arguments["shard"]
+    return {**arguments, "selected": _SELECTED}
+
+
+def mapped_shards(pipeline: PipelineSpec, variant: Variant, found: FindShardsOperator) -> tuple[Any, list[str]]:
+    """The mapped task of the variant's shards, and its id."""
+    arguments = _shard_arguments(pipeline, variant)
+    mine = reference(found.task_id, "{{ ti.map_index }}")
+    mapped = EcsShardOperator.partial(
+        task_id="shard",
+        start_trigger_args=start_args(mine, **arguments),
+        map_index_template="{{ task.shard }}",
+        weight_rule=SHARDS_IN_TURNS,
+        **arguments,
+        **_retries(pipeline),
+    ).expand(shard=found.output)
+    return mapped, [mapped.task_id]
+
+
+def _shard_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]:
+    file = f"{output_prefix(pipeline, variant)}/ds={{{{ ds }}}}/shard={{shard}}/{{{{ ti.id }}}}"
+    return {
+        "launch": Launch(
+            cluster=pipeline.cluster,
+            task_definition=reference(f"{variant.name}.register"),
+            container=pipeline.container,
+            network=pipeline.network(),
+            capacity=Capacity.of(pipeline).first,
+            environment={
+                **variant.environment,
+                "SHARD": "{shard}",
+                "LOGICAL_DATE": "{{ ds }}",
+                "VARIANT": variant.name,
+                "RUN_ID": "{{ run_id }}",
+                "ATTEMPT": "{{ ti.try_number }}",
+                "INPUT_URI": pipeline.input_uri,
+                "OUTPUT_URI": f"{file}.parquet",
+                "RESULT_URI": f"{file}.json",
+            },
+            tags={
+                "ecs-feature:dag": "{{ dag.dag_id }}",
+                "ecs-feature:run": "{{ run_id }}",
+                "ecs-feature:variant": variant.name,
+                "ecs-feature:shard": "{shard}",
+                "ecs-feature:try": "{{ ti.try_number }}",
+            },
+        ),
+        "record": {"variant": variant.name, "result_uri": f"{file}.json"},
+        "policy": _policy(pipeline, variant),
+        "events_queue_url": pipeline.task_events_queue_url,
+        **pipeline.aws(),
+    }
+
+
+def _policy(pipeline: PipelineSpec, variant: Variant) -> ShardPolicy:
+    timeouts, retries, logs = Timeouts.of(pipeline), Retries.of(pipeline), Logs.of(pipeline)
+    capacity = Capacity.of(pipeline)
+    return ShardPolicy(
+        timeout_seconds=timeouts.shard_timeout.total_seconds(),
+        start_seconds=timeouts.start_timeout.total_seconds(),
+        max_relaunches=retries.max_relaunches,
+        capacity_seconds=timeouts.capacity_timeout.total_seconds(),
+        max_memory_mib=capacity.max_memory_mib,
+        fallback_interruptions=capacity.fallback.interruptions if capacity.falls_back else 0,
+        fallback_seconds=capacity.fallback.wait.total_seconds() if capacity.falls_back else None,
+        poll_seconds=pipeline.poll_seconds,
+        log_lines=logs.log_lines,
+        max_parallel=capacity.parallelism,
+        max_vcpus=capacity.max_vcpus,
+        parallel_group=f"{pipeline.dag_id}/{variant.name}",
+        not_retryable_codes=tuple(retries.non_retryable_exit_codes),
+        skip_codes=tuple(retries.skip_exit_codes),
+        live_lines=logs.live_lines,
+    )
+
+
+def _retries(pipeline: PipelineSpec) -> dict[str, Any]:
+    timeouts, retries = Timeouts.of(pipeline), Retries.of(pipeline)
+    launches = (timeouts.start_timeout + timeouts.shard_timeout) * (retries.max_relaunches + 1 + MOST_GROWTHS)
+    waves = Capacity.of(pipeline).waves(len(pipeline.named_shards()) or MOST_FOUND_SHARDS)
+    return {
+        # The backstop, should the triggerer not keep the deadlines: every launch may take that long, and it counts
+        # from the start of the try, so the wait for a place and for AWS's launch rate is part of it.
+        "execution_timeout": (launches + timeouts.capacity_timeout) * waves + QUEUE_TIME,
+        "retries": retries.retries,
+        "retry_delay": retries.retry_delay,
+    }
+
+
+def output_prefix(pipeline: PipelineSpec, variant: Variant) -> str:
+    """Where the variant's shards and manifests are."""
+    return f"{pipeline.output_uri.rstrip('/')}/variant={variant.name}"

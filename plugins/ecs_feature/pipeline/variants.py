@@ -1,0 +1,106 @@
+"""The variants of a pipeline and the services that their shards call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ecs_feature.environment import substitute
+from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.pipeline.settings import check_name
+from ecs_feature.services.leases import SharingPolicy, check_count
+
+
+@dataclass(frozen=True)
+class ScaledService:
+    """An ECS service that a variant's shards call while they run.
+
+    :param name: of a service in the pipeline's cluster.
+    :param count: how many of its tasks one run needs; 1 to the service quota.
+    :param baseline: tasks that always run; the service returns to it, 0 by default.
+    :param cap: never more than this, however many runs hold it; None: the service quota.
+    :param sharing: ``sum``: runs at once add up; ``max``: they share.
+    """
+
+    name: str
+    count: int = 1
+    baseline: int = 0
+    cap: int | None = None
+    sharing: Literal["sum", "max"] = "sum"
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "services: name")
+        check_count(self.count, f"services[{self.name!r}].count")
+        if self.cap is not None and self.count > self.cap:
+            raise ConfigurationError(
+                f"services[{self.name!r}].count: {self.count} is more than its cap of {self.cap}; lower one of them."
+            )
+        self.policy()
+
+    def policy(self) -> SharingPolicy:
+        if self.cap is None:
+            return SharingPolicy(self.baseline, sharing=self.sharing)
+        return SharingPolicy(self.baseline, self.cap, self.sharing)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One arm of a pipeline, with compute of its own: its services and its task definition.
+
+    :param name: e.g. ``control``; a task group in the Grid, and a partition of the output.
+    :param task_definition: name of a file in the pipeline's ``taskdefs`` folder, without ``.json``.
+    :param services: what its shards call.
+    :param environment: more environment for its containers; values may have placeholders and templates.
+    """
+
+    name: str
+    task_definition: str
+    services: Sequence[ScaledService] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "variants: name")
+        for service in self.services:
+            if not isinstance(service, ScaledService):
+                raise ConfigurationError(
+                    f"services: {service!r:.80} of variant {self.name} is of type {type(service).__name__}; give a "
+                    "ScaledService."
+                )
+        for key, value in self.environment.items():
+            if not isinstance(value, str):
+                raise ConfigurationError(
+                    f"environment: {key} of variant {self.name} is {value!r:.80}; ECS takes text, {str(value)!r:.80}."
+                )
+
+    def resolved(self, values: Mapping[str, str]) -> Variant:
+        """The variant with its placeholders replaced.
+
+        :raises ConfigurationError: when one has no value.
+        """
+        return replace(
+            self,
+            task_definition=substitute(self.task_definition, values, where="variants: task_definition"),
+            services=tuple(
+                replace(service, name=substitute(service.name, values, where="services: name"))
+                for service in self.services
+            ),
+            environment=substitute(self.environment, values, where=f"variants[{self.name!r}].environment"),
+        )
+
+
+def check_services(variants: Iterable[Variant]) -> None:
+    """:raises ConfigurationError: when a variant has a service twice, or variants share one in different ways."""
+    policies: dict[str, SharingPolicy] = {}
+    for variant in variants:
+        names = [service.name for service in variant.services]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigurationError(
+                f"services: variant {variant.name} has {', '.join(twice)} more than once; add their counts up."
+            )
+        for service in variant.services:
+            if policies.setdefault(service.name, service.policy()) != service.policy():
+                raise ConfigurationError(
+                    f"services: the variants give {service.name} different baselines, caps or ways of sharing; "
+                    "give it the same ones."
+                )
