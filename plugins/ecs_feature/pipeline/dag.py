@@ -194,7 +194,7 @@ def _without_last_slash(uri: str) -> str:
 class S3Asset(Asset):  # type: ignore[misc]
     """An S3 URI that needs no normalizing but for its last slash; equal to ``Asset(uri)``.
 
-    The converter of ``Asset`` imports nine providers to find out who normalizes S3 URIs. That takes 0.2 s and more in
+    The converter of ``Asset`` imports nine providers to find out who normalizes S3 URIs. That takes 0.2 s of CPU in
     each process that parses the file, and the DAG processor starts one for every batch of shards that have ended.
     """
 

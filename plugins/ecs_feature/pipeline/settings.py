@@ -15,7 +15,7 @@ from ecs_feature.shards.policy import check_live_lines
 from ecs_feature.shards.sources import NAME
 from ecs_feature.tasks.capacity import SPOT, SPOT_WITH_FALLBACK, Fallback, Strategy, check_capacity, may_be_instances
 
-MOST_EXIT_CODE: Final = 255
+MAX_EXIT_CODE: Final = 255
 
 
 class Rule(NamedTuple):
@@ -114,9 +114,9 @@ class Retries(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("non_retryable_exit_codes", "skip_exit_codes"):
-            wrong = [code for code in getattr(self, name) if not 1 <= code <= MOST_EXIT_CODE]
+            wrong = [code for code in getattr(self, name) if not 1 <= code <= MAX_EXIT_CODE]
             if wrong:
-                raise ConfigurationError(f"{name}: {wrong[0]} is no failing exit code; give 1 to {MOST_EXIT_CODE}.")
+                raise ConfigurationError(f"{name}: {wrong[0]} is no failing exit code; give 1 to {MAX_EXIT_CODE}.")
         both = sorted(set(self.non_retryable_exit_codes) & set(self.skip_exit_codes))
         if both:
             raise ConfigurationError(
@@ -147,10 +147,10 @@ class Capacity(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_capacity(self.capacity)
-        most = FARGATE_SIZES[max(FARGATE_SIZES)][-1]
-        if (self.max_memory_mib or 0) > most and not may_be_instances(self.capacity):
+        maximum = FARGATE_SIZES[max(FARGATE_SIZES)][-1]
+        if (self.max_memory_mib or 0) > maximum and not may_be_instances(self.capacity):
             raise ConfigurationError(
-                f"max_memory_mib: {self.max_memory_mib} is no size of a Fargate task; give 0 to {most}, or None "
+                f"max_memory_mib: {self.max_memory_mib} is no size of a Fargate task; give 0 to {maximum}, or None "
                 f"({FARGATE_SIZES_PAGE})."
             )
 

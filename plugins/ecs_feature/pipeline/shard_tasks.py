@@ -18,8 +18,8 @@ from ecs_feature.tasks.launch import Launch
 from ecs_feature.triggerer.references import reference
 
 _SELECTED = "{{ params.shards | tojson }}"
-MOST_FOUND_SHARDS = 5000
-MOST_GROWTHS = 3
+MAX_FOUND_SHARDS = 5000
+MAX_GROWTHS = 3
 """How often a shard may be launched again with more memory, for the backstop."""
 QUEUE_TIME = timedelta(days=1)
 """How long a shard may wait for the launch rate and the account's vCPUs, for the backstop."""
@@ -123,8 +123,8 @@ def _policy(pipeline: PipelineSpec, variant: Variant) -> ShardPolicy:
 
 def _retries(pipeline: PipelineSpec) -> dict[str, Any]:
     timeouts, retries = Timeouts.of(pipeline), Retries.of(pipeline)
-    launches = (timeouts.start_timeout + timeouts.shard_timeout) * (retries.max_relaunches + 1 + MOST_GROWTHS)
-    waves = Capacity.of(pipeline).waves(len(pipeline.named_shards()) or MOST_FOUND_SHARDS)
+    launches = (timeouts.start_timeout + timeouts.shard_timeout) * (retries.max_relaunches + 1 + MAX_GROWTHS)
+    waves = Capacity.of(pipeline).waves(len(pipeline.named_shards()) or MAX_FOUND_SHARDS)
     return {
         # The backstop, should the triggerer not keep the deadlines: every launch may take that long, and it counts
         # from the start of the try, so the wait for a place and for AWS's launch rate is part of it.
