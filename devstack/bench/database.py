@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -72,7 +73,7 @@ class Database:
         )  # fmt: skip
         return int(rows[0][0])
 
-    def _rows(self, statement: str, **values: object) -> list[sa.Row]:
+    def _rows(self, statement: str, **values: object) -> list[sa.Row[*tuple[Any, ...]]]:
         query = sa.text(statement).bindparams(sa.bindparam("run_ids", expanding=True))
         with self._engine.connect() as connection:
             return list(connection.execute(query, values))

@@ -41,12 +41,12 @@ class Prediction:
     @property
     def time_error(self) -> float:
         """The middle estimate of all runs' time by what they took, less 1."""
-        return self.answer["seconds"]["p50"] / self.ran.seconds - 1
+        return float(self.answer["seconds"]["p50"]) / self.ran.seconds - 1
 
     @property
     def cost_error(self) -> float:
         """The middle estimate of the cost by the receipts', less 1."""
-        return self.answer["usd"]["p50"] / self.ran.usd - 1
+        return float(self.answer["usd"]["p50"]) / self.ran.usd - 1
 
     def line(self) -> str:
         """For the screen."""

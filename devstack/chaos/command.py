@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from rich.console import Console
 
@@ -96,7 +96,7 @@ def chosen_sides(text: str) -> tuple[Side, ...]:
     for name in names:
         if name not in SIDES:
             raise UsageError(f"SIDES has {name!r}, but the sides are {', '.join(SIDES)}.")
-    return tuple(cast("Side", side) for side in SIDES if not names or side in names)
+    return tuple(side for side in SIDES if not names or side in names)
 
 
 def number(text: str, option: str, most: int, default: int) -> int:

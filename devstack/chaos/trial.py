@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from devstack.chaos import evidence, world
-from devstack.chaos.evidence import Evidence
+from devstack.chaos.evidence import Evidence, Instance
 from devstack.chaos.scenarios import SHARD_FAMILY, Scenario, Side, failing_tries, picks
 from devstack.chaos.verdict import ENDED
 from devstack.errors import StackError
@@ -121,5 +121,5 @@ class Trial:
                     records.append(stack.api.xcom(self.dag_id, each["dag_run_id"], each["task_id"]))
         return records
 
-    def _shards(self) -> tuple[evidence.Instance, ...]:
+    def _shards(self) -> tuple[Instance, ...]:
         return evidence.instances(self._instances, self.scenario.shard_names())

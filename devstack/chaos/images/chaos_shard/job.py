@@ -23,7 +23,7 @@ def main() -> int:
     """Do the shard's work as docs/job-contract.md says."""
     environ = os.environ
     write("started")
-    signal.signal(signal.SIGTERM, lambda *_: (write("terminated"), os._exit(128 + signal.SIGTERM)))
+    signal.signal(signal.SIGTERM, end)
     shard, attempt = environ["SHARD"], environ["ATTEMPT"]
     print(f"shard {shard}, try {attempt}", flush=True)
     food = None
@@ -46,6 +46,12 @@ def main() -> int:
     write("done")
     print(f"shard {shard} is done", flush=True)
     return 0
+
+
+def end(*_: object) -> None:
+    """Say in the ledger that SIGTERM came, and exit as a shell would say it."""
+    write("terminated")
+    os._exit(128 + signal.SIGTERM)
 
 
 def write(event: str) -> None:
@@ -77,7 +83,7 @@ def put(uri: str, content: bytes) -> None:
     while True:
         status = 0
         try:
-            connection = http.client.HTTPConnection(endpoint.hostname, endpoint.port, timeout=20)
+            connection = http.client.HTTPConnection(endpoint.hostname or "", endpoint.port, timeout=20)
             connection.request("PUT", path, content, headers)
             status = connection.getresponse().status
             connection.close()
