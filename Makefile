@@ -1,8 +1,10 @@
 # make help shows what there is. Needs make and a Python 3.11-3.13; everything else goes into .venv.
 
-# The Python that builds .venv: the first that runs (a pyenv shim can be dead). PYTHON=/path/to/python3.12 overrides it.
+# The Python that brings uv: the first that runs (a pyenv shim can be dead). PYTHON=/path/to/python3.12 overrides it, and
+# .venv is then made with it.
 LAUNCHER = $(or $(PYTHON),$(shell for each in python3 python3.12 python3.13 python3.11 python3.10 python; do \
-	$$each -c "" 2>/dev/null && { echo $$each; break; }; done),python3)
+	$$each -c "import sys; sys.exit(sys.version_info < (3, 10))" 2>/dev/null && { echo $$each; break; }; done),$(error \
+	No Python 3.10 or later runs here: install Python 3.12, or name it with make PYTHON=/path/to/python3.12))
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help

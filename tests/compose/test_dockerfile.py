@@ -5,8 +5,6 @@ from __future__ import annotations
 import fnmatch
 import re
 
-from devstack.bootstrap import UV
-
 from .conftest import ROOT
 
 HEADING = "# tests, checks and builds"
@@ -31,7 +29,8 @@ def test_the_build_context_holds_what_is_copied_and_nothing_else(dockerfile: lis
 
 
 def test_uv_is_the_one_that_builds_the_environment_elsewhere(dockerfile: list[str]) -> None:
-    assert f"ARG UV={UV}" in dockerfile
+    uv = next(line for line in (ROOT / "requirements.lock").read_text().splitlines() if line.startswith("uv=="))
+    assert f"ARG UV={uv}" in dockerfile
 
 
 def test_base_image_is_a_build_argument_of_every_stage(dockerfile: list[str]) -> None:
