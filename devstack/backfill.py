@@ -22,7 +22,7 @@ FOLDER: Final = ROOT / "build" / "backfill"
 LOOK_SECONDS: Final = 2.0
 """A look asks for the tasks of all days."""
 GRACE_SECONDS: Final = 2.0
-MOST_RUNS: Final = 10
+MAX_RUNS: Final = 10
 """Each run at once is 32 containers and 4 service tasks, all of them processes of this machine."""
 
 
@@ -54,9 +54,9 @@ def parse(first: str, last: str, runs: str) -> Days:
 
 
 def _parse_runs(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_RUNS):
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_RUNS):
         raise UsageError(
-            f"RUNS is {text!r}, but must be a whole number of days at a time from 1 to {MOST_RUNS}, like RUNS=3."
+            f"RUNS is {text!r}, but must be a whole number of days at a time from 1 to {MAX_RUNS}, like RUNS=3."
         )
     return int(text)
 

@@ -30,8 +30,8 @@ def _run(arguments: list[str]) -> int:
 
     options = parser().parse_args(arguments)
     try:
-        seed = command.number(options.seed, "SEED", command.MOST_SEED, command.any_seed())
-        runs = command.number(options.runs, "RUNS", command.MOST_RUNS, 0)
+        seed = command.number(options.seed, "SEED", command.MAX_SEED, command.any_seed())
+        runs = command.number(options.runs, "RUNS", command.MAX_RUNS, 0)
         scenarios, sides = command.chosen(options.only), command.chosen_sides(options.sides)
         return 0 if command.chaos(scenarios, sides, seed, runs, Console()) else 1
     except StackError as error:

@@ -22,8 +22,8 @@ from devstack.stack import Stack, clear
 
 FOLDER: Final = ROOT / "build" / "chaos"
 GRACE_SECONDS: Final = 2.0
-MOST_SEED: Final = 10_000
-MOST_RUNS: Final = 10
+MAX_SEED: Final = 10_000
+MAX_RUNS: Final = 10
 
 
 def chaos(scenarios: Sequence[Scenario], sides: Sequence[Side], seed: int, runs: int, console: Console) -> bool:
@@ -113,7 +113,7 @@ def number(text: str, option: str, most: int, default: int) -> int:
 
 def any_seed() -> int:
     """A seed for a campaign that was not given one."""
-    return random.SystemRandom().randrange(1, MOST_SEED)
+    return random.SystemRandom().randrange(1, MAX_SEED)
 
 
 def again(scenarios: Sequence[Scenario], sides: Sequence[Side], seed: int, runs: int) -> str:

@@ -23,7 +23,7 @@ class Execution:
 
     run: str
     shard: str
-    attempt: int
+    try_number: int
     task: str
     started_at: float
     ended_at: float | None = None
@@ -37,7 +37,7 @@ class Launched:
     task: str
     run: str
     shard: str
-    attempt: int
+    try_number: int
     created_at: float
     started_at: float | None
     stopped_at: float | None
@@ -51,7 +51,7 @@ class Launched:
             task=str(task["arn"]).rpartition("/")[2],
             run=environment["RUN_ID"],
             shard=environment["SHARD"],
-            attempt=int(environment["ATTEMPT"]),
+            try_number=int(environment["ATTEMPT"]),
             created_at=float(task["created_at"]),
             started_at=task["started_at"],
             stopped_at=task["stopped_at"],
@@ -111,7 +111,7 @@ def executions(ledger: Path, dag_id: str) -> tuple[Execution, ...]:
         else:
             begun = found[entry["task"]]
             found[entry["task"]] = Execution(
-                begun.run, begun.shard, begun.attempt, begun.task, begun.started_at, entry["at"], entry["event"]
+                begun.run, begun.shard, begun.try_number, begun.task, begun.started_at, entry["at"], entry["event"]
             )
     return tuple(found.values())
 

@@ -20,7 +20,7 @@ START_TIMEOUT_SECONDS: Final = 15.0
 """After which a task that is stuck before RUNNING is given up; a healthy one starts within a second here."""
 MEMORY_MIB: Final = 512
 """Of the task definition; a hungry shard takes more."""
-MOST_MEMORY_MIB: Final = 2048
+MAX_MEMORY_MIB: Final = 2048
 SHARD_FAMILY: Final = "chaos-shard"
 SERVICE_FAMILY: Final = "chaos-service"
 CONTAINER: Final = "shard"

@@ -112,12 +112,12 @@ def _duplicates(executions: list[Execution], stops: dict[str, float | None]) -> 
     for position, later in enumerate(executions):
         for earlier in executions[:position]:
             end = earlier.ended_at or stops.get(earlier.task)
-            name = f"Shard {later.shard} of run {later.run}: ECS task {later.task} (try {later.attempt}) began"
+            name = f"Shard {later.shard} of run {later.run}: ECS task {later.task} (try {later.try_number}) began"
             if end is None or end > later.started_at:
-                found.append(f"{name} while {earlier.task} (try {earlier.attempt}) was still at work.")
+                found.append(f"{name} while {earlier.task} (try {earlier.try_number}) was still at work.")
                 break
             if earlier.end == "done":
-                found.append(f"{name} after {earlier.task} (try {earlier.attempt}) had written the result.")
+                found.append(f"{name} after {earlier.task} (try {earlier.try_number}) had written the result.")
                 break
     return found
 
@@ -136,7 +136,7 @@ def _loss(instance: Instance, done: set[tuple[str, str]]) -> str:
 def _consumed(instance: Instance, executions: Iterable[Execution]) -> int:
     """Failed tries that the shard's own code did not cause. A try may have several executions, but fails once."""
     failed_tries = instance.try_number - (0 if instance.state == "failed" else 1)
-    own = {execution.attempt for execution in executions if execution.end == "failed"}
+    own = {execution.try_number for execution in executions if execution.end == "failed"}
     return max(0, failed_tries - len(own)) if instance.state != "upstream_failed" else 0
 
 

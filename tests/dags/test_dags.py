@@ -203,7 +203,7 @@ def policy_of(**changes: Any) -> dict[str, Any]:
         ({"max_memory_mib": 8192, "max_vcpus": 16.0}, {"max_memory_mib": 8192, "max_vcpus": 16.0}),
         (
             {"non_retryable_exit_codes": [2], "skip_exit_codes": [3, 4]},
-            {"not_retryable_codes": [2], "skip_codes": [3, 4]},
+            {"non_retryable_exit_codes": [2], "skip_exit_codes": [3, 4]},
         ),
     ],
 )

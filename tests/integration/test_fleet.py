@@ -169,7 +169,7 @@ async def test_a_cap_in_vcpus_holds(aws: LocalFargate) -> None:
 
     async def one(fleet: Fleet, number: int) -> None:
         nonlocal running, most
-        async with fleet.slot("g", None, vcpus=0.25, most_vcpus=1.0):
+        async with fleet.slot("g", None, vcpus=0.25, max_vcpus=1.0):
             running += 1
             most = max(most, running)
             await shard(fleet, number, poll_seconds=0.2)

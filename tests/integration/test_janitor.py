@@ -32,7 +32,7 @@ class Stack:
     def __init__(self, aws: LocalFargate) -> None:
         self.aws = aws
         self.ecs = aws.client("ecs")
-        self.keeper = EcsServices(self.ecs, CLUSTER)
+        self.services = EcsServices(self.ecs, CLUSTER)
         self.ecs.create_cluster(clusterName=CLUSTER)
         self.ecs.register_task_definition(
             family="sleeper",
@@ -61,7 +61,7 @@ class Stack:
         return name
 
     def lease(self, name: str, holder: str, count: int, until: datetime) -> None:
-        self.keeper.acquire(name, holder=holder, count=count, until=until, policy=SharingPolicy())
+        self.services.acquire(name, holder=holder, count=count, until=until, policy=SharingPolicy())
 
     def task(self, **tags: str) -> str:
         (arn,) = self.tasks(1, **tags)
@@ -83,7 +83,7 @@ class Stack:
         return task
 
     def counts(self, *names: str) -> list[tuple[int, int]]:
-        return [(service.desired, service.running) for service in self.keeper.describe(names)]
+        return [(service.desired, service.running) for service in self.services.describe(names)]
 
 
 def until(read: Callable[[], Any], met: Callable[[Any], object], seconds: float = 30.0) -> Any:
@@ -195,7 +195,7 @@ def test_a_lease_past_its_time_stays_while_its_run_goes_on(stack: Stack, monkeyp
 def test_a_lease_past_its_time_ends_with_the_tasks_of_a_run_that_nobody_schedules(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease_holders, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(lease_holders, "CHECK_SECONDS", 0.0)
     for name in ("one", "two"):
         stack.lease(stack.service(name), f"flights/{name}/control", 2, datetime.now(UTC) + timedelta(minutes=1))
     _later(monkeypatch, timedelta(minutes=10))
@@ -281,7 +281,7 @@ def _outcome(report: dict[str, Any]) -> tuple[dict[str, tuple[int, int, str]], d
 def _later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
     """The janitor's clock goes ahead; nobody waits."""
 
-    def keeper(ecs: Any, cluster: str, **more: Any) -> EcsServices:
+    def services(ecs: Any, cluster: str, **more: Any) -> EcsServices:
         return EcsServices(ecs, cluster, now=lambda: datetime.now(UTC) + by, **more)
 
-    monkeypatch.setattr(module, "EcsServices", keeper)
+    monkeypatch.setattr(module, "EcsServices", services)

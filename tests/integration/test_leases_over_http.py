@@ -15,7 +15,7 @@ from ecs_feature.exceptions import LeaseError, ServiceNotFoundError
 from ecs_feature.hooks.ecs import CLIENT_CONFIG
 from ecs_feature.operators.service_scale import EcsServiceScaleOperator
 from ecs_feature.services.client import EcsServices
-from ecs_feature.services.leases import MOST_LEASES, SharingPolicy, leases_of
+from ecs_feature.services.leases import MAX_LEASES, SharingPolicy, leases_of
 from fargate_local import LocalFargate, Settings
 
 CLUSTER = "features"
@@ -54,7 +54,7 @@ def name(aws: LocalFargate, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def keeper(aws: LocalFargate) -> EcsServices:
+def services(aws: LocalFargate) -> EcsServices:
     ecs, scaling = (aws.client(service, config=CLIENT_CONFIG) for service in ("ecs", "application-autoscaling"))
     return EcsServices(ecs, CLUSTER, autoscaling=scaling)
 
@@ -81,73 +81,73 @@ def soon() -> datetime:
     return datetime.now(UTC) + timedelta(hours=1)
 
 
-def acquire(keeper: EcsServices, name: str, holder: str, count: int = 1) -> int:
-    return keeper.acquire(name, holder=holder, count=count, until=soon(), policy=POLICY)[1].desired
+def acquire(services: EcsServices, name: str, holder: str, count: int = 1) -> int:
+    return services.acquire(name, holder=holder, count=count, until=soon(), policy=POLICY)[1].desired
 
 
-def test_48_runs_acquire_at_once_and_give_back_at_once(keeper: EcsServices, name: str) -> None:
-    holders = [f"flights/run {number}/control" for number in range(MOST_LEASES)]
-    with ThreadPoolExecutor(MOST_LEASES) as runs:
-        list(runs.map(lambda holder: acquire(keeper, name, holder), holders))
-        assert keeper.describe([name])[0].desired == MOST_LEASES
+def test_48_runs_acquire_at_once_and_give_back_at_once(services: EcsServices, name: str) -> None:
+    holders = [f"flights/run {number}/control" for number in range(MAX_LEASES)]
+    with ThreadPoolExecutor(MAX_LEASES) as runs:
+        list(runs.map(lambda holder: acquire(services, name, holder), holders))
+        assert services.describe([name])[0].desired == MAX_LEASES
         with pytest.raises(LeaseError, match=rf"^Service '{name}' has 49 tags and ECS allows 50 "):
-            acquire(keeper, name, "flights/one more/control")
-        list(runs.map(lambda holder: keeper.release(name, holder=holder), holders))
-    service = keeper.describe([name])[0]
+            acquire(services, name, "flights/one more/control")
+        list(runs.map(lambda holder: services.release(name, holder=holder), holders))
+    service = services.describe([name])[0]
     assert (service.desired, leases_of(service.tags)) == (0, {})
 
 
 @pytest.mark.parametrize("operation", ["DescribeServices", "TagResource", "UpdateService"])
-def test_an_acquire_survives_lost_answers(aws: LocalFargate, keeper: EcsServices, name: str, operation: str) -> None:
+def test_an_acquire_survives_lost_answers(aws: LocalFargate, services: EcsServices, name: str, operation: str) -> None:
     aws.add_fault({"match": {"operation": operation}, "drop_answer": True, "times": 1})
-    assert acquire(keeper, name, "a", 2) == 2
-    assert len(leases_of(keeper.describe([name])[0].tags)) == 1
+    assert acquire(services, name, "a", 2) == 2
+    assert len(leases_of(services.describe([name])[0].tags)) == 1
 
 
 @pytest.mark.parametrize("operation", ["DescribeServices", "UntagResource", "UpdateService"])
-def test_a_release_survives_lost_answers(aws: LocalFargate, keeper: EcsServices, name: str, operation: str) -> None:
-    acquire(keeper, name, "a", 2)
+def test_a_release_survives_lost_answers(aws: LocalFargate, services: EcsServices, name: str, operation: str) -> None:
+    acquire(services, name, "a", 2)
     aws.add_fault({"match": {"operation": operation}, "drop_answer": True, "times": 1})
-    held, service = keeper.release(name, holder="a")
+    held, service = services.release(name, holder="a")
     assert held is not None
     assert (held.holder, held.count, service.desired, leases_of(service.tags)) == ("a", 2, 0, {})
 
 
-def test_a_run_that_died_is_settled_after_its_lease(keeper: EcsServices, name: str) -> None:
-    acquire(keeper, name, "dead", 2)
-    acquire(keeper, name, "alive", 1)
-    _, service = keeper.acquire(name, holder="alive", count=1, until=soon() + timedelta(hours=2), policy=POLICY)
+def test_a_run_that_died_is_settled_after_its_lease(services: EcsServices, name: str) -> None:
+    acquire(services, name, "dead", 2)
+    acquire(services, name, "alive", 1)
+    _, service = services.acquire(name, holder="alive", count=1, until=soon() + timedelta(hours=2), policy=POLICY)
     assert service.desired == 3
-    keeper.now = lambda: datetime.now(UTC) + timedelta(hours=1, minutes=2)
-    assert keeper.settle(name).desired == 1
+    services.now = lambda: datetime.now(UTC) + timedelta(hours=1, minutes=2)
+    assert services.settle(name).desired == 1
 
 
-def test_a_deleted_service_is_named_in_the_error(aws: LocalFargate, keeper: EcsServices, name: str) -> None:
-    acquire(keeper, name, "a", 1)
+def test_a_deleted_service_is_named_in_the_error(aws: LocalFargate, services: EcsServices, name: str) -> None:
+    acquire(services, name, "a", 1)
     aws.client("ecs").delete_service(cluster=CLUSTER, service=name, force=True)
     said = rf"^Service '{name}' does not exist in cluster 'features' or is not active; create it or correct"
     with pytest.raises(ServiceNotFoundError, match=said):
-        keeper.release(name, holder="a")
+        services.release(name, holder="a")
     with pytest.raises(ServiceNotFoundError, match=r"^Service 'nobody' does not exist in cluster 'features' or is not"):
-        acquire(keeper, "nobody", "a")
+        acquire(services, "nobody", "a")
 
 
 def test_a_service_that_is_deleted_between_reading_and_tagging_is_named_in_the_error(
-    aws: LocalFargate, keeper: EcsServices, name: str, monkeypatch: pytest.MonkeyPatch
+    aws: LocalFargate, services: EcsServices, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tag = keeper.ecs.tag_resource
+    tag = services.ecs.tag_resource
 
     def delete_and_tag(**arguments: Any) -> Any:
-        keeper.ecs.delete_service(cluster=CLUSTER, service=name)
+        services.ecs.delete_service(cluster=CLUSTER, service=name)
         return tag(**(arguments | {"resourceArn": arguments["resourceArn"] + "-gone"}))
 
-    monkeypatch.setattr(keeper.ecs, "tag_resource", delete_and_tag)
+    monkeypatch.setattr(services.ecs, "tag_resource", delete_and_tag)
     with pytest.raises(ServiceNotFoundError, match=rf"^Service '{name}' was deleted in the meantime; create it again"):
-        acquire(keeper, name, "a")
+        acquire(services, name, "a")
 
 
 def test_a_scalable_targets_minimum_is_moved_and_put_back_and_the_desired_count_left_alone(
-    aws: LocalFargate, keeper: EcsServices, name: str, scaling: Any, caplog: pytest.LogCaptureFixture
+    aws: LocalFargate, services: EcsServices, name: str, scaling: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def range_now() -> tuple[int, int]:
         (target,) = scaling.describe_scalable_targets(
@@ -155,16 +155,16 @@ def test_a_scalable_targets_minimum_is_moved_and_put_back_and_the_desired_count_
         )["ScalableTargets"]
         return target["MinCapacity"], target["MaxCapacity"]
 
-    before, after = keeper.acquire(name, holder="a", count=2, until=soon(), policy=POLICY)
+    before, after = services.acquire(name, holder="a", count=2, until=soon(), policy=POLICY)
     assert (range_now(), before.minimum, after.minimum, after.desired) == ((2, 3), 0, 2, 0)
     assert dict(after.tags)["ecs-feature:policy"] == "baseline 1 cap 5000 sum MinCapacity"
-    keeper.acquire(name, holder="b", count=2, until=soon(), policy=POLICY)
+    services.acquire(name, holder="b", count=2, until=soon(), policy=POLICY)
     assert range_now() == (3, 3)
     said = [record.getMessage() for record in caplog.records if record.name == "ecs_feature.services.client"]
     assert said == [f"Service {name}: its leases want 4 tasks, but the MaxCapacity of its scalable target allows 3."]
-    keeper.release(name, holder="b")
+    services.release(name, holder="b")
     assert range_now() == (2, 3)
-    keeper.release(name, holder="a")
+    services.release(name, holder="a")
     assert range_now() == (1, 3)
     assert not [call for call in aws.calls("UpdateService") if call.request["service"] == name]
 

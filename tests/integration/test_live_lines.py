@@ -122,7 +122,7 @@ async def test_a_shard_is_followed_after_its_code_failed_and_not_before(talking:
         await shard(fleet, 1, first, command=talk(30, 0.02, 3)).run()
         assert made(talking) == {"GetLogEvents": 1}
         again = shard(fleet, 2, second, command=talk(300, 0.01))
-        again.attempt = 2
+        again.try_number = 2
         await again.run()
     assert first.of_container() == said(30)[-20:]
     assert second.of_container()[-200:] == said(300)[-200:]

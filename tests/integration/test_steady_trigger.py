@@ -47,8 +47,8 @@ async def test_a_stale_write_after_the_first_look_is_put_right_before_the_wait_i
     (tmp_path / "image").mkdir()
     with LocalFargate(Settings(images=tmp_path, quotas=False, pace=0.001)) as aws:
         ecs = _service(aws, monkeypatch, "encoder", "import signal; signal.pause()")
-        keeper, until = EcsServices(ecs, CLUSTER), datetime.now(UTC) + timedelta(hours=1)
-        keeper.acquire("encoder", holder="late", count=1, until=until, policy=SharingPolicy())
+        services, until = EcsServices(ecs, CLUSTER), datetime.now(UTC) + timedelta(hours=1)
+        services.acquire("encoder", holder="late", count=1, until=until, policy=SharingPolicy())
         trigger = EcsServiceSteadyTrigger(
             cluster=CLUSTER,
             services=["encoder"],
@@ -72,7 +72,7 @@ async def test_a_stale_write_after_the_first_look_is_put_right_before_the_wait_i
         await _wait(trigger)
         assert looks[0] == 1
         assert len(looks) > 1
-        (service,) = keeper.describe(["encoder"])
+        (service,) = services.describe(["encoder"])
         assert (service.desired, service.running) == (1, 1)
 
 

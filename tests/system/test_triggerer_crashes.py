@@ -298,8 +298,8 @@ def test_a_run_deleted_while_no_triggerer_lives_is_left_to_the_janitor(crash: Cr
     ours = {tasks[0]["arn"] for tasks in crash.ecs_tasks(ORPHANED).values()}
     after_timeout_and_grace = timedelta(hours=1, minutes=5)
     for later, found in ((timedelta(hours=1), set()), (after_timeout_and_grace, ours)):
-        keeper = EcsServices(crash.stack.ecs, CLUSTER, now=lambda later=later: datetime.now(UTC) + later)
-        janitor = ClusterJanitor(keeper, logging.getLogger(__name__))
+        services = EcsServices(crash.stack.ecs, CLUSTER, now=lambda later=later: datetime.now(UTC) + later)
+        janitor = ClusterJanitor(services, logging.getLogger(__name__))
         assert {row["arn"] for row in janitor.sweep()["tasks"]} & ours == found
     crash.wait(lambda: not crash.running(ORPHANED), "The janitor has stopped nothing")
     stops = [tasks[0] for tasks in crash.ecs_tasks(ORPHANED).values()]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from log_supervisor import Supervisor
 
-from ecs_feature.triggerer.supervisor_socket import supervisors_pipe
+from ecs_feature.triggerer.supervisor_socket import supervisor_socket
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def supervisor() -> Iterator[Supervisor]:
     """A triggerer's supervisor that reads log lines when it is told to; for this process, as its runner."""
     supervisor = Supervisor()
     logging.getLogger().addHandler(supervisor.handler)
-    supervisors_pipe.cache_clear()
+    supervisor_socket.cache_clear()
     yield supervisor
-    supervisors_pipe.cache_clear()
+    supervisor_socket.cache_clear()
     logging.getLogger().removeHandler(supervisor.handler)
     supervisor.close()

@@ -50,7 +50,7 @@ def pipeline(scenario: scenarios.Scenario) -> FeaturePipeline:
         retry_delay=datetime.timedelta(seconds=scenarios.RETRY_DELAY_SECONDS),
         shard_timeout=datetime.timedelta(seconds=scenarios.SHARD_TIMEOUT_SECONDS),
         start_timeout=datetime.timedelta(seconds=scenarios.START_TIMEOUT_SECONDS),
-        max_memory_mib=scenarios.MOST_MEMORY_MIB,
+        max_memory_mib=scenarios.MAX_MEMORY_MIB,
         steady_timeout=datetime.timedelta(minutes=3),
         poll_seconds=scenarios.POLL_SECONDS,
         max_active_runs=16,

@@ -90,6 +90,6 @@ def valid_fargate_size(cpu: int, memory_mib: int, *, field: str = "cpu/memory") 
     return cpu, memory_mib
 
 
-def tag_text(text: str, most: int = TAG_VALUE_CHARACTERS) -> str:
-    """``text`` with what a tag may not hold replaced by ``_``, cut to ``most`` characters."""
-    return TAG_FORBIDDEN.sub("_", text)[:most]
+def tag_text(text: str, max_characters: int = TAG_VALUE_CHARACTERS) -> str:
+    """``text`` with what a tag may not hold replaced by ``_``, cut to ``max_characters`` characters."""
+    return TAG_FORBIDDEN.sub("_", text)[:max_characters]

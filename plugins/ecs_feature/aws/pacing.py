@@ -20,7 +20,7 @@ TRIAL_BARRED_SECONDS: Final = 600.0
 TRIAL_FACTOR: Final = 5.0
 
 # A hair's breadth for floating point: 0.1 s at 20/s is two tokens.
-_HAIR: Final = 1e-9
+EPSILON: Final = 1e-9
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Bucket:
     def wait(self, now: float) -> float:
         """Seconds until there is a token."""
         self.fill(now)
-        return 0.0 if self.tokens >= 1 - _HAIR else (1 - self.tokens) / self.rate
+        return 0.0 if self.tokens >= 1 - EPSILON else (1 - self.tokens) / self.rate
 
     def take(self, now: float) -> None:
         self.fill(now)
@@ -88,8 +88,8 @@ class Pace:
         """A call went through: climb, however many did within the same second."""
         gained = min(1.0, max(0.0, now - self._raised_at)) * INCREASE_PER_SECOND
         self._raised_at = max(now, self._raised_at)
-        most = self.published * (TRIAL_FACTOR if now >= self._trial_at else 1.0)
-        self._set(now, min(most, self.rate + gained))
+        maximum = self.published * (TRIAL_FACTOR if now >= self._trial_at else 1.0)
+        self._set(now, min(maximum, self.rate + gained))
 
     def throttled(self, now: float) -> None:
         """A call was refused as one too many. Refusals within a second are one: they are of the same crowd."""

@@ -128,7 +128,7 @@ class EcsTask:
         """Whether the service stopped it because fewer were wanted, or a deployment replaced it."""
         return self.stop_code == "ServiceSchedulerInitiated" and self.stopped_reason.startswith("Scaling activity")
 
-    def epitaph(self) -> str:
+    def stop_summary(self) -> str:
         """Why it stopped, in AWS's words, with its containers' exit codes."""
         codes = [f"{c.name} exited with code {c.exit_code}" for c in self.containers if c.exit_code is not None]
         parts = [self.stopped_reason or self.stop_code, *(c.reason for c in self.containers), *codes]

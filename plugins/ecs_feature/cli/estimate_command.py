@@ -17,7 +17,7 @@ from ecs_feature.cli.report import render
 from ecs_feature.estimates.estimate import estimate as estimated
 from ecs_feature.estimates.facts import PipelineFacts, count_runs, dag_of
 from ecs_feature.estimates.history import existing_runs, past_runs
-from ecs_feature.estimates.past_runs import Ask, PastRun, calibrated, given
+from ecs_feature.estimates.past_runs import EstimateRequest, PastRun, calibrated, given
 from ecs_feature.estimates.quotas import vcpu_quota
 from ecs_feature.estimates.simulation import Bounds
 from ecs_feature.estimates.task_sizes import sizes
@@ -48,14 +48,16 @@ def answer_of(args: Namespace) -> dict[str, Any]:
         dag = dag_of(args.dag_id)
         facts = PipelineFacts.of(dag)
         runs, at_once = _runs(dag, args)
-        ask = Ask(
+        request = EstimateRequest(
             runs=runs,
             variants=facts.choose(args.variants, "variants"),
             shards=facts.choose(args.shards, "shards"),
             shard_count=args.shard_count,
         )
         is_given = args.shard_seconds is not None or args.durations is not None
-        past, notes = _given(facts, ask, args) if is_given else (past_runs(facts, last=args.last, session=session), [])
+        past, notes = (
+            _given(facts, request, args) if is_given else (past_runs(facts, last=args.last, session=session), [])
+        )
         there = existing_runs(facts, args.from_date, args.to_date, session) if args.from_date else 0
     if there:
         notes.append(
@@ -72,7 +74,7 @@ def answer_of(args: Namespace) -> dict[str, Any]:
     price = _price(args)
     share = {"FARGATE": 1.0, "FARGATE_SPOT": SPOT_SHARE}.get(facts.bucket, 0.0)
     answer = estimated(
-        ask,
+        request,
         past,
         bounds,
         shard_price=Price(price.vcpu_hour_usd * share, price.gb_hour_usd * share),
@@ -84,7 +86,7 @@ def answer_of(args: Namespace) -> dict[str, Any]:
         "dag_id": facts.dag_id,
         "from": args.from_date.date().isoformat() if args.from_date else None,
         "to": args.to_date.date().isoformat() if args.to_date else None,
-        "variants": list(ask.variants),
+        "variants": list(request.variants),
         "capacity": facts.bucket or "EC2",
         "past_runs": 0 if is_given else len(past),
         "max_active_runs": at_once,
@@ -125,8 +127,8 @@ def _price(args: Namespace) -> Price:
     )
 
 
-def _given(facts: PipelineFacts, ask: Ask, args: Namespace) -> tuple[list[PastRun], list[str]]:
-    if not ask.shards and ask.shard_count is None and args.durations is None:
+def _given(facts: PipelineFacts, request: EstimateRequest, args: Namespace) -> tuple[list[PastRun], list[str]]:
+    if not request.shards and request.shard_count is None and args.durations is None:
         raise SelectionError(
             f"--shard-seconds: DAG {facts.dag_id!r} finds its shards at run time; say how many with --shard-count."
         )
@@ -140,11 +142,11 @@ def _given(facts: PipelineFacts, ask: Ask, args: Namespace) -> tuple[list[PastRu
     of_variants, notes = sizes(facts)
     past = given(
         seconds,
-        {name: of_variants[name] for name in ask.variants},
+        {name: of_variants[name] for name in request.variants},
         start_seconds=args.start_seconds,
         before_seconds=args.before_seconds,
         after_seconds=args.after_seconds,
-        seen_seconds=facts.poll_seconds / 2,
+        detection_lag_seconds=facts.poll_seconds / 2,
     )
     assumed = (
         f"Assumed: {args.start_seconds:g} s from launch to start, {args.before_seconds:g} s before the shards, "

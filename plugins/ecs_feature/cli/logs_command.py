@@ -136,7 +136,9 @@ class LogReader:
         known = [line for line in tail if line.at == since]
         self._active.add(shard.label)
         try:
-            with fleet.live_log(task, shard.container, show, keep=None, since=since, known=known) as followed:
+            with fleet.live_log(
+                task, shard.container, show, min_lines_per_read=None, since=since, known=known
+            ) as followed:
                 await fleet.ended(_cluster(shard, task), task, poll_seconds=POLL_SECONDS)
                 await fleet.rest_of_log(followed)
         except EcsFeatureError as error:

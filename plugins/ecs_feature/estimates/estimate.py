@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ecs_feature.estimates.past_runs import Ask, Draw, PastRun
+from ecs_feature.estimates.past_runs import Draw, EstimateRequest, PastRun
 from ecs_feature.estimates.simulation import Bounds, Timeline, simulate
-from ecs_feature.estimates.workload import Run, Shard, VariantWork, total
+from ecs_feature.estimates.workload import LaunchHistory, Run, VariantWork, total
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.tasks.cost import ON_DEMAND, Price
 
@@ -75,7 +75,7 @@ class Estimate:
 
 
 def estimate(
-    ask: Ask,
+    request: EstimateRequest,
     past: Sequence[PastRun],
     bounds: Bounds,
     *,
@@ -83,11 +83,11 @@ def estimate(
     service_price: Price = ON_DEMAND,
     seed: int = 0,
 ) -> Estimate:
-    """Answer ``ask``. The same seed gives the same answer.
+    """Answer ``request``. The same seed gives the same answer.
 
     :raises ConfigurationError: when the past has no shard that succeeded, or a bound lets nothing through.
     """
-    draw = Draw(ask, past, random.Random(seed))
+    draw = Draw(request, past, random.Random(seed))
     first = draw.runs()
     shards = sum(len(work.shards) for run in first for work in run.variants)
     draws = max(DRAWS[0], min(DRAWS[1], SHARDS // max(1, shards) // 2 * 2))
@@ -101,7 +101,7 @@ def estimate(
     services_usd = [service_price.of(used) for used in services_used]
     all_runs = [run for timeline in timelines for run in timeline.runs]
     return Estimate(
-        runs=ask.runs,
+        runs=request.runs,
         shards=Range.of(sum(len(work.shards) for run in runs for work in run.variants) for runs in drawn),
         draws=draws,
         run_seconds=Range.of(run.seconds for run in all_runs),
@@ -152,10 +152,10 @@ def _evened(run: Run) -> Run:
 def _evened_variant(work: VariantWork) -> VariantWork:
     if not work.shards:
         return work
-    median = statistics.median(sum(attempt.seconds for attempt in shard) for shard in work.shards)
+    median = statistics.median(sum(sample.seconds for sample in shard) for shard in work.shards)
 
-    def evened(shard: Shard) -> Shard:
-        seconds = sum(attempt.seconds for attempt in shard)
+    def evened(shard: LaunchHistory) -> LaunchHistory:
+        seconds = sum(sample.seconds for sample in shard)
         if seconds <= median:
             return shard
         return (dataclasses.replace(shard[-1], start_seconds=0.0, run_seconds=median),)

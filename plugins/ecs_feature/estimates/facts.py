@@ -14,7 +14,7 @@ from ecs_feature.tasks.capacity import ON_DEMAND, bucket_of
 _SHARD = "EcsShardOperator"
 _PLAN = "FeaturePlanOperator"
 _CONNECTION = frozenset({"aws_conn_id", "region_name", "verify"})
-"""What a hook takes; a shard's trigger knows more of AWS."""
+"""Keys that AwsBaseHook accepts; the trigger adds events_queue_url."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ class PipelineFacts:
             variants.setdefault(arguments["record"]["variant"], []).append(task.task_id)
             if not task.is_mapped:
                 shards[arguments["shard"]] = None
-        policy, launch = arguments["policy"], arguments["launch"]
+        policy, launch = ShardPolicy.from_dict(arguments["policy"]), arguments["launch"]
         return cls(
             dag_id=dag.dag_id,
             variants=variants,
             shards=tuple(shards),
             bucket=bucket_of(launch.get("capacity", ON_DEMAND)),
-            parallelism=policy.get("max_parallel"),
-            max_vcpus=policy.get("max_vcpus"),
+            parallelism=policy.parallelism,
+            max_vcpus=policy.max_vcpus,
             aws={name: value for name, value in arguments["aws"].items() if name in _CONNECTION},
-            poll_seconds=policy.get("poll_seconds", ShardPolicy.poll_seconds),
+            poll_seconds=policy.poll_seconds,
         )
 
     def choose(self, names: Sequence[str] | None, of: str) -> tuple[str, ...]:

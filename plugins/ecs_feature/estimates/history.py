@@ -10,7 +10,7 @@ from typing import Any
 
 from ecs_feature.estimates.facts import PipelineFacts
 from ecs_feature.estimates.past_runs import PastRun, PastVariant
-from ecs_feature.estimates.workload import Attempt, Services
+from ecs_feature.estimates.workload import LaunchSample, Services
 from ecs_feature.shards.records import shard_records
 from ecs_feature.tasks.cost import Usage
 
@@ -46,7 +46,7 @@ class _Lane:
         return min((task.start for task in self.tasks if task.start), default=None)
 
     @property
-    def seen_seconds(self) -> float:
+    def detection_lag_seconds(self) -> float:
         """From a launch's end to that of its task in Airflow, on average over those that succeeded."""
         ends = [task.end.timestamp() for task in self.tasks if task.end and task.state == "success"]
         stops = [datetime.fromisoformat(_last(record)).timestamp() for record in self.records if _last(record)]
@@ -115,12 +115,14 @@ def _past_run(
         for variant, tasks in facts.variants.items()
     }
     ends = [lane.stopped for lane in lanes.values() if lane.stopped]
-    seen_ends = [lane.stopped + timedelta(seconds=lane.seen_seconds) for lane in lanes.values() if lane.stopped]
+    seen_ends = [
+        lane.stopped + timedelta(seconds=lane.detection_lag_seconds) for lane in lanes.values() if lane.stopped
+    ]
     whole = run.state == "success" and not run.clear_number and ends and max(ends) <= run.end_date
     variants = {}
     for name, lane in lanes.items():
-        seen = lane.seen_seconds if whole else 0.0
-        shards = {str(record["shard"]): _attempts(record, seen) for record in lane.records}
+        seen = lane.detection_lag_seconds if whole else 0.0
+        shards = {str(record["shard"]): _samples(record, seen) for record in lane.records}
         before, handover, services = None, 0.0, Services()
         if whole and lane.created and lane.stopped and lane.created >= run.start_date:
             before = (lane.created - run.start_date).total_seconds()
@@ -142,27 +144,27 @@ def _past_run(
 
 def _is_record(value: Any) -> bool:
     """Whether it is of a shard that succeeded, and says how long that took."""
-    return value.get("outcome") == "succeeded" and bool(_attempts(value))
+    return value.get("outcome") == "succeeded" and bool(_samples(value))
 
 
-def _attempts(record: Mapping[str, Any], seen_seconds: float = 0.0) -> tuple[Attempt, ...]:
+def _samples(record: Mapping[str, Any], detection_lag_seconds: float = 0.0) -> tuple[LaunchSample, ...]:
     """The launches that ran; those without a time started nothing."""
     return tuple(
-        _attempt(launch, seen_seconds)
+        _sample(launch, detection_lag_seconds)
         for launch in record.get("launches", ())
         if launch.get("created_at") and launch.get("stopped_at")
     )
 
 
-def _attempt(launch: Mapping[str, Any], seen_seconds: float) -> Attempt:
+def _sample(launch: Mapping[str, Any], detection_lag_seconds: float) -> LaunchSample:
     created, stopped = (datetime.fromisoformat(launch[key]) for key in ("created_at", "stopped_at"))
     started = datetime.fromisoformat(launch["started_at"]) if launch.get("started_at") else stopped
-    return Attempt(
+    return LaunchSample(
         start_seconds=max(0.0, (started - created).total_seconds()),
         run_seconds=max(0.0, (stopped - started).total_seconds()),
         vcpus=launch.get("cpu", 0) / 1024,
         used=Usage(launch.get("vcpu_seconds", 0.0), launch.get("gb_seconds", 0.0)),
-        seen_seconds=seen_seconds,
+        detection_lag_seconds=detection_lag_seconds,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ecs_feature.estimates.simulation import Bounds, simulate
-from ecs_feature.estimates.workload import Attempt, Run, Services, Shard, VariantWork
+from ecs_feature.estimates.workload import LaunchHistory, LaunchSample, Run, Services, VariantWork
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.tasks.cost import MINIMUM_BILLED_SECONDS, Usage
 
@@ -28,7 +28,7 @@ class PastVariant:
     :param tasks: shards that it gave, those that were not selected too; 0: as many as ``shards``.
     """
 
-    shards: Mapping[str, Shard]
+    shards: Mapping[str, LaunchHistory]
     before_seconds: float | None = None
     services: Services = NO_SERVICES
     handover_seconds: float = 0.0
@@ -57,7 +57,7 @@ class PastRun:
 
 
 @dataclass(frozen=True)
-class Ask:
+class EstimateRequest:
     """What is to be estimated.
 
     :param variants: names; every run computes all of them.
@@ -157,7 +157,7 @@ def given(
     start_seconds: float,
     before_seconds: float,
     after_seconds: float,
-    seen_seconds: float = 0.0,
+    detection_lag_seconds: float = 0.0,
 ) -> list[PastRun]:
     """A past made of durations that somebody gives, instead of receipts.
 
@@ -165,7 +165,7 @@ def given(
     :param variants: name -> vCPUs and GB of its task, and what a run holds of its services.
     :param start_seconds: from launch to start; billed as well, so at most what Fargate bills.
     :param before_seconds: what precedes the shards; the services are held for all of it.
-    :param seen_seconds: from a container's end until its place is free.
+    :param detection_lag_seconds: from a container's end until its place is free.
     """
     rounds = max(map(len, seconds.values()))
     return [
@@ -174,7 +174,9 @@ def given(
             {
                 variant: PastVariant(
                     {
-                        shard: (_given(values[i % len(values)], start_seconds, vcpus, gigabytes, seen_seconds),)
+                        shard: (
+                            _given(values[i % len(values)], start_seconds, vcpus, gigabytes, detection_lag_seconds),
+                        )
                         for shard, values in seconds.items()
                     },
                     before_seconds,
@@ -188,9 +190,13 @@ def given(
     ]
 
 
-def _given(run_seconds: float, start_seconds: float, vcpus: float, gigabytes: float, seen_seconds: float) -> Attempt:
+def _given(
+    run_seconds: float, start_seconds: float, vcpus: float, gigabytes: float, detection_lag_seconds: float
+) -> LaunchSample:
     billed = max(float(MINIMUM_BILLED_SECONDS), start_seconds + run_seconds)
-    return Attempt(start_seconds, run_seconds, vcpus, Usage(vcpus * billed, gigabytes * billed), seen_seconds)
+    return LaunchSample(
+        start_seconds, run_seconds, vcpus, Usage(vcpus * billed, gigabytes * billed), detection_lag_seconds
+    )
 
 
 @dataclass(eq=False)
@@ -200,13 +206,13 @@ class Draw:
     A past run comes again when all have come once: with a handful of them, chance alone would prefer one.
     """
 
-    ask: Ask
+    request: EstimateRequest
     past: Sequence[PastRun]
     rng: random.Random
 
     def __post_init__(self) -> None:
         self.borrowed: set[str] = set()
-        self.pools: dict[str, dict[str, list[Shard]]] = {}
+        self.pools: dict[str, dict[str, list[LaunchHistory]]] = {}
         for run in self.past:
             for variant, work in run.variants.items():
                 for name, shard in work.shards.items():
@@ -220,12 +226,12 @@ class Draw:
         }
         # A run whose own stages are unknown (failed, cleared) still lends its shards' durations.
         self.whole = [run for run in self.past if run.after_seconds is not None] or list(self.past)
-        if not self.ask.shards:  # as many shards as the drawn run had: a run of some of them would make it too few
+        if not self.request.shards:  # as many shards as the drawn run had: a run of some of them would make it too few
             self.whole = [run for run in self.whole if not run.partial] or self.whole
         self.deck: list[PastRun] = []
 
     def runs(self) -> list[Run]:
-        return [self._run() for _ in range(self.ask.runs)]
+        return [self._run() for _ in range(self.request.runs)]
 
     def notes(self) -> list[str]:
         return sorted(self.borrowed)
@@ -234,7 +240,7 @@ class Draw:
         if not self.deck:
             self.deck = self.rng.sample(self.whole, len(self.whole))
         past = self.deck.pop()
-        works = tuple(self._variant(past, name) for name in self.ask.variants)
+        works = tuple(self._variant(past, name) for name in self.request.variants)
         return Run(works, past.after_seconds or 0.0)
 
     def _variant(self, past: PastRun, name: str) -> VariantWork:
@@ -248,20 +254,20 @@ class Draw:
             own = self.rng.choice(known) if known else own or PastVariant({})
         shards = tuple(self._shards(own.shards, pool_of))
         before = max(own.before_seconds or 0.0, own.services.lead_seconds)
-        if self.ask.shard_count is None or not own.handed:
+        if self.request.shard_count is None or not own.handed:
             return VariantWork(name, shards, before, own.services, own.handover_seconds)
-        handover = own.handover_seconds * self.ask.shard_count / own.handed
+        handover = own.handover_seconds * self.request.shard_count / own.handed
         more, lead = handover - own.handover_seconds, own.services.lead_seconds
         services = dataclasses.replace(own.services, lead_seconds=lead + more if lead else lead)
         return VariantWork(name, shards, before + more, services, handover)
 
-    def _shards(self, own: Mapping[str, Shard], variant: str) -> Iterator[Shard]:
+    def _shards(self, own: Mapping[str, LaunchHistory], variant: str) -> Iterator[LaunchHistory]:
         pool, everything = self.pools[variant], self.everything[variant]
-        if self.ask.shard_count is not None:
-            yield from self.rng.choices(everything, k=self.ask.shard_count)
-        elif not self.ask.shards:
+        if self.request.shard_count is not None:
+            yield from self.rng.choices(everything, k=self.request.shard_count)
+        elif not self.request.shards:
             yield from own.values() or [self.rng.choice(everything)]
-        for name in self.ask.shards if self.ask.shard_count is None else ():
+        for name in self.request.shards if self.request.shard_count is None else ():
             if name in own:
                 yield own[name]
             elif name in pool:

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.pacing import Bucket
-from ecs_feature.estimates.workload import Attempt, Run, Services, Shard, VariantWork, total
+from ecs_feature.estimates.workload import LaunchHistory, LaunchSample, Run, Services, VariantWork, total
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.tasks.cost import Usage
 
-_HAIR = 1e-9
+EPSILON = 1e-9
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ class _Line:
     run: int
     work: VariantWork
     left: int
-    waiting: deque[tuple[Shard, int]] = field(default_factory=deque)
+    waiting: deque[tuple[LaunchHistory, int]] = field(default_factory=deque)
     held_since: float = 0.0
     handover_left: float = 0.0
 
     @property
-    def head(self) -> Attempt:
+    def head(self) -> LaunchSample:
         shard, number = self.waiting[0]
         return shard[number]
 
@@ -121,7 +121,7 @@ class _Use:
         return services.vcpus if self.bounds.services_share_quota else 0.0
 
     def quota_fits(self, vcpus: float) -> bool:
-        return self.bounds.max_vcpus is None or self.counted_vcpus + vcpus <= self.bounds.max_vcpus + _HAIR
+        return self.bounds.max_vcpus is None or self.counted_vcpus + vcpus <= self.bounds.max_vcpus + EPSILON
 
     def fits(self, line: _Line) -> bool:
         name, vcpus, bounds = line.work.name, line.head.vcpus, self.bounds
@@ -129,7 +129,7 @@ class _Use:
             return False
         mine = self.variant_vcpus.get(name, 0.0)
         # As in the fleet, a task bigger than the variant's cap runs alone.
-        if bounds.variant_vcpus is not None and mine > _HAIR and mine + vcpus > bounds.variant_vcpus + _HAIR:
+        if bounds.variant_vcpus is not None and mine > EPSILON and mine + vcpus > bounds.variant_vcpus + EPSILON:
             return False
         if line.waiting[0][1]:
             return True  # a relaunch has its place
@@ -187,7 +187,7 @@ class _World:
             raise ConfigurationError(self._why_stuck())
         return Timeline(
             tuple(
-                RunTimes(self.starts[i], self.ends[i], total(attempt.used for attempt in run.attempts()), self.held[i])
+                RunTimes(self.starts[i], self.ends[i], total(sample.used for sample in run.samples()), self.held[i])
                 for i, run in enumerate(self.runs)
             ),
             self.use.peak_tasks,
@@ -280,7 +280,7 @@ class _World:
             return
         self._pass_handover()
         least = min(line.handover_left for line in self.handed)
-        done = [line for line in self.handed if line.handover_left <= least + _HAIR]
+        done = [line for line in self.handed if line.handover_left <= least + EPSILON]
         self.handed = [line for line in self.handed if line not in done]
         for line in done:
             self._ready(line)
@@ -302,7 +302,7 @@ class _World:
         self.use.task(line.work.name, shard[number].vcpus, 1)
         self._after(shard[number].seconds, lambda: self._stopped(line, shard, number))
 
-    def _stopped(self, line: _Line, shard: Shard, number: int) -> None:
+    def _stopped(self, line: _Line, shard: LaunchHistory, number: int) -> None:
         self.use.task(line.work.name, shard[number].vcpus, -1)
         if number + 1 < len(shard):
             self._after(relaunch_pause(number), lambda: self._again(line, shard, number + 1))
@@ -312,7 +312,7 @@ class _World:
         if not line.left:
             self._end_variant(line)
 
-    def _again(self, line: _Line, shard: Shard, number: int) -> None:
+    def _again(self, line: _Line, shard: LaunchHistory, number: int) -> None:
         if not line.waiting:
             self.lines.append(line)
         line.waiting.appendleft((shard, number))

@@ -11,28 +11,28 @@ _NO_USAGE = Usage()
 
 
 @dataclass(frozen=True)
-class Attempt:
+class LaunchSample:
     """One launch of a shard's ECS task.
 
     :param start_seconds: from RunTask to the container's start; ``run_seconds``: from there until it stopped.
     :param vcpus: its size.
     :param used: what it is billed for.
-    :param seen_seconds: from there until the triggerer has seen it and given its place to another.
+    :param detection_lag_seconds: from there until the triggerer has seen it and given its place to another.
     """
 
     start_seconds: float
     run_seconds: float
     vcpus: float = 0.0
     used: Usage = _NO_USAGE
-    seen_seconds: float = 0.0
+    detection_lag_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
         """How long it keeps its place."""
-        return self.start_seconds + self.run_seconds + self.seen_seconds
+        return self.start_seconds + self.run_seconds + self.detection_lag_seconds
 
 
-Shard = tuple[Attempt, ...]
+LaunchHistory = tuple[LaunchSample, ...]
 """The launches of one shard, one after the other; only the last one ends it."""
 
 
@@ -59,7 +59,7 @@ class VariantWork:
     """
 
     name: str
-    shards: tuple[Shard, ...]
+    shards: tuple[LaunchHistory, ...]
     before_seconds: float = 0.0
     services: Services = Services()
     handover_seconds: float = 0.0
@@ -72,8 +72,8 @@ class Run:
     variants: tuple[VariantWork, ...]
     after_seconds: float = 0.0
 
-    def attempts(self) -> Iterator[Attempt]:
-        return (attempt for work in self.variants for shard in work.shards for attempt in shard)
+    def samples(self) -> Iterator[LaunchSample]:
+        return (sample for work in self.variants for shard in work.shards for sample in shard)
 
 
 def total(usages: Iterable[Usage]) -> Usage:

@@ -26,7 +26,7 @@ from ecs_feature.aws.resources import EcsTask
 from ecs_feature.aws.shared_reads import SharedReads
 from ecs_feature.exceptions import ClientTokenConflictError, EcsFeatureError, LaunchError
 from ecs_feature.fleet.launch_queue import LaunchQueue
-from ecs_feature.fleet.slots import Slots, Wish
+from ecs_feature.fleet.slots import SlotRequest, Slots
 from ecs_feature.fleet.task_events import TaskEvents
 from ecs_feature.fleet.vcpu_quota import VcpuQuota
 from ecs_feature.fleet.watcher import TaskWatcher
@@ -79,7 +79,9 @@ class Fleet:
         )
         self._stops, self._searches = _limiter(limits.TASK_WRITE_CALLS, 2), _limiter(limits.TASK_READ_CALLS, 2)
         if key.events_queue_url:
-            self._events = TaskEvents(key.events_queue_url, lambda: self._clients.get("sqs"), self._watcher.tell)
+            self._events = TaskEvents(
+                key.events_queue_url, lambda: self._clients.get("sqs"), self._watcher.report_stopped
+            )
             self._watcher.events = self._events
 
     async def opened(self) -> None:
@@ -89,11 +91,11 @@ class Fleet:
         await asyncio.shield(self._opening)
 
     async def _open(self) -> None:
-        async def both(_: None) -> None:
+        async def both() -> None:
             # Looks up the connection, and may assume its role.
             await asyncio.gather(self._clients.get("ecs"), self._clients.get("ecs", direct=True))
 
-        await self._call(both, None)
+        await self._call(both)
         if self._events is not None:
             self._events.open()
 
@@ -124,30 +126,30 @@ class Fleet:
     async def slot(
         self,
         group: str,
-        most: int | None,
+        parallelism: int | None,
         *,
         vcpus: float = 0.0,
-        most_vcpus: float | None = None,
+        max_vcpus: float | None = None,
         capacity: str = "FARGATE",
         started_by: str = "",
     ) -> AsyncIterator[None]:
         """Hold a place among the tasks that run at once. Trigger-started tasks take no Airflow slot.
 
-        :param most: tasks of ``group`` at once; None: no bound.
+        :param parallelism: tasks of ``group`` at once; None: no bound.
         :param vcpus: what the task takes; 0: unknown, then no cap in vCPUs holds for it.
-        :param most_vcpus: vCPUs of ``group`` at once; None: as many as the account's quota of ``capacity`` leaves.
+        :param max_vcpus: vCPUs of ``group`` at once; None: as many as the account's quota of ``capacity`` leaves.
         :param started_by: RunTask's ``startedBy``: a task with it takes this place, whoever has launched it.
         """
-        wish = Wish(group, most, vcpus, most_vcpus, capacity)
+        request = SlotRequest(group, parallelism, vcpus, max_vcpus, capacity)
         with self._counted(started_by):
-            if vcpus and most_vcpus is None:
+            if vcpus and max_vcpus is None:
                 if self._refresh is None:
                     # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
                     self._refresh = asyncio.get_running_loop().create_task(
                         self._quota.watch(), context=contextvars.Context()
                     )
                 await self._quota.known(capacity)
-            async with self._slots.held(wish):
+            async with self._slots.held(request):
                 yield
 
     @contextmanager
@@ -182,24 +184,24 @@ class Fleet:
         request = launch.to_aws()
         ecs = await self._clients.get("ecs", direct=True)
 
-        tell = in_doubt or (lambda doubt: None)
+        note_doubt = in_doubt or (lambda doubt: None)
         unanswered = False
 
         async def send() -> Any:
             nonlocal unanswered
-            tell(True)
+            note_doubt(True)
             try:
                 return await ecs.run_task(**request)
             except BaseException as error:
                 unanswered = unanswered or may_have_launched(error)
-                tell(unanswered)
+                note_doubt(unanswered)
                 raise
 
-        async def in_turn(_: None) -> Any:
+        async def in_turn() -> Any:
             return await self._queue.run(launch.bucket, share, send)
 
         try:
-            answer = await self._call(in_turn, None)
+            answer = await self._call(in_turn)
         except ClientTokenConflictError as conflict:
             described = await self._describe(launch.cluster, list(conflict.task_arns[:1])) if conflict.task_arns else []
             if not described:
@@ -210,7 +212,7 @@ class Fleet:
             task = EcsTask.from_aws(answer["tasks"][0])
             self._own.add(task.arn)
             return task
-        tell(False)
+        note_doubt(False)
         # On EC2 one failure for each container instance: a cluster has hundreds.
         reasons = dict.fromkeys(failure.get("reason", "") for failure in answer.get("failures", ()))
         raise LaunchError("; ".join(filter(None, reasons)) or "RunTask gave neither a task nor a reason")
@@ -231,17 +233,16 @@ class Fleet:
     async def stop(self, cluster: str, task_arn: str, reason: str) -> None:
         """Ask ECS to stop the task. A task that is gone already is no error."""
 
-        async def stop_task(_: None) -> None:
+        async def stop_task() -> None:
             ecs = await self._clients.get("ecs", direct=True)
             try:
-                async with self._stops:
-                    pass
+                await self._stops.acquire()
                 await ecs.stop_task(cluster=cluster, task=task_arn, reason=reason)
             except ClientError as error:
                 if "not found" not in error.response["Error"].get("Message", "").lower():
                     raise
 
-        await self._call(stop_task, None)
+        await self._call(stop_task)
 
     async def tasks_started_by(
         self, cluster: str, started_by: str, *statuses: Literal["RUNNING", "STOPPED"]
@@ -252,8 +253,7 @@ class Fleet:
         """
         arns: list[str] = []
         for status in statuses or ("RUNNING", "STOPPED"):
-            async with self._searches:
-                pass
+            await self._searches.acquire()
             arns += await self._list(cluster, startedBy=started_by, desiredStatus=status)
         tasks = await self.tasks(cluster, arns)
         return sorted(tasks, key=lambda task: task.created_at.timestamp() if task.created_at else 0.0, reverse=True)
@@ -286,7 +286,7 @@ class Fleet:
         """
         bucket, _, key = uri.removeprefix("s3://").partition("/")
 
-        async def head(_: None) -> bool:
+        async def head() -> bool:
             s3 = await self._clients.get("s3")
             try:
                 await s3.head_object(Bucket=bucket, Key=key)
@@ -296,7 +296,7 @@ class Fleet:
                 raise
             return True
 
-        found: bool = await self._call(head, None)
+        found: bool = await self._call(head)
         return found
 
     async def task_definition(self, arn: str) -> dict[str, Any]:
@@ -337,7 +337,7 @@ class Fleet:
         container: str,
         show: Callable[[Fresh], None],
         *,
-        keep: int | None = 0,
+        min_lines_per_read: int | None = 0,
         since: int | None = None,
         known: Sequence[LogLine] = (),
     ) -> AbstractContextManager[Followed]:
@@ -345,7 +345,9 @@ class Fleet:
 
         The others are those of :meth:`ecs_feature.logs.follower.LogFollower.followed`.
         """
-        return self._follower.followed(task, container, show, keep=keep, since=since, known=known)
+        return self._follower.followed(
+            task, container, show, min_lines_per_read=min_lines_per_read, since=since, known=known
+        )
 
     async def rest_of_log(self, followed: Followed) -> bool:
         """Show what the log of an ended task has that was not shown; whether that is all, within ten seconds."""
@@ -368,9 +370,9 @@ class Fleet:
 
     async def _call_service(self, service: str, operation: str, **parameters: Any) -> Any:
         client = await self._clients.get(service)
-        return await self._call(lambda given: getattr(client, operation)(**given), parameters)
+        return await self._call(lambda: getattr(client, operation)(**parameters))
 
-    async def _call(self, function: Callable[[Any], Awaitable[Any]], argument: Any) -> Any:
+    async def _call(self, function: Callable[[], Awaitable[Any]]) -> Any:
         """Call AWS; wait out what passes, translate what does not."""
         try:
             async for attempt in AsyncRetrying(
@@ -379,7 +381,7 @@ class Fleet:
                 before_sleep=before_sleep_log(log, logging.WARNING),
             ):
                 with attempt:
-                    return await function(argument)
+                    return await function()
         except (ClientError, BotoCoreError) as error:
             self._refused = True
             raise translate(error) from error

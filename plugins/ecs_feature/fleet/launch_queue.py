@@ -19,15 +19,15 @@ from ecs_feature.aws.pacing import Bucket, Pace
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
-CALLS_UNDER_WAY = 100
+CALLS_IN_FLIGHT = 100
 """RunTask calls that wait for their answers at once; an answer may take seconds, and the connections are as many."""
-LOOK_EVERY_SECONDS = 0.5
+RECHECK_SECONDS = 0.5
 """A slow lane's wait is cut into such pieces, so that a launch in another lane need not wait for it."""
-TURNS_EVERY_SECONDS = 0.4
+BATCH_SECONDS = 0.4
 """Turns are given in groups: what triggers log at the same moment reaches Airflow's supervisor together, and each time
 something reaches it, it goes through all it has to do (docs/decisions/0009-records-come-with-the-end-event.md). The
 groups are half of it to one and a half apart, so that two fleets do not march in step."""
-CROWD = 100
+BATCH_THRESHOLD = 100
 """So many launches have to wait for turns to be given in groups."""
 BURST_SECONDS = 0.75
 """So many seconds' calls may start at once, so that a late event loop loses nothing. AWS's bucket holds a second's."""
@@ -43,7 +43,7 @@ class Ticket:
     turn: asyncio.Future[None]
 
 
-class Line:
+class FairQueue:
     """Who waits for one kind of capacity: first in first out within a share, the shares in turns. Pure."""
 
     def __init__(self) -> None:
@@ -86,14 +86,14 @@ class LaunchPlan:
         rate = limits.RUN_TASK_CALLS_PER_SECOND
         self._calls = Bucket(rate * BURST_SECONDS, rate, now)
         self._born = now
-        self._lanes: dict[str, tuple[Line, Pace, Bucket]] = {}
+        self._lanes: dict[str, tuple[FairQueue, Pace, Bucket]] = {}
 
-    def lane(self, capacity: str) -> tuple[Line, Pace, Bucket]:
+    def lane(self, capacity: str) -> tuple[FairQueue, Pace, Bucket]:
         if capacity not in self._lanes:
             burst, refill = limits.FARGATE_LAUNCHES
             rate = limits.RUN_TASK_CALLS_PER_SECOND
             pace = Pace(rate, rate * BURST_SECONDS, may_exceed=True, now=self._born)
-            self._lanes[capacity] = (Line(), pace, Bucket(burst, refill, self._born))
+            self._lanes[capacity] = (FairQueue(), pace, Bucket(burst, refill, self._born))
         return self._lanes[capacity]
 
     def add(self, ticket: Ticket) -> None:
@@ -153,11 +153,11 @@ class LaunchQueue:
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    most_under_way: int = CALLS_UNDER_WAY
+    max_in_flight: int = CALLS_IN_FLIGHT
     rng: random.Random = field(default_factory=random.Random)
     _plan: LaunchPlan = field(init=False)
     _pump: asyncio.Task[None] | None = None
-    _under_way: int = 0
+    _in_flight: int = 0
     _room: asyncio.Event = field(default_factory=asyncio.Event)
     _noticed_at: float = float("-inf")
 
@@ -188,7 +188,7 @@ class LaunchQueue:
                 self._plan.succeeded(capacity, self.clock())
                 return answer
             finally:
-                self._under_way -= 1
+                self._in_flight -= 1
                 self._room.set()
 
     async def close(self) -> None:
@@ -208,7 +208,7 @@ class LaunchQueue:
         except BaseException:
             self._plan.remove(ticket)
             if ticket.turn.done() and not ticket.turn.cancelled():
-                self._under_way -= 1
+                self._in_flight -= 1
                 self._room.set()
             raise
 
@@ -216,20 +216,20 @@ class LaunchQueue:
         while (following := self._plan.next(self.clock()) if self._has_room() else 0.0) is not None:
             if isinstance(following, Ticket):
                 if not following.turn.done():
-                    self._under_way += 1
+                    self._in_flight += 1
                     following.turn.set_result(None)
             elif following > 0:
-                await self.sleep(min(max(following, self._pause()), LOOK_EVERY_SECONDS))
+                await self.sleep(min(max(following, self._pause()), RECHECK_SECONDS))
             else:
                 self._room.clear()
                 await self._room.wait()
 
     def _pause(self) -> float:
         """The least time between groups of turns: none while few wait, who are launched the sooner."""
-        return TURNS_EVERY_SECONDS * self.rng.uniform(0.5, 1.5) if self._plan.waiting() > CROWD else 0.0
+        return BATCH_SECONDS * self.rng.uniform(0.5, 1.5) if self._plan.waiting() > BATCH_THRESHOLD else 0.0
 
     def _has_room(self) -> bool:
-        return self._under_way < self.most_under_way
+        return self._in_flight < self.max_in_flight
 
     def _notice(self, capacity: str) -> None:
         now = self.clock()

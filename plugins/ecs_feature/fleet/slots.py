@@ -9,24 +9,24 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 # A hair's breadth for sums of quarters and halves.
-_HAIR = 1e-9
+EPSILON = 1e-9
 
 
 @dataclass(frozen=True)
-class Wish:
+class SlotRequest:
     """What one task wants.
 
     :param group: whom it shares the caps with.
-    :param most: tasks of the group at once; None: no bound.
+    :param parallelism: tasks of the group at once; None: no bound.
     :param vcpus: what the task takes; 0: unknown, takes nothing of any vCPU cap.
-    :param most_vcpus: vCPUs of the group at once; None: no bound of its own, the account's holds.
+    :param max_vcpus: vCPUs of the group at once; None: no bound of its own, the account's holds.
     :param capacity: whose account quota it counts against.
     """
 
     group: str
-    most: int | None = None
+    parallelism: int | None = None
     vcpus: float = 0.0
-    most_vcpus: float | None = None
+    max_vcpus: float | None = None
     capacity: str = "FARGATE"
 
 
@@ -35,11 +35,11 @@ class Used:
     tasks: int = 0
     vcpus: float = 0.0
 
-    def fits(self, wish: Wish) -> bool:
+    def fits(self, request: SlotRequest) -> bool:
         """Whether the wish's own caps allow one more. A task bigger than the cap goes alone, or it would never."""
-        if wish.most and self.tasks >= wish.most:
+        if request.parallelism and self.tasks >= request.parallelism:
             return False
-        return wish.most_vcpus is None or not self.tasks or self.vcpus + wish.vcpus <= wish.most_vcpus + _HAIR
+        return request.max_vcpus is None or not self.tasks or self.vcpus + request.vcpus <= request.max_vcpus + EPSILON
 
 
 @dataclass(eq=False)
@@ -52,23 +52,25 @@ class Slots:
     quota: Callable[[str], float | None] = lambda capacity: None
     _groups: dict[str, Used] = field(default_factory=lambda: defaultdict(Used))
     _accounts: dict[str, Used] = field(default_factory=lambda: defaultdict(Used))
-    _waiting: dict[str, deque[tuple[Wish, asyncio.Future[None]]]] = field(default_factory=dict)
+    _waiting: dict[str, deque[tuple[SlotRequest, asyncio.Future[None]]]] = field(default_factory=dict)
 
     @asynccontextmanager
-    async def held(self, wish: Wish) -> AsyncIterator[None]:
+    async def held(self, request: SlotRequest) -> AsyncIterator[None]:
         """Hold a place for as long as the block lasts."""
-        await self._take(wish)
+        await self._take(request)
         try:
             yield
         finally:
-            self._give_back(wish)
+            self._give_back(request)
 
     def waiting_for_quota(self, capacity: str) -> bool:
         """Whether the account's quota alone keeps somebody from a place."""
         heads = (queue[0][0] for queue in self._waiting.values())
         return any(
-            wish.capacity == capacity and self._groups[wish.group].fits(wish) and not self._account_fits(wish)
-            for wish in heads
+            request.capacity == capacity
+            and self._groups[request.group].fits(request)
+            and not self._account_fits(request)
+            for request in heads
         )
 
     def used(self, capacity: str) -> float:
@@ -88,10 +90,10 @@ class Slots:
             self._leave(group)  # cancelled
         if group not in self._waiting:
             return False
-        wish, future = self._waiting[group][0]
-        if not self._fits(wish):
+        request, future = self._waiting[group][0]
+        if not self._fits(request):
             return False
-        self._hold(wish, 1)
+        self._hold(request, 1)
         future.set_result(None)
         self._leave(group)
         return True
@@ -103,34 +105,34 @@ class Slots:
         if queue:
             self._waiting[group] = queue
 
-    async def _take(self, wish: Wish) -> None:
-        if wish.group not in self._waiting and self._fits(wish):
-            self._hold(wish, 1)
+    async def _take(self, request: SlotRequest) -> None:
+        if request.group not in self._waiting and self._fits(request):
+            self._hold(request, 1)
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(wish.group, deque()).append((wish, future))
+        self._waiting.setdefault(request.group, deque()).append((request, future))
         try:
             await future
         except BaseException:
             if future.cancelled():
                 self.admit()  # it may have hidden who waits behind it
             else:
-                self._give_back(wish)
+                self._give_back(request)
             raise
 
-    def _give_back(self, wish: Wish) -> None:
-        self._hold(wish, -1)
+    def _give_back(self, request: SlotRequest) -> None:
+        self._hold(request, -1)
         self.admit()
 
-    def _hold(self, wish: Wish, sign: int) -> None:
-        for used in (self._groups[wish.group], self._accounts[wish.capacity]):
+    def _hold(self, request: SlotRequest, sign: int) -> None:
+        for used in (self._groups[request.group], self._accounts[request.capacity]):
             used.tasks += sign
-            used.vcpus += sign * wish.vcpus
+            used.vcpus += sign * request.vcpus
 
-    def _fits(self, wish: Wish) -> bool:
-        return self._groups[wish.group].fits(wish) and self._account_fits(wish)
+    def _fits(self, request: SlotRequest) -> bool:
+        return self._groups[request.group].fits(request) and self._account_fits(request)
 
-    def _account_fits(self, wish: Wish) -> bool:
-        most = self.quota(wish.capacity) if wish.vcpus and wish.most_vcpus is None else None
-        used = self._accounts[wish.capacity]
-        return most is None or not used.vcpus or used.vcpus + wish.vcpus <= most + _HAIR
+    def _account_fits(self, request: SlotRequest) -> bool:
+        quota = self.quota(request.capacity) if request.vcpus and request.max_vcpus is None else None
+        used = self._accounts[request.capacity]
+        return quota is None or not used.vcpus or used.vcpus + request.vcpus <= quota + EPSILON

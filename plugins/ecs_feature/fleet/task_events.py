@@ -33,8 +33,8 @@ REMEMBER_SECONDS: Final = 300.0
 """So long a stopped task is remembered, and its message kept for another triggerer."""
 REMEMBERED: Final = 10_000
 QUICK_RECEIPTS: Final = 6
-MOST_HIDDEN_SECONDS: Final = 32
-AFTER_YOU_SECONDS: Final = (1.0, 2.5)
+MAX_HIDDEN_SECONDS: Final = 32
+YIELD_SECONDS: Final = (1.0, 2.5)
 FAILED_SECONDS: Final = 5.0
 NOTICE_EVERY_SECONDS: Final = 60.0
 TRUSTED_SECONDS: Final = 60.0
@@ -60,12 +60,12 @@ class TaskEvents:
     """Reads the queue and tells of stopped tasks.
 
     :param client: gives the ``sqs`` client.
-    :param tell: told of a stopped task; whether somebody waits for it.
+    :param on_stopped: told of a stopped task; whether somebody waits for it.
     """
 
     queue_url: str
     client: Callable[[], Awaitable[Any]]
-    tell: Callable[[EcsTask], bool]
+    on_stopped: Callable[[EcsTask], bool]
     clock: Callable[[], float] = time.monotonic
     _recent: dict[str, tuple[float, EcsTask]] = field(default_factory=dict)
     _ours: dict[str, float] = field(default_factory=dict)
@@ -130,14 +130,14 @@ class TaskEvents:
             await sqs.change_message_visibility_batch(QueueUrl=self.queue_url, Entries=kept)
         if kept and not done:
             # The other triggerer first, when they are visible again; a fixed pause could keep them in step for ever.
-            await asyncio.sleep(random.uniform(*AFTER_YOU_SECONDS))
+            await asyncio.sleep(random.uniform(*YIELD_SECONDS))
 
     def take(self, message: dict[str, Any]) -> int | None:
         """Act on a message as SQS gives it; None when it is done with, else the seconds to hide it for."""
         task, started_by = stopped_task(message.get("Body", ""))
         if task is None or not started_by.startswith(STARTED_BY_PREFIX):
             return None
-        if self.tell(task) or task.arn in self._ours:
+        if self.on_stopped(task) or task.arn in self._ours:
             self._forget()
             self._ours[task.arn] = self.clock()
             return None
@@ -150,7 +150,7 @@ class TaskEvents:
         # Soon at first, as another triggerer waits for it; then ever later: a task that nobody waits for costs some
         # fifteen receipts, not three hundred.
         doublings = max(0, int(attributes.get("ApproximateReceiveCount", 1)) - QUICK_RECEIPTS)
-        return int(min(MOST_HIDDEN_SECONDS, 2**doublings))
+        return int(min(MAX_HIDDEN_SECONDS, 2**doublings))
 
     def _forget(self) -> None:
         """Oldest first, as both were filled."""

@@ -32,12 +32,12 @@ AGE_SHARE = 0.05
 MAX_POLL_SECONDS = 30.0
 EVENTS_POLL_SECONDS = 60.0
 """While events tell of stopped tasks, polling only catches what they miss."""
-CROWD_POLL_SECONDS = 1.0
+BATCH_POLL_SECONDS = 1.0
 """How often tasks are asked for at most when they are more than one call takes."""
-CALLS_AT_ONCE = 10
+CALLS_IN_FLIGHT = 10
 CALL_SECONDS = 30.0
 """A DescribeTasks call that has not answered by then is given up, and asked again at the next poll."""
-LOOK_EVERY_SECONDS = 5.0
+RECHECK_SECONDS = 5.0
 
 
 @dataclass(eq=False)
@@ -159,7 +159,7 @@ class TaskWatcher:
             if not self._watched[task.arn]:
                 del self._watched[task.arn]
 
-    def tell(self, task: EcsTask) -> bool:
+    def report_stopped(self, task: EcsTask) -> bool:
         """Settle all waits for a task that was heard to have stopped; whether there were any."""
         waits = self._watched.get(task.arn, set())
         for one in waits:
@@ -177,8 +177,8 @@ class TaskWatcher:
 
     async def _run(self) -> None:
         while everyone := self._everyone():
-            floor = CROWD_POLL_SECONDS if len(everyone) > limits.DESCRIBE_TASKS else 0.0
-            pause = min(LOOK_EVERY_SECONDS, max(floor, min(one.poll_seconds for one in everyone)))
+            floor = BATCH_POLL_SECONDS if len(everyone) > limits.DESCRIBE_TASKS else 0.0
+            pause = min(RECHECK_SECONDS, max(floor, min(one.poll_seconds for one in everyone)))
             await self.sleep(pause)
             await self._poll(self.clock() + pause / 2, floor)
 
@@ -187,7 +187,7 @@ class TaskWatcher:
         if self.events is not None and self.events.working:
             floor = EVENTS_POLL_SECONDS
         for batch in batches(self._everyone(), until, floor):
-            while len(self._calls) >= CALLS_AT_ONCE:
+            while len(self._calls) >= CALLS_IN_FLIGHT:
                 await asyncio.wait(self._calls, return_when=asyncio.FIRST_COMPLETED)
             while (wait := self._pace.wait(self.clock())) > 0:
                 await self.sleep(wait)

@@ -20,7 +20,7 @@ from ecs_feature.tasks.launch import TAG_PREFIX, TIMEOUT_TAG
 
 GRACE: Final = timedelta(minutes=5)
 """How long after its deadline a task is left to the triggerer, which stops it by itself if it still watches."""
-_MOST_SECONDS: Final = 366 * 86400
+_MAX_SECONDS: Final = 366 * 86400
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def deadline_of(task: EcsTask) -> datetime | None:
     seconds = dict(task.tags).get(TIMEOUT_TAG, "")
     if not seconds.isascii() or not seconds.isdigit() or task.created_at is None:
         return None
-    return task.created_at + timedelta(seconds=min(int(seconds), _MOST_SECONDS))
+    return task.created_at + timedelta(seconds=min(int(seconds), _MAX_SECONDS))
 
 
 def overdue(tasks: Iterable[EcsTask], now: datetime, grace: timedelta = GRACE) -> list[OverdueTask]:

@@ -24,7 +24,7 @@ class ClusterJanitor:
     :param log: where the lines go that a user reads in the task log.
     """
 
-    keeper: EcsServices
+    services: EcsServices
     log: Any
     dry_run: bool = False
     errors: list[EcsFeatureError] = field(default_factory=list)
@@ -35,11 +35,11 @@ class ClusterJanitor:
         :returns: JSON-safe: ``{"cluster", "services": [...], "tasks": [...]}``, with what each had cost.
         :raises EcsFeatureError: when the cluster cannot be looked through.
         """
-        self.keeper.check_cluster()
+        self.services.check_cluster()
         return {
-            "cluster": self.keeper.cluster,
+            "cluster": self.services.cluster,
             "services": [self._settled(service) for service in self._abandoned()],
-            "tasks": [self._stopped(task) for task in overdue(self._tasks(), self.keeper.now(), GRACE)],
+            "tasks": [self._stopped(task) for task in overdue(self._tasks(), self.services.now(), GRACE)],
         }
 
     def _abandoned(self) -> list[AbandonedService]:
@@ -48,7 +48,7 @@ class ClusterJanitor:
             if not service.active or policy_of(service.tags) is None:
                 continue
             try:
-                reading = self.keeper.inspect(service.name)
+                reading = self.services.inspect(service.name)
             except EcsFeatureError as error:
                 self._note(error)
                 continue
@@ -59,8 +59,8 @@ class ClusterJanitor:
 
     def _settled(self, finding: AbandonedService) -> dict[str, Any]:
         name = finding.service.name
-        why_not = self._attempt(lambda: self.keeper.settle(name))
-        row = finding.row(self.keeper.now(), self._size(finding.service))
+        why_not = self._carry_out(lambda: self.services.settle(name))
+        row = finding.row(self.services.now(), self._size(finding.service))
         self.log.info(
             "Service %s: %s %d -> %d; leases that had ended: %s; idle for %.0f task-seconds, $%.4f.%s",
             name,
@@ -79,10 +79,10 @@ class ClusterJanitor:
 
         def stop() -> None:
             with translated(f"Task {arn!r}"):
-                self.keeper.ecs.stop_task(cluster=self.keeper.cluster, task=arn, reason=STOP_REASON_JANITOR)
+                self.services.ecs.stop_task(cluster=self.services.cluster, task=arn, reason=STOP_REASON_JANITOR)
 
-        why_not = self._attempt(stop)
-        row = finding.row(self.keeper.now())
+        why_not = self._carry_out(stop)
+        row = finding.row(self.services.now())
         self.log.info(
             "Task %s of shard %s (%s, run %s): stopped %.0f s past its deadline of %s, $%.4f.%s",
             arn,
@@ -96,7 +96,7 @@ class ClusterJanitor:
         )
         return {**row, "done": not why_not, "why_not": why_not}
 
-    def _attempt(self, act: Callable[[], object]) -> str:
+    def _carry_out(self, act: Callable[[], object]) -> str:
         """Why it was not done; empty when it was."""
         if self.dry_run:
             return "dry run"
@@ -114,14 +114,14 @@ class ClusterJanitor:
     def _size(self, service: EcsService) -> tuple[int, int]:
         """CPU units and MiB of one of the service's tasks; zeros when AWS does not say."""
         try:
-            definition = self.keeper.task_definition(service)
+            definition = self.services.task_definition(service)
         except EcsFeatureError as error:
             self._note(error)
             return 0, 0
         return int(definition.get("cpu") or 0), int(definition.get("memory") or 0)
 
     def _services(self) -> list[EcsService]:
-        ecs, cluster = self.keeper.ecs, self.keeper.cluster
+        ecs, cluster = self.services.ecs, self.services.cluster
         with translated(f"Cluster {cluster!r}"):
             arns = _listed(ecs, "list_services", "serviceArns", cluster=cluster)
             return [
@@ -131,7 +131,7 @@ class ClusterJanitor:
             ]
 
     def _tasks(self) -> list[EcsTask]:
-        ecs, cluster = self.keeper.ecs, self.keeper.cluster
+        ecs, cluster = self.services.ecs, self.services.cluster
         with translated(f"Cluster {cluster!r}"):
             arns = _listed(ecs, "list_tasks", "taskArns", cluster=cluster, desiredStatus="RUNNING")
             return [

@@ -20,13 +20,13 @@ BEHIND_MS: Final = 30_000
 """A reader so far behind chatty containers gives up to read every line, and goes on near the end."""
 LINES_A_ROUND: Final = 2000
 """Lines of all followed streams together that one round shows, as each costs the triggerer's supervisor work."""
-LEAST_LINES, MOST_LINES = 10, 200
+MIN_LINES, MAX_LINES = 10, 200
 """Of one stream in one round."""
 
 
 def lines_at_once(followed: int) -> int:
     """How many lines of one stream a round shows when so many streams are followed."""
-    return max(LEAST_LINES, min(MOST_LINES, LINES_A_ROUND // max(1, followed)))
+    return max(MIN_LINES, min(MAX_LINES, LINES_A_ROUND // max(1, followed)))
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class Fresh:
         return [*told, *(line.text for line in self.lines)]
 
 
-def capped(lines: Sequence[LogLine], most: int | None, *, skipped: bool = False) -> Fresh:
-    """The newest ``most`` lines; None: all of them."""
-    left_out = 0 if most is None else max(0, len(lines) - most)
+def capped(lines: Sequence[LogLine], max_lines: int | None, *, skipped: bool = False) -> Fresh:
+    """The newest lines, at most ``max_lines``; None: all of them."""
+    left_out = 0 if max_lines is None else max(0, len(lines) - max_lines)
     return Fresh(lines[left_out:], left_out, skipped)
 
 
@@ -132,14 +132,14 @@ class Cursor:
 class Shown:
     """The last lines of one stream that were shown, so that its last lines are not shown twice.
 
-    :param most: how many are remembered.
+    :param max_lines: how many are remembered.
     """
 
-    most: int
+    max_lines: int
     _lines: deque[LogLine] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._lines = deque(maxlen=self.most)
+        self._lines = deque(maxlen=self.max_lines)
 
     def __bool__(self) -> bool:
         return bool(self._lines)
@@ -159,7 +159,7 @@ class Shown:
         return unshown
 
 
-def chunk(streams: Sequence[tuple[str, int]], most: int = limits.FILTER_LOG_STREAMS) -> list[str]:
+def chunk(streams: Sequence[tuple[str, int]], max_streams: int = limits.FILTER_LOG_STREAMS) -> list[str]:
     """Whom one call reads: names of ``(name, since)``, those first that begin earliest, so that a stream that says
     nothing for long has company of its kind, and the others are not read from so far back for its sake."""
-    return [name for name, _ in sorted(streams, key=lambda stream: stream[1])[:most]]
+    return [name for name, _ in sorted(streams, key=lambda stream: stream[1])[:max_streams]]

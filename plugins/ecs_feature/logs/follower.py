@@ -44,7 +44,7 @@ COLLECT_SECONDS = 0.3
 FINISH_SECONDS = 10.0
 TROUBLE_SECONDS = 30.0
 """Throttling for so long is told."""
-MOST_BACKOFF_SECONDS = 30.0
+MAX_BACKOFF_SECONDS = 30.0
 BEFORE_MS = 60_000
 """A container may log before its task is RUNNING, and its clock is not ECS's."""
 TAKEN_OVER_MS = 120_000
@@ -58,27 +58,28 @@ class Followed:
     """One container's log while it is followed.
 
     :param show: given what is new, in the context of who follows.
-    :param keep: how many new lines a round shows at least, however many streams there are; None: all of them.
+    :param min_lines_per_read: how many new lines one read may show, however many streams are followed; None: all.
     :param due: when it is read next, on the follower's clock; never before its task is known to have started.
-    :param there: whether its stream has been read.
-    :param skipped: whether it is still to be told that lines were not read; ``gap``: whether they may be the newest.
-    :param whole: told when all that there is was shown: True, or False when that cannot be known.
+    :param stream_exists: whether its stream has been read.
+    :param skipped: whether lines were not read and the log does not yet say so.
+    :param may_have_missed_newest: whether those lines may be the newest.
+    :param drained: set while the log ends: True once all lines were shown, False when that cannot be known.
     """
 
     task: EcsTask
     container: str
     show: Callable[[Fresh], None]
-    keep: int | None
+    min_lines_per_read: int | None
     cursor: Cursor
     shown: Shown
     due: float
-    there: bool = False
+    stream_exists: bool = False
     warned: bool = False
     given_up: bool = False
     skipped: bool = False
-    gap: bool = False
+    may_have_missed_newest: bool = False
     place: LogPlace | None = None
-    whole: asyncio.Future[bool] | None = None
+    drained: asyncio.Future[bool] | None = None
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
     @property
@@ -102,13 +103,13 @@ class Followed:
         self.warn(why)
         self.settle(False)
 
-    def settle(self, whole: bool) -> None:
-        if self.whole is not None and not self.whole.done():
-            self.whole.set_result(whole)
+    def settle(self, drained: bool) -> None:
+        if self.drained is not None and not self.drained.done():
+            self.drained.set_result(drained)
 
     @property
     def ending(self) -> bool:
-        return self.whole is not None and not self.whole.done()
+        return self.drained is not None and not self.drained.done()
 
 
 @dataclass(eq=False)
@@ -143,7 +144,7 @@ class LogFollower:
         container: str,
         show: Callable[[Fresh], None],
         *,
-        keep: int | None = 0,
+        min_lines_per_read: int | None = 0,
         since: int | None = None,
         known: Sequence[LogLine] = (),
     ) -> Iterator[Followed]:
@@ -156,9 +157,9 @@ class LogFollower:
             task,
             container,
             show,
-            keep,
+            min_lines_per_read,
             Cursor(self._beginning(task) if since is None else since),
-            Shown(max(SHOWN_LINES, keep or 0)),
+            Shown(max(SHOWN_LINES, min_lines_per_read or 0)),
             due=math.inf,
         )
         one.cursor.known.update(known)
@@ -189,12 +190,12 @@ class LogFollower:
         """
         if one.given_up or (one.warned and self._failing_since is not None):
             return False
-        one.whole = asyncio.get_running_loop().create_future()
+        one.drained = asyncio.get_running_loop().create_future()
         one.due = self.clock() + self.collect_seconds
         self._wake.set()
         try:
             async with asyncio.timeout(self.finish_seconds):
-                return await one.whole
+                return await one.drained
         except TimeoutError:
             one.warn(f"no answer within {self.finish_seconds:g} s")
             return False
@@ -264,7 +265,7 @@ class LogFollower:
             if one.place is not None
             and (one.place.group, one.place.region) == (first.place.group, first.place.region)  # type: ignore[union-attr]
             and one.ending == first.ending
-            and one.there == first.there
+            and one.stream_exists == first.stream_exists
             and one.due <= soon
         ]
 
@@ -309,7 +310,7 @@ class LogFollower:
     def _absent(self, some: list[Followed]) -> None:
         """One whose stream is not there has no lines yet, or never had any; of several it is not known which."""
         for one in some:
-            one.there = False
+            one.stream_exists = False
             one.due = self.clock() + (CALL_SPACING_SECONDS if one.ending else ABSENT_SECONDS)
             if len(some) == 1:
                 one.settle(True)
@@ -326,8 +327,7 @@ class LogFollower:
         last = [one for one in some if one.ending]  # not those whose task ends while this is read
         events: list[dict[str, Any]] = []
         for _ in range(PAGES):
-            async with self.limiter:
-                pass
+            await self.limiter.acquire()
             self._calls += 1
             async with asyncio.timeout(CALL_SECONDS):
                 answer = await client.filter_log_events(**request)
@@ -336,34 +336,40 @@ class LogFollower:
             if not token:
                 break
             request["nextToken"] = token
-        await self._hand_out(some, events, read_at, last, whole=not token)
+        await self._hand_out(some, events, read_at, last, complete=not token)
 
     async def _hand_out(
-        self, some: list[Followed], events: list[dict[str, Any]], read_at: int, last: list[Followed], *, whole: bool
+        self, some: list[Followed], events: list[dict[str, Any]], read_at: int, last: list[Followed], *, complete: bool
     ) -> None:
         by_stream: dict[str, list[dict[str, Any]]] = {}
         for event in events:
             by_stream.setdefault(event["logStreamName"], []).append(event)
         reached = max((event["timestamp"] for event in events), default=None)
-        most = lines_at_once(len(self._everyone()))
+        max_lines = lines_at_once(len(self._everyone()))
         for one in some:
             lines = one.cursor.take(by_stream.get(one.stream, ()))
             behind = False
-            if whole:
+            if complete:
                 one.cursor.settle(read_at)
             else:
                 behind = one.cursor.go_on(reached, read_at)
             one.skipped |= behind
-            one.gap = behind or (one.gap and not (whole and lines))
-            one.there = True
+            one.may_have_missed_newest = behind or (one.may_have_missed_newest and not (complete and lines))
+            one.stream_exists = True
             if one in last or not one.ending:
-                one.due = self.clock() + (self.round_seconds if whole else 0.0)
-            if lines or (one.skipped and whole):
-                one.say(capped(lines, None if one.keep is None else max(most, one.keep), skipped=one.skipped))
+                one.due = self.clock() + (self.round_seconds if complete else 0.0)
+            if lines or (one.skipped and complete):
+                one.say(
+                    capped(
+                        lines,
+                        None if one.min_lines_per_read is None else max(max_lines, one.min_lines_per_read),
+                        skipped=one.skipped,
+                    )
+                )
                 one.skipped = False
                 await asyncio.sleep(0)  # the loop is the triggerer's
-            if one in last and (whole or behind):
-                one.settle(whole and not one.gap)
+            if one in last and (complete or behind):
+                one.settle(complete and not one.may_have_missed_newest)
 
     def _failed(self, some: list[Followed], error: Exception) -> None:
         """What passes is tried again, ever later; what does not ends the following of these."""
@@ -374,7 +380,7 @@ class LogFollower:
             return
         now = self.clock()
         self._failing_since = self._failing_since or now
-        self._backoff = min(MOST_BACKOFF_SECONDS, 2 * self._backoff or self.round_seconds)
+        self._backoff = min(MAX_BACKOFF_SECONDS, 2 * self._backoff or self.round_seconds)
         self._not_before = now + self._backoff
         for one in some:
             one.due = now + (1.0 if one.ending else self.round_seconds)

@@ -1,6 +1,6 @@
 """The last lines of containers' logs, from CloudWatch Logs: of a hundred finished tasks by one call.
 
-A log never fails a shard, and hardly delays it: what cannot be read within :data:`MOST_SECONDS` stays unread.
+A log never fails a shard, and hardly delays it: what cannot be read within :data:`MAX_SECONDS` stays unread.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 COLLECT_SECONDS = 0.15
 """So long the first of a batch waits for others, whose ends the same poll has seen."""
-MOST_SECONDS = 15.0
+MAX_SECONDS = 15.0
 RETRY_SECONDS = 1.0
 PAGES = 3
 """Pages of one window that are read; where a group is too chatty for that, a shorter window is read."""
@@ -69,7 +69,7 @@ def log_place(task_definition: dict[str, Any], container: str) -> LogPlace | Non
 
 
 @dataclass(eq=False)
-class Wanted:
+class TailRequest:
     """One log's end that somebody waits for."""
 
     stream: str
@@ -91,11 +91,11 @@ class LogTail:
     client: Callable[[str], Awaitable[Any]]
     task_definition: Callable[[str], Awaitable[dict[str, Any]]]
     collect_seconds: float = COLLECT_SECONDS
-    most_seconds: float = MOST_SECONDS
+    max_seconds: float = MAX_SECONDS
     batched: AsyncLimiter = field(default_factory=lambda: AsyncLimiter(1, 1 / limits.FILTER_LOG_EVENTS_PER_SECOND))
     _exact: AsyncLimiter = field(default_factory=lambda: AsyncLimiter(1, 1 / limits.GET_LOG_EVENTS_PER_SECOND))
     _exact_waiting: int = 0
-    _wanted: dict[tuple[str, str], list[Wanted]] = field(default_factory=lambda: defaultdict(list))
+    _wanted: dict[tuple[str, str], list[TailRequest]] = field(default_factory=lambda: defaultdict(list))
     _readers: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def last_lines(
@@ -108,19 +108,19 @@ class LogTail:
         :param quiet: say nothing when they cannot be read, as that was said before.
         """
         try:
-            async with asyncio.timeout(self.most_seconds):
+            async with asyncio.timeout(self.max_seconds):
                 place = log_place(await self.task_definition(task.task_definition_arn), container)
                 if place is None or lines < 1:
                     return []
                 stream = place.stream(container, task.task_id)
                 # As many as are read in a third of the time that there is.
-                if failed and self._exact_waiting < limits.GET_LOG_EVENTS_PER_SECOND * self.most_seconds / 3:
+                if failed and self._exact_waiting < limits.GET_LOG_EVENTS_PER_SECOND * self.max_seconds / 3:
                     return await self._read_one(place, stream, lines)
                 if task.started_at is None and not failed:
                     return []  # nothing ran, so there is no stream
                 return await self._read_with_others(place, stream, task, lines)
         except (EcsFeatureError, ClientError, BotoCoreError, TimeoutError) as error:
-            why = str(error) or f"no answer within {self.most_seconds:g} s"
+            why = str(error) or f"no answer within {self.max_seconds:g} s"
             log.log(logging.DEBUG if quiet else logging.WARNING, CANNOT_BE_READ, task.task_id, why)
             return []
 
@@ -135,7 +135,7 @@ class LogTail:
             request = {"logGroupName": place.group, "logStreamName": stream, "limit": lines, "startFromHead": False}
             self._exact_waiting += 1
             try:
-                answer = await _calm(
+                answer = await _call_at_rate(
                     self._exact, client.get_log_events, **request, **({"nextToken": token} if token else {})
                 )
             except client.exceptions.ResourceNotFoundException:
@@ -149,7 +149,7 @@ class LogTail:
 
     async def _read_with_others(self, place: LogPlace, stream: str, task: EcsTask, lines: int) -> list[LogLine]:
         loop = asyncio.get_running_loop()
-        wanted = Wanted(stream, lines, task.started_at, task.stopped_at, loop.create_future())
+        wanted = TailRequest(stream, lines, task.started_at, task.stopped_at, loop.create_future())
         key = (place.group, place.region)
         batch = self._wanted[key]
         batch.append(wanted)
@@ -171,13 +171,13 @@ class LogTail:
         self._readers.add(reader)
         reader.add_done_callback(self._readers.discard)
 
-    async def _read_batch(self, group: str, region: str, batch: list[Wanted]) -> None:
+    async def _read_batch(self, group: str, region: str, batch: list[TailRequest]) -> None:
         batch = [wanted for wanted in batch if not wanted.result.done()]
         if not batch:
             return
         client = await self.client(region)
         try:
-            async with asyncio.timeout(self.most_seconds):
+            async with asyncio.timeout(self.max_seconds):
                 found = await self._tails(client, group, batch)
         except client.exceptions.ResourceNotFoundException:
             # CloudWatch names neither the stream that is not there nor gives the others' lines: halves find it.
@@ -198,18 +198,18 @@ class LogTail:
             if not wanted.result.done():
                 wanted.result.set_result(found.get(wanted.stream, [])[-wanted.lines :])
 
-    async def _tails(self, client: Any, group: str, batch: list[Wanted]) -> dict[str, list[LogLine]]:
+    async def _tails(self, client: Any, group: str, batch: list[TailRequest]) -> dict[str, list[LogLine]]:
         """Each stream's last lines; of the longest window whose lines are not too many to read, or what was read."""
         found: dict[str, list[LogLine]] = {}
         for seconds in WINDOWS_SECONDS:
-            window, whole = await self._window(client, group, batch, seconds)
+            window, complete = await self._window(client, group, batch, seconds)
             found |= window
-            if whole:
+            if complete:
                 break
         return found
 
     async def _window(
-        self, client: Any, group: str, batch: list[Wanted], seconds: float | None
+        self, client: Any, group: str, batch: list[TailRequest], seconds: float | None
     ) -> tuple[dict[str, list[LogLine]], bool]:
         """The lines of the last ``seconds`` before the first of them stopped, by stream, and whether it is all."""
         events: list[dict[str, Any]] = []
@@ -222,7 +222,7 @@ class LogTail:
         if since is not None:
             request["startTime"] = since
         for _ in range(PAGES):
-            answer = await _calm(self.batched, client.filter_log_events, **request)
+            answer = await _call_at_rate(self.batched, client.filter_log_events, **request)
             events += answer.get("events", ())
             token = answer.get("nextToken")
             if not token:
@@ -231,7 +231,7 @@ class LogTail:
         return _by_stream(events), False
 
 
-def _since(batch: list[Wanted], seconds: float | None) -> int | None:
+def _since(batch: list[TailRequest], seconds: float | None) -> int | None:
     """Where the window begins, in milliseconds since 1970; None: at the beginning."""
     if seconds is None:
         # A container may log before its task is RUNNING, and its clock is not ECS's.
@@ -248,11 +248,10 @@ def _by_stream(events: list[dict[str, Any]]) -> dict[str, list[LogLine]]:
     return dict(lines)
 
 
-async def _calm(limiter: AsyncLimiter, call: Callable[..., Awaitable[Any]], **request: Any) -> Any:
+async def _call_at_rate(limiter: AsyncLimiter, call: Callable[..., Awaitable[Any]], **request: Any) -> Any:
     """Call at the limiter's rate; what passes is repeated for as long as the caller's timeout lets it."""
     while True:
-        async with limiter:
-            pass
+        await limiter.acquire()
         try:
             return await call(**request)
         except (ClientError, BotoCoreError) as error:

@@ -13,7 +13,7 @@ from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.janitor.sweep import ClusterJanitor
 from ecs_feature.services.client import EcsServices
-from ecs_feature.services.lease_holders import known_to
+from ecs_feature.services.lease_holders import active_run_checker
 
 
 class EcsJanitorOperator(BaseOperator):  # type: ignore[misc]
@@ -59,7 +59,7 @@ class EcsJanitorOperator(BaseOperator):  # type: ignore[misc]
         rows: list[dict[str, Any]] = []
         errors: list[EcsFeatureError] = []
         for cluster in self._clusters():
-            janitor = ClusterJanitor(self._keeper(cluster, context["ti"]), self.log, dry_run)
+            janitor = ClusterJanitor(self._open_services(cluster, context["ti"]), self.log, dry_run)
             try:
                 rows.append(janitor.sweep())
             except EcsFeatureError as error:
@@ -79,9 +79,9 @@ class EcsJanitorOperator(BaseOperator):  # type: ignore[misc]
             raise AirflowException(str(error)) from error
         return names
 
-    def _keeper(self, cluster: str, task_instance: Any) -> EcsServices:
+    def _open_services(self, cluster: str, task_instance: Any) -> EcsServices:
         ecs, scaling = (client_of(name, self.aws) for name in ("ecs", "application-autoscaling"))
-        return EcsServices(ecs, cluster, autoscaling=scaling, goes_on=known_to(task_instance))
+        return EcsServices(ecs, cluster, autoscaling=scaling, run_is_active=active_run_checker(task_instance))
 
     def _tell(self, report: dict[str, Any]) -> None:
         for row in report["clusters"]:

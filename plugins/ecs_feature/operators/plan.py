@@ -77,11 +77,11 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
         return plan
 
     def _check_aws(self, variants: Sequence[str]) -> None:
-        keeper = EcsServices(client_of("ecs", self.aws), self.cluster)
-        keeper.check_cluster(self.capacity_providers)
+        services = EcsServices(client_of("ecs", self.aws), self.cluster)
+        services.check_cluster(self.capacity_providers)
         names = [name for variant in variants for name in self.services.get(variant, ())]
         if names:
-            keeper.describe(names)
+            services.describe(names)
 
 
 def _may_pass(error: EcsFeatureError) -> bool:

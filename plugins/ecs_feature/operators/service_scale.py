@@ -13,7 +13,7 @@ from ecs_feature.aws.clients import client_of
 from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
 from ecs_feature.services.client import EcsServices
-from ecs_feature.services.lease_holders import known_to
+from ecs_feature.services.lease_holders import active_run_checker
 from ecs_feature.services.leases import Lease, SharingPolicy, check_count
 from ecs_feature.tasks import cost
 from ecs_feature.triggers.service import EcsServiceSteadyTrigger
@@ -80,11 +80,11 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
 
     def execute(self, context: Any) -> dict[str, Any] | None:
         ecs, scaling = (client_of(name, self.aws) for name in ("ecs", "application-autoscaling"))
-        keeper = EcsServices(ecs, self.cluster, autoscaling=scaling, goes_on=known_to(context["ti"]))
+        services = EcsServices(ecs, self.cluster, autoscaling=scaling, run_is_active=active_run_checker(context["ti"]))
         try:
             if self.direction == "up":
-                return self._up(keeper)
-            held = self._down(keeper)
+                return self._up(services)
+            held = self._down(services)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
         except EcsFeatureError as error:
@@ -110,12 +110,12 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
         result: dict[str, Any] = event["result"]
         return result
 
-    def _up(self, keeper: EcsServices) -> dict[str, Any]:
+    def _up(self, services: EcsServices) -> dict[str, Any]:
         until = datetime.now(UTC) + self.lease
         rows = []
         for name, count in self.services.items():
             policy = self.policies.get(name, SharingPolicy())
-            before, after = keeper.acquire(name, holder=self.holder, count=count, until=until, policy=policy)
+            before, after = services.acquire(name, holder=self.holder, count=count, until=until, policy=policy)
             self.log.info(
                 "Service %s: leased %d until %s; desired count %d -> %d.%s",
                 name,
@@ -128,13 +128,13 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
             rows.append({"name": name, "before": before.running, "desired": after.desired})
         return {"services": rows}
 
-    def _down(self, keeper: EcsServices) -> list[dict[str, Any]]:
+    def _down(self, services: EcsServices) -> list[dict[str, Any]]:
         held, errors = [], []
         for name in self.services:
             try:
-                lease, after = keeper.release(name, holder=self.holder)
+                lease, after = services.release(name, holder=self.holder)
                 self.log.info("Service %s: lease given back; desired count is %d.", name, after.desired)
-                held.append(self._held(keeper, after, lease))
+                held.append(self._held(services, after, lease))
             except EcsFeatureError as error:
                 # The other services must still be given back; the first error is raised after that.
                 errors.append(error)
@@ -143,10 +143,10 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
             raise errors[0]
         return held
 
-    def _held(self, keeper: EcsServices, service: EcsService, lease: Lease | None) -> dict[str, Any]:
+    def _held(self, services: EcsServices, service: EcsService, lease: Lease | None) -> dict[str, Any]:
         """What the lease is charged with: its own count for as long as it was held, at the task's size."""
         seconds = (datetime.now(UTC) - lease.since).total_seconds() if lease else 0.0
-        definition = keeper.task_definition(service)
+        definition = services.task_definition(service)
         size = int(definition.get("cpu") or 0), int(definition.get("memory") or 0)
         used = cost.usage(*size, seconds * (lease.count if lease else 0))
         return {

@@ -112,11 +112,11 @@ def _policy(pipeline: PipelineSpec, variant: Variant) -> ShardPolicy:
         fallback_seconds=capacity.fallback.wait.total_seconds() if capacity.falls_back else None,
         poll_seconds=pipeline.poll_seconds,
         log_lines=logs.log_lines,
-        max_parallel=capacity.parallelism,
+        parallelism=capacity.parallelism,
         max_vcpus=capacity.max_vcpus,
         parallel_group=f"{pipeline.dag_id}/{variant.name}",
-        not_retryable_codes=tuple(retries.non_retryable_exit_codes),
-        skip_codes=tuple(retries.skip_exit_codes),
+        non_retryable_exit_codes=tuple(retries.non_retryable_exit_codes),
+        skip_exit_codes=tuple(retries.skip_exit_codes),
         live_lines=logs.live_lines,
     )
 

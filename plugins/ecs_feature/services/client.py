@@ -21,7 +21,7 @@ from ecs_feature.exceptions import (
     ServiceNotFoundError,
 )
 from ecs_feature.services.lease_steps import Call, Pause, Reading, ServiceSteps, Steps, active_service
-from ecs_feature.services.leases import GoesOn, Lease, SharingPolicy, nobody, policy_of
+from ecs_feature.services.leases import Lease, RunIsActive, SharingPolicy, never_active, policy_of
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +39,14 @@ class EcsServices:
     :param ecs: a boto3 ``ecs`` client.
     :param elbv2: a boto3 ``elbv2`` client; None: load balancers are not asked about health.
     :param autoscaling: a boto3 ``application-autoscaling`` client; None: services have no scalable targets.
-    :param goes_on: whether the run of a lease's holder still goes on; then its lease counts beyond its time.
+    :param run_is_active: whether the run of a lease's holder still goes on; then its lease counts beyond its time.
     """
 
     ecs: Any
     cluster: str
     elbv2: Any = None
     autoscaling: Any = None
-    goes_on: GoesOn = nobody
+    run_is_active: RunIsActive = never_active
     now: Callable[[], datetime] = field(default=_now)
     sleep: Callable[[float], None] = field(default=time.sleep)
 
@@ -109,8 +109,8 @@ class EcsServices:
             )
         if decision.withheld:
             lever = "the MaxCapacity of its scalable target" if decision.autoscaled else "its cap"
-            wish = decision.count + decision.withheld
-            log.warning("Service %s: its leases want %d tasks, but %s allows %d.", name, wish, lever, decision.count)
+            wanted = decision.count + decision.withheld
+            log.warning("Service %s: its leases want %d tasks, but %s allows %d.", name, wanted, lever, decision.count)
         return before, after.service
 
     def release(self, name: str, *, holder: str) -> tuple[Lease | None, EcsService]:
@@ -152,7 +152,7 @@ class EcsServices:
                 failed = error
 
     def _steps(self, name: str) -> ServiceSteps:
-        return ServiceSteps(self.cluster, name, self.now, self.autoscaling is not None, self.goes_on)
+        return ServiceSteps(self.cluster, name, self.now, self.autoscaling is not None, self.run_is_active)
 
     def _call(self, call: Call) -> Any:
         client = self.ecs if call.client == "ecs" else self.autoscaling

@@ -8,18 +8,18 @@ from typing import Any, Final
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-from ecs_feature.services.leases import GoesOn
+from ecs_feature.services.leases import RunIsActive
 
 log = logging.getLogger(__name__)
 
 ACTIVE: Final = ("scheduled", "queued", "running", "restarting", "deferred", "up_for_retry", "up_for_reschedule")
 """The states of a task that was started and has not ended."""
-LOOKS: Final = 4
-LOOK_SECONDS: Final = 10.0
+CHECKS: Final = 4
+CHECK_SECONDS: Final = 10.0
 """A run is between two of its tasks for as long as a scheduler's round takes."""
 
 
-def known_to(task_instance: Any) -> GoesOn:
+def active_run_checker(task_instance: Any) -> RunIsActive:
     """Tells of a lease's holder, ``dag/run`` with or without more, whether that run is at work.
 
     It is when it is queued or running and one of its tasks is under way. A run of a paused DAG, or of one whose file is
@@ -33,16 +33,16 @@ def known_to(task_instance: Any) -> GoesOn:
 
     idle: set[tuple[str, str]] = set()
 
-    def goes_on(holder: str) -> bool:
+    def run_is_active(holder: str) -> bool:
         dag_id, _, run = holder.partition("/")
         run_id = run.partition("/")[0]
         if (dag_id, run_id) in idle:
             return False
         runs = {"dag_id": dag_id, "run_ids": [run_id]}
         try:
-            for look in range(LOOKS):
+            for look in range(CHECKS):
                 if look:
-                    time.sleep(LOOK_SECONDS)
+                    time.sleep(CHECK_SECONDS)
                 if not task_instance.get_dr_count(**runs, states=["queued", "running"]):
                     return False
                 if task_instance.get_ti_count(**runs, states=list(ACTIVE)):
@@ -54,4 +54,4 @@ def known_to(task_instance: Any) -> GoesOn:
         log.warning("Run %s of DAG %s goes on, but none of its tasks: its lease ends. Is it paused?", run_id, dag_id)
         return False
 
-    return goes_on
+    return run_is_active

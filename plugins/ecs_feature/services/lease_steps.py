@@ -18,17 +18,17 @@ from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import AwsError, LeaseError, ServiceNotFoundError
 from ecs_feature.services.leases import (
     Decision,
-    GoesOn,
     Lease,
+    RunIsActive,
     ScalableTarget,
     SharingPolicy,
+    active_leases,
+    free_lease_slots,
     held_by,
-    lasting,
     leases_of,
-    nobody,
+    never_active,
     policy_of,
     reconcile,
-    room,
 )
 
 SETTLE_ROUNDS: Final = 40
@@ -75,7 +75,7 @@ class ServiceSteps:
     """The steps for one service.
 
     :param now: the clock that tells which leases live.
-    :param goes_on: asked of the holders of leases that are past their time.
+    :param run_is_active: asked of the holders of leases that are past their time.
     :param autoscaling: whether Application Auto Scaling is asked for a scalable target.
     """
 
@@ -83,7 +83,7 @@ class ServiceSteps:
     name: str
     now: Callable[[], datetime]
     autoscaling: bool = field(default=True)
-    goes_on: GoesOn = nobody
+    run_is_active: RunIsActive = never_active
 
     def acquire(
         self, *, holder: str, count: int, until: datetime, policy: SharingPolicy
@@ -97,12 +97,12 @@ class ServiceSteps:
         before = yield from self.describe()
         old = held_by(holder, before.tags)
         now = self.now()
-        since = min((lease.since for lease in lasting(old, now, self.goes_on).values()), default=now)
+        since = min((lease.since for lease in active_leases(old, now, self.run_is_active).values()), default=now)
         tag = Lease(holder, count, since, until).to_tag(now)
         found = policy_of(before.tags)
-        policy = policy.over(target, found)
-        if lasting(leases_of(before.tags), now, self.goes_on).keys() - old.keys():
-            policy = policy.beside(found)
+        policy = policy.with_scalable_baseline(target, found)
+        if active_leases(leases_of(before.tags), now, self.run_is_active).keys() - old.keys():
+            policy = policy.widened_for(found)
         check_room(before, renewing=bool(old))
         try:
             yield self._ecs("tag_resource", resourceArn=before.arn, tags=[policy.to_tag(), tag])
@@ -116,7 +116,7 @@ class ServiceSteps:
         for _ in range(PAUSE_AFTER):
             # Another run may have written its own policy at the same moment; both write the wider one then.
             found = policy_of(reading.service.tags)
-            wider = policy.beside(found)
+            wider = policy.widened_for(found)
             if found is None or found == wider:
                 break
             yield self._ecs("tag_resource", resourceArn=before.arn, tags=[wider.to_tag()])
@@ -134,8 +134,8 @@ class ServiceSteps:
 
     def settle(self) -> Steps[Reading]:
         """Apply :func:`ecs_feature.services.leases.reconcile` until a reading shows nothing to do."""
-        for attempt in range(SETTLE_ROUNDS):
-            if attempt >= PAUSE_AFTER:
+        for round_number in range(SETTLE_ROUNDS):
+            if round_number >= PAUSE_AFTER:
                 yield Pause(PAUSE_SECONDS)
             reading = yield from self.inspect()
             service, decision = reading.service, reading.decision
@@ -166,7 +166,7 @@ class ServiceSteps:
         service = yield from self.describe()
         policy = policy_of(service.tags)
         target = (yield from self._target()) if self.autoscaling and policy is not None and policy.autoscaled else None
-        decision = reconcile(service, self.now(), target, self.goes_on)
+        decision = reconcile(service, self.now(), target, self.run_is_active)
         return Reading(replace(service, minimum=decision.count) if decision.autoscaled else service, decision)
 
     def _target(self) -> Steps[ScalableTarget | None]:
@@ -209,7 +209,7 @@ def active_service(described: list[dict[str, Any]], name: str, cluster: str) -> 
 
 def check_room(service: EcsService, *, renewing: bool) -> None:
     """:raises LeaseError: when the service has no room for another lease."""
-    if room(service.tags, renewing=renewing) < 1:
+    if free_lease_slots(service.tags, renewing=renewing) < 1:
         raise LeaseError(
             f"Service {service.name!r} has {len(service.tags)} tags and ECS allows {limits.TAGS_PER_RESOURCE} "
             "(AmazonECS/latest/APIReference/API_Tag.html), one of them kept for renewals, so no further run can lease "

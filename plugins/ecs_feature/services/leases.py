@@ -40,10 +40,10 @@ CLOCK_SKEW: Final = timedelta(minutes=1)
 _LEASE: Final = re.compile(r"(?P<count>\d+) since (?P<since>\S+) until (?P<until>\S+) by (?P<holder>.*)")
 _POLICY: Final = re.compile(r"baseline (?P<baseline>\d+) cap (?P<cap>\d+) (?P<sharing>sum|max)(?P<min> MinCapacity)?")
 
-GoesOn = Callable[[str], bool]
+RunIsActive = Callable[[str], bool]
 """Whether the run of a lease's holder still goes on."""
 
-MOST_LEASES: Final = limits.TAGS_PER_RESOURCE - 2
+MAX_LEASES: Final = limits.TAGS_PER_RESOURCE - 2
 """Of a service without other tags: one tag is the policy's, one is spare, for a lease that is being renewed."""
 
 
@@ -123,7 +123,7 @@ class SharingPolicy:
         except ConfigurationError:
             return None
 
-    def over(self, target: ScalableTarget | None, before: SharingPolicy | None) -> SharingPolicy:
+    def with_scalable_baseline(self, target: ScalableTarget | None, before: SharingPolicy | None) -> SharingPolicy:
         """The policy for a service with that scalable target: its baseline is the target's original MinCapacity.
 
         :param before: the policy that the service has; while runs hold it, only that remembers the original.
@@ -133,7 +133,7 @@ class SharingPolicy:
         original = before.baseline if before is not None and before.autoscaled else target.minimum
         return replace(self, baseline=original, cap=max(self.cap, original), autoscaled=True)
 
-    def beside(self, other: SharingPolicy | None) -> SharingPolicy:
+    def widened_for(self, other: SharingPolicy | None) -> SharingPolicy:
         """The policy for a service that runs with another policy hold, too: wide enough for both."""
         if other is None:
             return self
@@ -219,15 +219,19 @@ def policy_of(tags: Iterable[tuple[str, str]]) -> SharingPolicy | None:
     return None if value is None else SharingPolicy.from_tag(value)
 
 
-def nobody(holder: str) -> bool:
+def never_active(holder: str) -> bool:
     """Of no run it is known that it goes on: a lease ends at its time."""
     return False
 
 
-def lasting(leases: Mapping[str, Lease | None], now: datetime, goes_on: GoesOn = nobody) -> dict[str, Lease]:
+def active_leases(
+    leases: Mapping[str, Lease | None], now: datetime, run_is_active: RunIsActive = never_active
+) -> dict[str, Lease]:
     """The leases that count, by tag key; who is past their time is asked about."""
     return {
-        key: lease for key, lease in leases.items() if lease is not None and (lease.live(now) or goes_on(lease.holder))
+        key: lease
+        for key, lease in leases.items()
+        if lease is not None and (lease.live(now) or run_is_active(lease.holder))
     }
 
 
@@ -240,37 +244,37 @@ def asked(leases: Mapping[str, Lease], policy: SharingPolicy) -> int:
     return sum(holders.values()) if policy.sharing == "sum" else max(holders.values(), default=0)
 
 
-def leased(tags: Sequence[tuple[str, str]], now: datetime, goes_on: GoesOn = nobody) -> int:
+def leased(tags: Sequence[tuple[str, str]], now: datetime, run_is_active: RunIsActive = never_active) -> int:
     """How many tasks a service's leases want, within its cap; its baseline is nobody's and not counted."""
     policy = policy_of(tags)
-    return min(policy.cap, asked(lasting(leases_of(tags), now, goes_on), policy)) if policy else 0
+    return min(policy.cap, asked(active_leases(leases_of(tags), now, run_is_active), policy)) if policy else 0
 
 
 def reconcile(
-    service: EcsService, now: datetime, target: ScalableTarget | None = None, goes_on: GoesOn = nobody
+    service: EcsService, now: datetime, target: ScalableTarget | None = None, run_is_active: RunIsActive = never_active
 ) -> Decision:
     """What to do about a service as it was read, tags included.
 
     A service without our tags is left as it is. A lease that cannot be read counts as expired.
 
     :param target: its scalable target; only asked for where the policy says that the leases move MinCapacity.
-    :param goes_on: asked of the holders of leases that are past their time.
+    :param run_is_active: asked of the holders of leases that are past their time.
     """
     policy = policy_of(service.tags)
     if policy is None:
         return Decision(service.desired, service.desired)
     leases = leases_of(service.tags)
-    counting = lasting(leases, now, goes_on)
+    counting = active_leases(leases, now, run_is_active)
     expired = tuple(sorted(leases.keys() - counting.keys()))
-    wish = max(policy.baseline, asked(counting, policy))
+    wanted = max(policy.baseline, asked(counting, policy))
     if target is not None and policy.autoscaled:
-        count = min(wish, policy.cap, target.maximum)
-        return Decision(target.minimum, count, expired, autoscaled=True, withheld=wish - count)
-    count = min(wish, policy.cap)
-    return Decision(service.desired, count, expired, withheld=wish - count)
+        count = min(wanted, policy.cap, target.maximum)
+        return Decision(target.minimum, count, expired, autoscaled=True, withheld=wanted - count)
+    count = min(wanted, policy.cap)
+    return Decision(service.desired, count, expired, withheld=wanted - count)
 
 
-def room(tags: Iterable[tuple[str, str]], *, renewing: bool) -> int:
+def free_lease_slots(tags: Iterable[tuple[str, str]], *, renewing: bool) -> int:
     """How many more leases a service's tags have room for; AWS's own tags (``aws:``) do not count.
 
     :param renewing: whether the holder has a lease already; only then may it use the spare tag.

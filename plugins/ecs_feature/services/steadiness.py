@@ -44,17 +44,17 @@ def of_descent(service: EcsService) -> Steadiness:
     return Steadiness(True)
 
 
-def with_death(state: Steadiness, dead: EcsTask | None, *, looked: datetime) -> Steadiness:
+def with_death(state: Steadiness, dead: EcsTask | None, *, last_checked: datetime) -> Steadiness:
     """``state``, knowing the last task of the service that died while it was waited for.
 
     A service whose tasks start and die runs all of them at times: none may have died since the last look.
 
-    :param looked: when the service was looked at before this time.
+    :param last_checked: when the service was looked at before this time.
     """
     if dead is None:
         return state
-    said = f"its last one stopped, {dead.epitaph()}"
+    said = f"its last one stopped, {dead.stop_summary()}"
     if not state.steady:
         return replace(state, missing=f"{state.missing}; {said}")
-    recent = dead.stopped_at is not None and dead.stopped_at > looked
+    recent = dead.stopped_at is not None and dead.stopped_at > last_checked
     return Steadiness(False, f"its tasks do not stay up; {said}") if recent else state

@@ -39,7 +39,9 @@ class ShardLog:
         if not self.live:
             yield
             return
-        with self.fleet.live_log(self.task, self.container, self._show, keep=self.lines) as self._followed:
+        with self.fleet.live_log(
+            self.task, self.container, self._show, min_lines_per_read=self.lines
+        ) as self._followed:
             yield
 
     def _show(self, fresh: Fresh) -> None:
@@ -72,5 +74,5 @@ class ShardLog:
         A failed shard's very last lines are read by themselves all the same. Where the log of one that succeeded could
         not be followed, which was said, it is not waited for a second time.
         """
-        whole = await self.fleet.rest_of_log(followed)
-        return outcome.succeeded and (followed.warned or (whole and mine is not None and bool(mine.shown)))
+        drained = await self.fleet.rest_of_log(followed)
+        return outcome.succeeded and (followed.warned or (drained and mine is not None and bool(mine.shown)))

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.tasks.outcomes import ExitCodes, Kind, Outcome, Payer
 from ecs_feature.tasks.relaunches import RelaunchPolicy
+
+_OLD_NAMES: Final = {
+    "max_parallel": "parallelism",
+    "not_retryable_codes": "non_retryable_exit_codes",
+    "skip_codes": "skip_exit_codes",
+}
 
 
 class LiveLines(enum.StrEnum):
@@ -27,18 +33,18 @@ def check_live_lines(value: str, field: str = "live_lines") -> None:
         raise ConfigurationError(f"{field}: {value!r} is not known; choose one of {', '.join(LiveLines)}.")
 
 
-def is_followed(live_lines: str, *, asked_for: bool, attempt: int, ended: Iterable[Outcome]) -> bool:
+def is_followed(live_lines: str, *, asked_for: bool, try_number: int, ended: Iterable[Outcome]) -> bool:
     """Whether the next launch of a shard is followed.
 
     :param asked_for: the run's param ``live_log_shards`` names the shard, which counts whatever ``live_lines`` says.
-    :param attempt: Airflow's try number.
+    :param try_number: Airflow's try number.
     :param ended: how the launches of this try ended; what infrastructure is to blame for does not count.
     """
     if asked_for or live_lines == LiveLines.ALWAYS:
         return True
     if live_lines == LiveLines.NEVER:
         return False
-    return attempt > 1 or any(
+    return try_number > 1 or any(
         outcome.payer is Payer.APPLICATION or outcome.kind is Kind.OUT_OF_MEMORY for outcome in ended
     )
 
@@ -54,9 +60,9 @@ class ShardPolicy:
     :param log_lines: how many last lines of the container's log are copied to the task log; 0: none.
     :param live_lines: whose log is copied line by line while the container runs: ``retries``: only of a try or launch
         that follows one that the application failed or that ran out of memory; ``always``; ``never``.
-    :param max_parallel: how many tasks of ``parallel_group`` run at once per triggerer; None: no bound.
+    :param parallelism: how many tasks of ``parallel_group`` run at once per triggerer; None: no bound.
     :param max_vcpus: how many vCPUs they have at once; None: the account's quota.
-    :param not_retryable_codes: exit codes after which the shard fails at once; ``skip_codes``: it is skipped.
+    :param non_retryable_exit_codes: exit codes after which the shard fails at once; ``skip_exit_codes``: it is skipped.
 
     The others are those of :class:`ecs_feature.tasks.relaunches.RelaunchPolicy`.
     """
@@ -70,15 +76,20 @@ class ShardPolicy:
     fallback_seconds: float | None = None
     poll_seconds: float = 0.5
     log_lines: int = 20
-    max_parallel: int | None = None
+    parallelism: int | None = None
     max_vcpus: float | None = None
     parallel_group: str = ""
-    not_retryable_codes: tuple[int, ...] = ()
-    skip_codes: tuple[int, ...] = ()
+    non_retryable_exit_codes: tuple[int, ...] = ()
+    skip_exit_codes: tuple[int, ...] = ()
     live_lines: str = LiveLines.RETRIES.value
 
     def __post_init__(self) -> None:
         check_live_lines(self.live_lines)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ShardPolicy:
+        """The opposite of :meth:`to_dict`; also reads the keys of shards that were deferred before the renames."""
+        return cls(**{_OLD_NAMES.get(name, name): value for name, value in values.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-safe, what differs from the default: it is stored once a shard."""
@@ -100,4 +111,4 @@ class ShardPolicy:
 
     @property
     def codes(self) -> ExitCodes:
-        return ExitCodes(frozenset(self.not_retryable_codes), frozenset(self.skip_codes))
+        return ExitCodes(frozenset(self.non_retryable_exit_codes), frozenset(self.skip_exit_codes))

@@ -28,7 +28,7 @@ class LaunchRecord:
     """One launch and how it ended; times are ISO 8601 in UTC.
 
     :param task_arn: empty when RunTask started nothing.
-    :param attempt: Airflow's try number.
+    :param attempt: Airflow's try number, under the key that all records have had.
     :param capacity: ``FARGATE``, ``FARGATE_SPOT`` ...
     """
 
@@ -46,16 +46,16 @@ class LaunchRecord:
     gb_seconds: float = 0.0
 
     @classmethod
-    def of(cls, ended: Ended, attempt: int) -> LaunchRecord:
+    def of(cls, ended: Ended, try_number: int) -> LaunchRecord:
         task, outcome = ended.task, ended.outcome
         if task is None:
-            return cls("", str(outcome.kind), outcome.reason, attempt)
+            return cls("", str(outcome.kind), outcome.reason, try_number)
         used = cost.of_task(task)
         return cls(
             task_arn=task.arn,
             outcome=str(outcome.kind),
             reason=outcome.reason,
-            attempt=attempt,
+            attempt=try_number,
             cpu=task.cpu,
             memory_mib=task.whole_memory_mib,
             capacity=task.capacity,
@@ -97,36 +97,38 @@ def record_text(record: Mapping[str, Any]) -> str:
     return json.dumps(record)
 
 
-def running_record(task_arn: str, container: str, attempt: int) -> dict[str, Any]:
+def running_record(task_arn: str, container: str, try_number: int) -> dict[str, Any]:
     """What a shard that runs for long leaves while it does.
 
-    :param attempt: Airflow's try number.
+    :param try_number: Airflow's.
     """
-    return {"task_arn": task_arn, "container": container, "attempt": attempt}
+    return {"task_arn": task_arn, "container": container, "attempt": try_number}
 
 
-def launched_task(xcoms: Mapping[str, Any], attempt: int) -> LaunchedTask | None:
+def launched_task(xcoms: Mapping[str, Any], try_number: int) -> LaunchedTask | None:
     """The ECS task that a try of a shard has launched last, as far as its XComs tell.
 
     :param xcoms: what the shard has left, by key, as the database has it.
     """
     record = shard_record(xcoms.get("return_value")) or {"launches": ()}
-    arns = [launch["task_arn"] for launch in record["launches"] if launch["attempt"] == attempt and launch["task_arn"]]
+    arns = [
+        launch["task_arn"] for launch in record["launches"] if launch["attempt"] == try_number and launch["task_arn"]
+    ]
     if arns:
         return LaunchedTask(arns[-1], record.get("container", ""))
     running = _decoded(xcoms.get(RUNNING_KEY))
-    if isinstance(running, dict) and running.get("attempt") == attempt:
+    if isinstance(running, dict) and running.get("attempt") == try_number:
         return LaunchedTask(running["task_arn"], running["container"])
     return None
 
 
-def superseded_task(value: Any, attempt: int) -> str | None:
+def superseded_task(value: Any, try_number: int) -> str | None:
     """The ARN of an earlier try's ECS task in the XCom :data:`RUNNING_KEY`; None: there is none.
 
-    :param attempt: this try's number.
+    :param try_number: this try's.
     """
     running = _decoded(value)
-    if isinstance(running, dict) and running.get("attempt", attempt) < attempt:
+    if isinstance(running, dict) and running.get("attempt", try_number) < try_number:
         return str(running["task_arn"])
     return None
 

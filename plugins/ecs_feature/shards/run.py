@@ -44,7 +44,7 @@ class ShardRun:
     :param share: whose share of the launch rate it takes, ``dag_id/run_id``.
     :param result_uri: of the file that the shard leaves last; decides when ECS no longer shows the task.
     :param since: when the run started: no client token of this try is older.
-    :param attempt: Airflow's try number.
+    :param try_number: Airflow's try number.
     :param live: whether its log is followed whatever the policy says, since the user asks for it.
     :param in_doubt: whether the current launch may have started a task that AWS has not told of.
     :param essential: the names of the containers that end the task when they end; None: of all it may be.
@@ -63,7 +63,7 @@ class ShardRun:
     share: str = ""
     result_uri: str = ""
     since: datetime | None = None
-    attempt: int = 1
+    try_number: int = 1
     live: bool = False
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     now: Callable[[], datetime] = _now
@@ -82,7 +82,7 @@ class ShardRun:
     @property
     def launches(self) -> list[LaunchRecord]:
         """The ended launches of this try, as the XCom has them."""
-        return [LaunchRecord.of(ended, self.attempt) for ended in self.history]
+        return [LaunchRecord.of(ended, self.try_number) for ended in self.history]
 
     async def run(self) -> Outcome:
         """Run the shard to an end that is not infrastructure's fault, or until what is forgiven is used up.
@@ -93,9 +93,9 @@ class ShardRun:
         self.launch, self.essential = await self._fitted(definition), essential_containers(definition)
         async with self.fleet.slot(
             policy.parallel_group,
-            policy.max_parallel,
+            policy.parallelism,
             vcpus=self._vcpus(definition),
-            most_vcpus=policy.max_vcpus,
+            max_vcpus=policy.max_vcpus,
             capacity=self.launch.bucket,
             started_by=started_by(self.launch.started_by),
         ):
@@ -216,7 +216,7 @@ class ShardRun:
     def _shard_log(self, task: EcsTask) -> ShardLog:
         policy, ended = self.policy, (one.outcome for one in self.history)
         live = not task.stopped and is_followed(
-            policy.live_lines, asked_for=self.live, attempt=self.attempt, ended=ended
+            policy.live_lines, asked_for=self.live, try_number=self.try_number, ended=ended
         )
         return ShardLog(self.fleet, self.shard, task, self.launch.container, self.log, policy.log_lines, live=live)
 

@@ -33,7 +33,7 @@ def select(params: Mapping[str, Any], *, shards: Sequence[str], variants: Sequen
     return Selection(_chosen(params, "shards", shards), _chosen(params, "variants", variants))
 
 
-def wished(value: Any) -> list[Any]:
+def names_in(value: Any) -> list[Any]:
     """The names in a param: without the blanks and empty lines that are typed into Airflow's trigger form."""
     if value is None:
         return []
@@ -53,7 +53,7 @@ def of_this_run(
     :param records: those of mapped shards by their indexes.
     :param found: the shards that the run has found; None: its file names them.
     """
-    chosen = frozenset(found if found is not None else wished(params.get("shards")))
+    chosen = frozenset(found if found is not None else names_in(params.get("shards")))
     first: dict[str, Mapping[str, Any]] = {}
     for record in records:
         if record["shard"] in chosen or (found is None and not chosen):
@@ -65,7 +65,7 @@ def _chosen(params: Mapping[str, Any], field: str, known: Sequence[str], what: s
     given = params.get(field) or []
     if isinstance(given, str) or not isinstance(given, list | tuple):
         raise SelectionError(f'{field}: {given!r} is not a list; give a list of names, e.g. ["{known[0]}"].')
-    asked = wished(given)
+    asked = names_in(given)
     unknown = [name for name in asked if name not in known]
     if unknown:
         listed = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")

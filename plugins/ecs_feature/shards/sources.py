@@ -10,7 +10,7 @@ from ecs_feature.aws.s3 import split_uri
 from ecs_feature.exceptions import ConfigurationError, SelectionError
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
-MOST_SHARDS: Final = 5000
+MAX_SHARDS: Final = 5000
 """Of one run. Airflow's own bound, [core] max_map_length, is 1,024 unless it is raised."""
 
 
@@ -51,8 +51,8 @@ def checked(found: Any, where: str) -> list[str]:
     names = list(dict.fromkeys(found))
     if not names:
         raise SelectionError(f"shards: {where} has none for this run; is the raw data there?")
-    if len(names) > MOST_SHARDS:
-        raise SelectionError(f"shards: {where} has {len(names)}, at most {MOST_SHARDS} are possible; make them larger.")
+    if len(names) > MAX_SHARDS:
+        raise SelectionError(f"shards: {where} has {len(names)}, at most {MAX_SHARDS} are possible; make them larger.")
     for name in names:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise SelectionError(f"shards: {where} has {name!r}, which is not a name; use 1 to 100 of A-Z a-z 0-9 - _.")

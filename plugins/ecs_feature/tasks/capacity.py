@@ -25,8 +25,8 @@ _BUCKETS: Final = {ON_DEMAND: "FARGATE", SPOT: "FARGATE_SPOT"}
 _OF_FARGATE: Final = frozenset(_BUCKETS.values())
 # AmazonECS/latest/APIReference/API_RunTask.html (capacityProviderStrategy), API_CapacityProviderStrategyItem.html
 STRATEGY_ITEMS: Final = 20
-_MOST_WEIGHT: Final = 1000
-_MOST_BASE: Final = 100_000
+_MAX_WEIGHT: Final = 1000
+_MAX_BASE: Final = 100_000
 
 Strategy = Sequence[Mapping[str, Any]]
 """Items of a capacity provider strategy as RunTask takes them: ``capacityProvider``, ``weight``, ``base``."""
@@ -126,9 +126,9 @@ def _check_item(item: Mapping[str, Any]) -> None:
             f"capacity: {', '.join(sorted(unknown))} is not part of a strategy's item; "
             "give capacityProvider, weight, base."
         )
-    for name, most in (("weight", _MOST_WEIGHT), ("base", _MOST_BASE)):
-        if not 0 <= int(item.get(name, 0)) <= most:
+    for name, maximum in (("weight", _MAX_WEIGHT), ("base", _MAX_BASE)):
+        if not 0 <= int(item.get(name, 0)) <= maximum:
             raise ConfigurationError(
-                f"capacity: {name} {item[name]} of {item['capacityProvider']} is out of range; give 0 to {most} "
+                f"capacity: {name} {item[name]} of {item['capacityProvider']} is out of range; give 0 to {maximum} "
                 "(AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.html)."
             )

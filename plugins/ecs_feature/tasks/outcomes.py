@@ -111,11 +111,11 @@ _EXIT_HINTS: Final = {
 class ExitCodes:
     """What a container's exit codes mean beside 0.
 
-    :param not_retryable: the same input would fail again: the shard fails at once, whatever ``retries`` says.
+    :param non_retryable: the same input would fail again: the shard fails at once, whatever ``retries`` says.
     :param skip: there is nothing to do: the shard is skipped.
     """
 
-    not_retryable: frozenset[int] = frozenset()
+    non_retryable: frozenset[int] = frozenset()
     skip: frozenset[int] = frozenset()
 
 
@@ -282,7 +282,7 @@ def _of_exit(ended: Outcome, decider: EcsContainer, main: EcsContainer | None, c
         return replace(ended, kind=Kind.SUCCEEDED, reason="")
     if code in codes.skip:
         return replace(ended, kind=Kind.SKIPPED, reason=decider.reason)
-    if code in codes.not_retryable:
+    if code in codes.non_retryable:
         hint = "correct what its log says, then clear it"
         return replace(ended, kind=Kind.NOT_RETRYABLE, reason=decider.reason, hint=hint)
     hint = _EXIT_HINTS.get(code or 0, "the task log has its last lines")

@@ -15,9 +15,9 @@ from typing import Final
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.tasks.capacity import ON_DEMAND, SPOT, Strategy
 from ecs_feature.tasks.outcomes import Kind, Outcome, Payer
-from ecs_feature.tasks.sizes import Size, most_memory_mib, next_size
+from ecs_feature.tasks.sizes import Size, memory_cap_mib, next_size
 
-MOST_PAUSE_SECONDS: Final = 60.0
+MAX_PAUSE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def relaunches_used(history: Sequence[Ended]) -> int:
 
 def backoff_seconds(relaunch: int, rng: random.Random | None = None) -> float:
     """Pause before relaunch number ``relaunch`` + 1: 1, 2, 4 ... at most 60 s, with jitter above a half."""
-    most = min(MOST_PAUSE_SECONDS, 2.0 ** min(relaunch, 10))
-    return most / 2 + (rng or random).random() * most / 2
+    longest = min(MAX_PAUSE_SECONDS, 2.0 ** min(relaunch, 10))
+    return longest / 2 + (rng or random).random() * longest / 2
 
 
 def _waits(history: Sequence[Ended]) -> list[Ended]:
@@ -138,7 +138,7 @@ def _bigger(history: Sequence[Ended], policy: RelaunchPolicy) -> NextLaunch | No
     if last.task is None or not last.task.whole_memory_mib:
         return None
     own = next(ended.task.whole_memory_mib for ended in history if ended.task is not None)
-    size = next_size(last.task, most_memory_mib(own, policy.max_memory_mib))
+    size = next_size(last.task, memory_cap_mib(own, policy.max_memory_mib))
     if size is None:
         return None
     change = f"with {size.whole_mib} MiB instead of {last.task.whole_memory_mib}"

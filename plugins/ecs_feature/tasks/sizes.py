@@ -30,28 +30,28 @@ class Size:
         return self.memory_mib or sum(self.container_mib.values())
 
 
-def next_size(task: EcsTask, most_mib: int) -> Size | None:
-    """The next size with more memory than a task had; None when that is more than ``most_mib``.
+def next_size(task: EcsTask, max_mib: int) -> Size | None:
+    """The next size with more memory than a task had; None when that is more than ``max_mib``.
 
     On Fargate the memory grows by one step of the task's CPU size; past the last one the smallest bigger CPU size that
-    has more is taken. On instances any size is valid, so it doubles, up to ``most_mib``, and the CPU stays. Containers
+    has more is taken. On instances any size is valid, so it doubles, up to ``max_mib``, and the CPU stays. Containers
     with a hard limit of their own get what the task gets more.
 
     :param task: the one that ran out of memory, as described; its sizes are overrides included.
     """
     if task.on_instances:
-        return _doubled(task, most_mib)
+        return _doubled(task, max_mib)
     found = _next_pair(task.cpu, task.memory_mib)
-    if found is None or found[1] > most_mib:
+    if found is None or found[1] > max_mib:
         return None
     cpu, memory_mib = found
     more = memory_mib - task.memory_mib
     return Size(cpu, memory_mib, _grown(task, more))
 
 
-def _doubled(task: EcsTask, most_mib: int) -> Size | None:
+def _doubled(task: EcsTask, max_mib: int) -> Size | None:
     own = task.whole_memory_mib
-    more = min(2 * own, most_mib) - own
+    more = min(2 * own, max_mib) - own
     if more <= 0 or _only_reserves(task):
         return None
     return Size(memory_mib=own + more if task.memory_mib else 0, container_mib=_grown(task, more))
@@ -76,6 +76,6 @@ def _next_pair(cpu: int, memory_mib: int) -> tuple[int, int] | None:
     return None
 
 
-def most_memory_mib(own_mib: int, max_memory_mib: int | None) -> int:
+def memory_cap_mib(own_mib: int, max_memory_mib: int | None) -> int:
     """Up to how much a shard's memory may grow: ``max_memory_mib``, by default four times the definition's own."""
     return GROWTH * own_mib if max_memory_mib is None else max_memory_mib

@@ -21,9 +21,9 @@ from ecs_feature.exceptions import MissingValueError
 SCHEME: Final = "xcom://"
 # The shards of a run start within seconds of each other; a task that was cleared leaves a new value.
 FRESH_SECONDS: Final = 5.0
-PATIENCE_SECONDS: Final = 60.0
+TIMEOUT_SECONDS: Final = 60.0
 """How long a value may be missing: clearing a shard clears its setup tasks, and with them their XComs."""
-AGAIN_SECONDS: Final = 2.0
+RETRY_SECONDS: Final = 2.0
 
 
 def reference(task_id: str, index: str = "") -> str:
@@ -53,7 +53,7 @@ def look_up(value: str, pull: Callable[[str], Any]) -> Any:
 async def look_up_shared(value: str, ti: Any) -> Any:
     """As :func:`look_up`, in the triggerer: one read serves all shards of the run that ask within seconds.
 
-    A value that is missing is waited for, see :data:`PATIENCE_SECONDS`.
+    A value that is missing is waited for, see :data:`TIMEOUT_SECONDS`.
     """
     if not is_reference(value):
         return value
@@ -70,12 +70,12 @@ _reads: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedReads[Key, Any]] = We
 async def _read(key: Key) -> Any:
     """The value, waited for; None when it is still not there."""
     dag_id, run_id, task_id = key
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         found = await XCom.aget_one(key="return_value", dag_id=dag_id, run_id=run_id, task_id=task_id)
         if found is not None or time.monotonic() > deadline:
             return found
-        await asyncio.sleep(AGAIN_SECONDS)
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 def _parts(value: str) -> tuple[str, int | None]:

@@ -15,14 +15,14 @@ from typing import Final
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 0.5
 """Between two looks at how far it has read; each is twice the one before, for most lines are read within one."""
-PATIENCE_SECONDS: Final = 30.0
+TIMEOUT_SECONDS: Final = 30.0
 """How long a shard's end waits at most for a supervisor that does not come to reading: longer than a full socket takes.
 With thousands of triggers its rounds take seconds while new ones are taken on."""
-BLIND_SECONDS: Final = 1.0
+FALLBACK_SECONDS: Final = 1.0
 """How long it is given where the system does not tell (Linux does)."""
 
 
-class LogPipe:
+class SupervisorSocket:
     """How far the other end has read a socket, to which others write as well.
 
     The system tells how much waits in it, not how much has been read. Each time that less waits than before, at least
@@ -54,12 +54,12 @@ class LogPipe:
         return self._read >= position
 
     async def read(self, position: int) -> None:
-        """Wait until it has, but no longer than :data:`PATIENCE_SECONDS`.
+        """Wait until it has, but no longer than :data:`TIMEOUT_SECONDS`.
 
         :raises OSError: the system does not tell.
         """
         pause, waited = FIRST_PAUSE_SECONDS, 0.0
-        while waited < PATIENCE_SECONDS and not self.has_read(position):
+        while waited < TIMEOUT_SECONDS and not self.has_read(position):
             await asyncio.sleep(pause)
             waited += pause
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -73,7 +73,7 @@ class LogPipe:
 
 
 @cache
-def supervisors_pipe() -> LogPipe | None:
+def supervisor_socket() -> SupervisorSocket | None:
     """The socket of this process; None outside a triggerer."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
@@ -82,5 +82,5 @@ def supervisors_pipe() -> LogPipe | None:
             except (AttributeError, OSError):
                 continue
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                return LogPipe(descriptor)
+                return SupervisorSocket(descriptor)
     return None

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any, Final
 
-from ecs_feature.triggerer.supervisor_socket import BLIND_SECONDS, supervisors_pipe
+from ecs_feature.triggerer.supervisor_socket import FALLBACK_SECONDS, supervisor_socket
 
-BEAT_SECONDS: Final = 1.0
+FLUSH_SECONDS: Final = 1.0
 
 
 class GatheredLog:
@@ -31,16 +31,16 @@ class GatheredLog:
     def __init__(self, log: Any) -> None:
         self._log = log
         self._lines: list[str] = []
-        self._beat: asyncio.TimerHandle | None = None
+        self._flush_handle: asyncio.TimerHandle | None = None
         self._written: asyncio.Future[Any] | None = None
 
     def info(self, message: str, *arguments: Any) -> None:
         """Write a line within a second."""
         self._lines.append(message % arguments if arguments else message)
-        if self._beat is None:
+        if self._flush_handle is None:
             loop = asyncio.get_running_loop()
             # The handle keeps the context of the shard, by which Airflow finds the task's log.
-            self._beat = loop.call_at(math.ceil(loop.time() / BEAT_SECONDS) * BEAT_SECONDS, self.flush)
+            self._flush_handle = loop.call_at(math.ceil(loop.time() / FLUSH_SECONDS) * FLUSH_SECONDS, self.flush)
 
     def warning(self, message: str, *arguments: Any) -> None:
         """Write a line now."""
@@ -54,9 +54,9 @@ class GatheredLog:
 
     def flush(self) -> None:
         """Write what waits."""
-        if self._beat is not None:
-            self._beat.cancel()
-            self._beat = None
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+            self._flush_handle = None
         lines, self._lines = self._lines, []
         if lines:
             self._write(self._log.info, "%s", "\n".join(lines))
@@ -74,13 +74,13 @@ class GatheredLog:
         read by then is lost.
         """
         await self.written()
-        pipe = supervisors_pipe()
-        if pipe is None:
+        socket = supervisor_socket()
+        if socket is None:
             return
         try:
-            await pipe.read(pipe.position())
+            await socket.read(socket.position())
         except OSError:
-            await asyncio.sleep(BLIND_SECONDS)
+            await asyncio.sleep(FALLBACK_SECONDS)
 
     def _write(self, call: Callable[..., Any], *arguments: Any) -> None:
         in_context = partial(contextvars.copy_context().run, call, *arguments)

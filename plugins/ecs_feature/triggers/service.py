@@ -22,7 +22,7 @@ from ecs_feature.triggerer.xcoms import push
 
 WAITED_SHARE: Final = 0.1
 """A service's tasks take a minute to start on Fargate, and are seen to run within this share of the wait."""
-MOST_PAUSE_SECONDS: Final = 5.0
+MAX_PAUSE_SECONDS: Final = 5.0
 
 
 def pause_seconds(least: float, waited: float) -> float:
@@ -31,10 +31,10 @@ def pause_seconds(least: float, waited: float) -> float:
     :param least: ``poll_seconds``.
     :param waited: seconds so far.
     """
-    return max(least, min(WAITED_SHARE * waited, MOST_PAUSE_SECONDS))
+    return max(least, min(WAITED_SHARE * waited, MAX_PAUSE_SECONDS))
 
 
-def _may_go_on(holder: str) -> bool:
+def _may_be_active(holder: str) -> bool:
     """Whether another run goes on is not asked for at every poll: workers and the janitor drop what has ended."""
     return True
 
@@ -79,7 +79,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         self.descending = descending
         self.result = result or {}
         self.end_in_triggerer = end_in_triggerer
-        self._began = self._looked = datetime.now(UTC)
+        self._began = self._last_checked = datetime.now(UTC)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         names = ("cluster", "services", "aws", "timeout_seconds", "poll_seconds", "descending", "result")
@@ -100,46 +100,46 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
             yield TriggerEvent({"state": "success", "result": result})
 
     async def _wait(self) -> dict[str, Any]:
-        keeper = await sync_to_async(self._keeper)()
+        services = await sync_to_async(self._open_services)()
         begun = time.monotonic()
         deadline = begun + self.timeout_seconds
-        self._began = self._looked = keeper.now()
+        self._began = self._last_checked = services.now()
         peaks = dict.fromkeys(self.services, 0)
-        told = ""
+        reported = ""
         polled = self.descending
         while True:
-            readings = await asyncio.to_thread(self._read, keeper)
+            readings = await asyncio.to_thread(self._read, services)
             for service, _ in readings:
                 peaks[service.name] = max(peaks[service.name], service.running)
             missing = [f"service {service.name}: {state.missing}" for service, state in readings if not state.steady]
             if readings and not missing and (polled or time.monotonic() >= deadline):
-                rows = [self._row(service, peaks[service.name], keeper.now()) for service, _ in readings]
+                rows = [self._row(service, peaks[service.name], services.now()) for service, _ in readings]
                 self.log.info("Steady: %s.", ", ".join(f"{row['name']} runs {row['running']}" for row in rows))
                 return {**self.result, "services": rows}
-            if missing and (now := "; ".join(missing)) != told:
-                self.log.info("Waiting: %s.", told := now)
+            if missing and (now := "; ".join(missing)) != reported:
+                self.log.info("Waiting: %s.", reported := now)
             if time.monotonic() >= deadline:
-                raise ServiceNotSteadyError(self._timed_out(readings, told))
+                raise ServiceNotSteadyError(self._timed_out(readings, reported))
             polled = True
             await asyncio.sleep(pause_seconds(self.poll_seconds, time.monotonic() - begun))
 
     def _row(self, service: EcsService, peak: int, now: datetime) -> dict[str, Any]:
         row = {"name": service.name, "running": service.running, "peak": peak}
-        return {**row, "others": leased(service.tags, now, _may_go_on)} if self.descending else row
+        return {**row, "others": leased(service.tags, now, _may_be_active)} if self.descending else row
 
-    def _keeper(self) -> EcsServices:
+    def _open_services(self) -> EcsServices:
         names = ("ecs", "elbv2", "application-autoscaling")
         ecs, elbv2, autoscaling = (client_of(name, self.aws) for name in names)
-        return EcsServices(ecs, self.cluster, elbv2, autoscaling, goes_on=_may_go_on)
+        return EcsServices(ecs, self.cluster, elbv2, autoscaling, run_is_active=_may_be_active)
 
-    def _read(self, keeper: EcsServices) -> list[tuple[EcsService, Steadiness]]:
+    def _read(self, services: EcsServices) -> list[tuple[EcsService, Steadiness]]:
         """The services and their steadiness; nothing when AWS could not be asked this time."""
         readings = []
         try:
             for name in self.services:
-                service = keeper.settle(name)
-                readings.append((service, of_descent(service) if self.descending else self._ascent(keeper, service)))
-            self._looked = keeper.now()
+                service = services.settle(name)
+                readings.append((service, of_descent(service) if self.descending else self._ascent(services, service)))
+            self._last_checked = services.now()
         except (ThrottledError, EndpointUnreachableError) as error:
             self.log.warning("%s Asking again.", error)
             return []
@@ -150,9 +150,9 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
             raise
         return readings
 
-    def _ascent(self, keeper: EcsServices, service: EcsService) -> Steadiness:
-        state = of_service(service, keeper.healthy(service) if service.running == service.desired else 0)
-        return with_death(state, keeper.last_death(service, self._began), looked=self._looked)
+    def _ascent(self, services: EcsServices, service: EcsService) -> Steadiness:
+        state = of_service(service, services.healthy(service) if service.running == service.desired else 0)
+        return with_death(state, services.last_death(service, self._began), last_checked=self._last_checked)
 
     def _timed_out(self, readings: list[tuple[EcsService, Steadiness]], missing: str) -> str:
         said = [event for service, state in readings if not state.steady for event in service.events[:1]]

@@ -20,7 +20,7 @@ from ecs_feature.shards import SHARED_ARGUMENTS
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.records import RUNNING_KEY, running_record, shard_record, superseded_task
 from ecs_feature.shards.run import ShardRun
-from ecs_feature.shards.selection import LIVE_LOG_SHARDS, wished
+from ecs_feature.shards.selection import LIVE_LOG_SHARDS, names_in
 from ecs_feature.tasks.launch import Launch, fill_shard
 from ecs_feature.tasks.outcomes import Kind, Payer
 from ecs_feature.triggerer.references import look_up_shared
@@ -207,14 +207,14 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             fleet=fleet,
             shard=self.shard,
             launch=Launch.from_dict(fill_shard(self.launch, self.shard)),
-            policy=ShardPolicy(**self.policy),
+            policy=ShardPolicy.from_dict(self.policy),
             token_id=self.token_id,
             log=self._lines,
             on_launch=self._show_task,
             share=f"{ti.dag_id}/{ti.run_id}" if ti is not None else "",
             result_uri=str(self._extra().get("result_uri", "")),
             since=_earliest(self.since, self.token_id),
-            attempt=ti.try_number if ti is not None else 1,
+            try_number=ti.try_number if ti is not None else 1,
             live=self.shard in self.live_log_shards,
         )
 
@@ -289,12 +289,12 @@ def _environment() -> Any:
 
 def live_log_shards(context: Any) -> list[str]:
     """The shards whose logs the run is asked to follow, from its params."""
-    return wished(context.get("params", {}).get(LIVE_LOG_SHARDS))
+    return names_in(context.get("params", {}).get(LIVE_LOG_SHARDS))
 
 
 def is_selected(shard: str, selected: str) -> bool:
     """Whether a run restricted to ``selected`` (a JSON list; empty or null means all) has this shard."""
-    names = wished(json.loads(selected or "null"))
+    names = names_in(json.loads(selected or "null"))
     return not names or shard in names
 
 

@@ -12,17 +12,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from ecs_feature.estimates.estimate import Estimate, Range, estimate
-from ecs_feature.estimates.past_runs import Ask, Draw, PastRun, PastVariant, alone, calibrated, given
+from ecs_feature.estimates.past_runs import Draw, EstimateRequest, PastRun, PastVariant, alone, calibrated, given
 from ecs_feature.estimates.simulation import Bounds
-from ecs_feature.estimates.workload import Attempt, Services
+from ecs_feature.estimates.workload import LaunchSample, Services
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.tasks.cost import ON_DEMAND, SPOT, Usage
 
 FREE = Bounds(launches=(1e9, 1e9), run_task_calls=(1e9, 1e9), max_active_runs=100)
 
 
-def shard(seconds: float) -> tuple[Attempt, ...]:
-    return (Attempt(0.0, seconds, 0.5, Usage(0.5 * seconds, seconds)),)
+def shard(seconds: float) -> tuple[LaunchSample, ...]:
+    return (LaunchSample(0.0, seconds, 0.5, Usage(0.5 * seconds, seconds)),)
 
 
 def past_run(run_id: str, seconds: dict[str, float], *, before: float | None = 20.0, after: float = 10.0) -> PastRun:
@@ -34,7 +34,7 @@ PAST = [past_run("quiet", {"AA": 10.0, "UA": 20.0}), past_run("busy", {"AA": 30.
 
 
 def test_a_past_run_is_drawn_whole_because_a_busy_day_is_slow_for_all() -> None:
-    draw = Draw(Ask(200, ["control"], ["AA", "UA"]), PAST, random.Random(0))
+    draw = Draw(EstimateRequest(200, ["control"], ["AA", "UA"]), PAST, random.Random(0))
     pairs = {tuple(each[0].run_seconds for each in run.variants[0].shards) for run in draw.runs()}
     assert pairs == {(10.0, 20.0), (30.0, 60.0)}
     assert draw.notes() == []
@@ -42,19 +42,21 @@ def test_a_past_run_is_drawn_whole_because_a_busy_day_is_slow_for_all() -> None:
 
 def test_what_a_past_run_lacks_comes_from_the_others() -> None:
     past = [past_run("all", {"AA": 10.0, "UA": 20.0}), past_run("some", {"UA": 60.0})]
-    runs = Draw(Ask(50, ["control"], ["AA", "UA"]), past, random.Random(0)).runs()
+    runs = Draw(EstimateRequest(50, ["control"], ["AA", "UA"]), past, random.Random(0)).runs()
     assert {run.variants[0].shards[0][0].run_seconds for run in runs} == {10.0}
 
 
 def test_a_failed_run_lends_durations_but_not_its_stages() -> None:
     failed = dataclasses.replace(past_run("failed", {"UA": 99.0}, before=None), after_seconds=None)
-    runs = Draw(Ask(50, ["control"], ["UA"]), [past_run("good", {"AA": 1.0}), failed], random.Random(0)).runs()
+    runs = Draw(
+        EstimateRequest(50, ["control"], ["UA"]), [past_run("good", {"AA": 1.0}), failed], random.Random(0)
+    ).runs()
     assert {(run.variants[0].before_seconds, run.after_seconds) for run in runs} == {(20.0, 10.0)}
     assert {run.variants[0].shards[0][0].run_seconds for run in runs} == {99.0}
 
 
 def test_a_shard_or_variant_without_a_past_borrows_one_and_says_so() -> None:
-    draw = Draw(Ask(1, ["control", "treatment"], ["ZZ"]), PAST, random.Random(0))
+    draw = Draw(EstimateRequest(1, ["control", "treatment"], ["ZZ"]), PAST, random.Random(0))
     draw.runs()
     assert draw.notes() == [
         "Shard ZZ has no past in control; the variant's other shards stand in.",
@@ -64,19 +66,19 @@ def test_a_shard_or_variant_without_a_past_borrows_one_and_says_so() -> None:
 
 def test_shards_found_at_run_time_are_as_many_as_a_past_run_had_or_as_many_as_asked() -> None:
     past = [past_run("few", {"a": 1.0}), past_run("many", {"a": 1.0, "b": 1.0, "c": 1.0})]
-    drawn = Draw(Ask(50, ["control"]), past, random.Random(0)).runs()
+    drawn = Draw(EstimateRequest(50, ["control"]), past, random.Random(0)).runs()
     assert {len(run.variants[0].shards) for run in drawn} == {1, 3}
-    asked = Draw(Ask(2, ["control"], shard_count=40), past, random.Random(0)).runs()
+    asked = Draw(EstimateRequest(2, ["control"], shard_count=40), past, random.Random(0)).runs()
     assert [len(run.variants[0].shards) for run in asked] == [40, 40]
 
 
 def test_without_a_shard_that_succeeded_there_is_no_estimate() -> None:
     with pytest.raises(ConfigurationError, match="no past run has a shard that succeeded; give --shard-seconds"):
-        estimate(Ask(1, ["control"]), [PastRun("r", {})], FREE)
+        estimate(EstimateRequest(1, ["control"]), [PastRun("r", {})], FREE)
 
 
 def test_an_estimate_is_the_run_with_its_stages_and_costs_what_shards_and_services_do() -> None:
-    answer = estimate(Ask(1, ["control"], ["AA", "UA"]), PAST[:1], FREE)
+    answer = estimate(EstimateRequest(1, ["control"], ["AA", "UA"]), PAST[:1], FREE)
     assert answer.run_seconds == answer.seconds == Range(50.0, 50.0)
     shards, services = Usage(15.0, 30.0), Usage(40.0, 80.0)
     assert answer.shards_usd.p50 == pytest.approx(ON_DEMAND.of(shards))
@@ -87,8 +89,8 @@ def test_an_estimate_is_the_run_with_its_stages_and_costs_what_shards_and_servic
 
 
 def test_only_the_shards_are_cheaper_on_spot() -> None:
-    ask = Ask(1, ["control"], ["AA", "UA"])
-    spot, on_demand = (estimate(ask, PAST[:1], FREE, shard_price=price) for price in (SPOT, ON_DEMAND))
+    request = EstimateRequest(1, ["control"], ["AA", "UA"])
+    spot, on_demand = (estimate(request, PAST[:1], FREE, shard_price=price) for price in (SPOT, ON_DEMAND))
     assert spot.shards_usd.p50 == pytest.approx(0.3 * on_demand.shards_usd.p50)
     assert spot.services_usd == on_demand.services_usd
 
@@ -96,15 +98,17 @@ def test_only_the_shards_are_cheaper_on_spot() -> None:
 def test_the_range_goes_from_the_middle_to_nine_in_ten() -> None:
     assert Range.of(range(101)) == Range(50, 90)
     assert Range.of([7.0]) == Range(7.0, 7.0)
-    answer = estimate(Ask(1, ["control"], ["UA"]), [*PAST, *[past_run(f"q{i}", {"UA": 20.0}) for i in range(3)]], FREE)
+    answer = estimate(
+        EstimateRequest(1, ["control"], ["UA"]), [*PAST, *[past_run(f"q{i}", {"UA": 20.0}) for i in range(3)]], FREE
+    )
     assert (answer.run_seconds.p50, answer.run_seconds.p90) == (50.0, 90.0)
 
 
 @pytest.mark.parametrize("shards", [1, 620])
 def test_two_past_runs_count_alike_and_the_middle_is_between_them(shards: int) -> None:
     past = [past_run("slow", {"UA": 20.0}, before=60.0), past_run("fast", {"UA": 20.0}, before=40.0)]
-    answer = estimate(Ask(1, ["control"], shard_count=shards), past, FREE)
-    fast, slow = (estimate(Ask(1, ["control"], shard_count=shards), [run], FREE) for run in reversed(past))
+    answer = estimate(EstimateRequest(1, ["control"], shard_count=shards), past, FREE)
+    fast, slow = (estimate(EstimateRequest(1, ["control"], shard_count=shards), [run], FREE) for run in reversed(past))
     assert answer.draws % 2 == 0
     assert answer.seconds.p50 == pytest.approx((fast.seconds.p50 + slow.seconds.p50) / 2)
     assert answer.seconds.p90 == pytest.approx(slow.seconds.p90)
@@ -112,15 +116,15 @@ def test_two_past_runs_count_alike_and_the_middle_is_between_them(shards: int) -
 
 def test_a_past_run_comes_again_when_all_have_come_once() -> None:
     past = [past_run(f"r{i}", {"UA": 10.0 * (i + 1)}) for i in range(5)]
-    drawn = Draw(Ask(15, ["control"]), past, random.Random(3)).runs()
+    drawn = Draw(EstimateRequest(15, ["control"]), past, random.Random(3)).runs()
     seconds = [run.variants[0].shards[0][0].run_seconds for run in drawn]
     assert all(sorted(seconds[i : i + 5]) == [10.0, 20.0, 30.0, 40.0, 50.0] for i in (0, 5, 10))
     assert len({tuple(seconds[i : i + 5]) for i in (0, 5, 10)}) > 1
 
 
 def test_the_same_seed_gives_the_same_answer() -> None:
-    ask = Ask(20, ["control"], ["AA", "UA"])
-    assert estimate(ask, PAST, FREE, seed=7) == estimate(ask, PAST, FREE, seed=7)
+    request = EstimateRequest(20, ["control"], ["AA", "UA"])
+    assert estimate(request, PAST, FREE, seed=7) == estimate(request, PAST, FREE, seed=7)
 
 
 @pytest.mark.parametrize(
@@ -138,15 +142,15 @@ def test_the_same_seed_gives_the_same_answer() -> None:
 def test_the_binding_bound_is_the_one_that_costs_most_time(
     bounds: Bounds, runs: int, shards: int, binding: str
 ) -> None:
-    ask = Ask(runs, ["control"], shard_count=shards)
-    answer = estimate(ask, [past_run("r", {"AA": 10.0}, before=20.0, after=2.0)], bounds)
+    request = EstimateRequest(runs, ["control"], shard_count=shards)
+    answer = estimate(request, [past_run("r", {"AA": 10.0}, before=20.0, after=2.0)], bounds)
     assert answer.binding == binding
     assert list(answer.bounds.values()) == sorted(answer.bounds.values(), reverse=True)
 
 
 def test_one_slow_shard_among_fast_ones_is_named_as_the_bound() -> None:
     past = [past_run("r", {**{f"S{i}": 10.0 for i in range(9)}, "UA": 500.0})]
-    answer = estimate(Ask(1, ["control"], list(past[0].variants["control"].shards)), past, FREE)
+    answer = estimate(EstimateRequest(1, ["control"], list(past[0].variants["control"].shards)), past, FREE)
     assert answer.binding == "slowest shard"
     assert answer.bounds["slowest shard"] == pytest.approx(490.0)
 
@@ -155,7 +159,7 @@ def test_what_the_simulation_does_not_explain_of_a_past_run_is_added_after_its_s
     run = dataclasses.replace(PAST[0], start=1000.0, seconds=57.0)
     (after,) = calibrated([run], FREE)
     assert after.after_seconds == pytest.approx(10.0 + 7.0)
-    assert estimate(Ask(1, ["control"], ["AA", "UA"]), [after], FREE).seconds.p50 == pytest.approx(57.0)
+    assert estimate(EstimateRequest(1, ["control"], ["AA", "UA"]), [after], FREE).seconds.p50 == pytest.approx(57.0)
 
 
 def test_time_that_past_runs_waited_for_each_other_is_not_taken_for_their_own() -> None:
@@ -185,13 +189,13 @@ def test_given_durations_are_a_past_whose_shards_are_billed_at_least_a_minute() 
     assert works[0].shards["AA"][0].used == Usage(30.0, 60.0)
     assert works[0].shards["UA"][0].used == Usage(65.0, 130.0)
     assert works[0].services == Services(1.0, 2.0, lead_seconds=60.0)
-    answer = estimate(Ask(1, ["control"], ["AA", "BB"]), past, FREE)
+    answer = estimate(EstimateRequest(1, ["control"], ["AA", "BB"]), past, FREE)
     assert answer.seconds.p50 == 60 + 30 + 50 + 20
     assert answer.notes == []
 
 
 def test_an_estimate_is_json() -> None:
-    answer = estimate(Ask(3, ["control"], ["AA", "ZZ"]), PAST, Bounds(max_active_runs=2)).to_dict()
+    answer = estimate(EstimateRequest(3, ["control"], ["AA", "ZZ"]), PAST, Bounds(max_active_runs=2)).to_dict()
     assert json.loads(json.dumps(answer)) == answer
     assert set(answer) == {field.name for field in dataclasses.fields(Estimate)} | {"binding"}
 
@@ -201,7 +205,7 @@ def test_an_estimate_is_json() -> None:
 def test_cost_adds_up_over_runs_and_parts(durations: list[float], runs: int, at_once: int) -> None:
     past = [past_run("r", {f"S{i}": each for i, each in enumerate(durations)})]
     bounds = dataclasses.replace(FREE, max_active_runs=at_once)
-    answer = estimate(Ask(runs, ["control"], list(past[0].variants["control"].shards)), past, bounds)
+    answer = estimate(EstimateRequest(runs, ["control"], list(past[0].variants["control"].shards)), past, bounds)
     assert answer.usd.p50 == pytest.approx(runs * answer.run_usd.p50)
     assert answer.usd.p50 == pytest.approx(answer.shards_usd.p50 + answer.services_usd.p50)
 
@@ -226,14 +230,16 @@ def test_past_runs_that_were_taken_on_together_are_replayed_as_they_went() -> No
 
 def test_more_runs_at_once_wait_for_the_triggerer_and_that_is_a_bound() -> None:
     past = [taken_on("a", 0.0, 12.0, 10)]
-    assert estimate(Ask(1, ["control"]), past, FREE).seconds.p50 == pytest.approx(40.0)
-    three = estimate(Ask(3, ["control"]), past, FREE)
+    assert estimate(EstimateRequest(1, ["control"]), past, FREE).seconds.p50 == pytest.approx(40.0)
+    three = estimate(EstimateRequest(3, ["control"]), past, FREE)
     assert three.seconds.p50 == pytest.approx(40.0 + 24.0)
     assert three.bounds["hand-over"] == pytest.approx(36.0)
 
 
 def test_taking_more_shards_on_takes_longer_in_proportion() -> None:
-    work = Draw(Ask(1, ["control"], shard_count=40), [taken_on("a", 0.0, 12.0, 10)], random.Random(0)).runs()[0]
+    work = Draw(
+        EstimateRequest(1, ["control"], shard_count=40), [taken_on("a", 0.0, 12.0, 10)], random.Random(0)
+    ).runs()[0]
     (variant,) = work.variants
     assert (variant.handover_seconds, variant.before_seconds, variant.services.lead_seconds) == (48.0, 56.0, 51.0)
 
@@ -250,9 +256,9 @@ def test_the_past_is_replayed_under_the_quota_it_was_under_unless_it_needed_more
 def test_a_run_of_some_shards_is_drawn_only_where_shards_are_named() -> None:
     some = dataclasses.replace(past_run("some", {"AA": 30.0}), partial=True)
     past = [past_run("all", {"AA": 10.0, "UA": 20.0}), some]
-    whole = Draw(Ask(50, ["control"]), past, random.Random(0)).runs()
+    whole = Draw(EstimateRequest(50, ["control"]), past, random.Random(0)).runs()
     assert {len(run.variants[0].shards) for run in whole} == {2}
-    named = Draw(Ask(50, ["control"], ["AA"]), past, random.Random(0)).runs()
+    named = Draw(EstimateRequest(50, ["control"], ["AA"]), past, random.Random(0)).runs()
     assert {run.variants[0].shards[0][0].run_seconds for run in named} == {10.0, 30.0}
-    only = Draw(Ask(1, ["control"]), [some], random.Random(0)).runs()
+    only = Draw(EstimateRequest(1, ["control"]), [some], random.Random(0)).runs()
     assert [len(run.variants[0].shards) for run in only] == [1]

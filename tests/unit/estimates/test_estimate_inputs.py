@@ -22,9 +22,9 @@ from ecs_feature.estimates import quotas
 from ecs_feature.estimates.estimate import savings
 from ecs_feature.estimates.facts import PipelineFacts, count_runs, shard_tasks
 from ecs_feature.estimates.history import _past_run, _ShardTask
-from ecs_feature.estimates.past_runs import Ask, Draw, PastRun, PastVariant
+from ecs_feature.estimates.past_runs import Draw, EstimateRequest, PastRun, PastVariant
 from ecs_feature.estimates.simulation import Bounds, simulate
-from ecs_feature.estimates.workload import Attempt, Services
+from ecs_feature.estimates.workload import LaunchSample, Services
 from ecs_feature.exceptions import SelectionError
 from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.shards import SHARED_ARGUMENTS
@@ -88,8 +88,8 @@ def test_a_past_run_tells_its_stages_its_launches_and_its_services() -> None:
     assert work.services == Services(0.5, 1.0, lead_seconds=30.0, tail_seconds=pytest.approx(5.1))
     used = Usage(30.0, 60.0)
     assert work.shards == {
-        "AA": (Attempt(5, 15, 0.5, used),),
-        "UA": (Attempt(9, 0, 0.5, used), Attempt(3, 25, 0.5, used)),
+        "AA": (LaunchSample(5, 15, 0.5, used),),
+        "UA": (LaunchSample(9, 0, 0.5, used), LaunchSample(3, 25, 0.5, used)),
     }
 
 
@@ -131,7 +131,7 @@ def test_shards_tasks_tell_when_they_were_handed_over_and_how_late_their_ends_we
     run = read(XCOMS, tasks)
     work = run.variants["control"]
     assert (work.handover_seconds, work.tasks) == (10.0, 3)
-    assert {each.seen_seconds for shard in work.shards.values() for each in shard} == {2.0}
+    assert {each.detection_lag_seconds for shard in work.shards.values() for each in shard} == {2.0}
     assert run.after_seconds == 18
     assert work.services.tail_seconds == pytest.approx(3.1)
 
@@ -145,7 +145,7 @@ def test_tasks_that_do_not_match_their_records_tell_nothing(tasks: list[_ShardTa
     run = read(XCOMS, tasks)
     work = run.variants["control"]
     assert (work.handover_seconds, run.after_seconds) == (0.0, 20)
-    assert {each.seen_seconds for shard in work.shards.values() for each in shard} == {0.0}
+    assert {each.detection_lag_seconds for shard in work.shards.values() for each in shard} == {0.0}
 
 
 @pytest.mark.parametrize(
@@ -239,10 +239,10 @@ def test_seconds_and_prices_are_not_negative(text: str) -> None:
 
 
 def test_there_is_advice_for_every_bound() -> None:
-    shards = {"AA": (Attempt(0, 10, 1.0),), "UA": (Attempt(0, 10, 1.0),), "OO": (Attempt(0, 50, 1.0),)}
+    shards = {"AA": (LaunchSample(0, 10, 1.0),), "UA": (LaunchSample(0, 10, 1.0),), "OO": (LaunchSample(0, 50, 1.0),)}
     past = PastRun("r", {"control": PastVariant(shards, 20.0)}, 5.0)
     tight = Bounds((1, 0.1), (1, 0.1), max_vcpus=1.0, parallelism=1, max_shards=1, max_active_runs=1)
-    runs = Draw(Ask(3, ["control"], list(shards)), [past], random.Random(0)).runs()
+    runs = Draw(EstimateRequest(3, ["control"], list(shards)), [past], random.Random(0)).runs()
     loose = Bounds(parallelism=100, max_vcpus=100.0, max_shards=100)
     named = set(savings(runs, tight, simulate(runs, tight))) | set(savings(runs, loose, simulate(runs, loose)))
     assert named <= set(WHAT_HELPS)

@@ -10,19 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecs_feature.estimates.simulation import Bounds, Timeline, relaunch_pause, simulate
-from ecs_feature.estimates.workload import Attempt, Run, Services, VariantWork
+from ecs_feature.estimates.workload import LaunchSample, Run, Services, VariantWork
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.tasks.cost import Usage
 
 FREE = Bounds(launches=(1e9, 1e9), run_task_calls=(1e9, 1e9), max_active_runs=100)
 
 
-def attempt(seconds: float, vcpus: float = 0.5) -> Attempt:
-    return Attempt(0.0, seconds, vcpus, Usage(vcpus * seconds, 2 * vcpus * seconds))
+def sample(seconds: float, vcpus: float = 0.5) -> LaunchSample:
+    return LaunchSample(0.0, seconds, vcpus, Usage(vcpus * seconds, 2 * vcpus * seconds))
 
 
 def fan_out(count: int, seconds: float, *, before: float = 0.0, after: float = 0.0, name: str = "control") -> Run:
-    return Run((VariantWork(name, ((attempt(seconds),),) * count, before),), after)
+    return Run((VariantWork(name, ((sample(seconds),),) * count, before),), after)
 
 
 def taken(timeline: Timeline) -> list[float]:
@@ -84,8 +84,8 @@ def test_runs_at_once_take_turns_at_the_launch_rate() -> None:
 
 
 def test_a_relaunch_waits_keeps_its_place_and_is_paid_for() -> None:
-    shard = (attempt(5), attempt(7), attempt(1))
-    run = Run((VariantWork("control", (shard, (attempt(4),))),))
+    shard = (sample(5), sample(7), sample(1))
+    run = Run((VariantWork("control", (shard, (sample(4),))),))
     timeline = simulate([run], dataclasses.replace(FREE, parallelism=1))
     assert timeline.seconds == 5 + relaunch_pause(0) + 7 + relaunch_pause(1) + 1 + 4
     assert timeline.runs[0].shards == Usage(0.5 * 17, 17)
@@ -94,7 +94,7 @@ def test_a_relaunch_waits_keeps_its_place_and_is_paid_for() -> None:
 
 def test_services_are_held_from_their_lead_to_their_tail() -> None:
     services = Services(vcpus=1.0, gigabytes=2.0, lead_seconds=15.0, tail_seconds=3.0)
-    run = Run((VariantWork("control", ((attempt(10),),), 20.0, services),), after_seconds=1.0)
+    run = Run((VariantWork("control", ((sample(10),),), 20.0, services),), after_seconds=1.0)
     timeline = simulate([run], FREE)
     assert timeline.runs[0].services == Usage(15 + 10 + 3, 2 * (15 + 10 + 3))
     assert timeline.seconds == 31
@@ -103,21 +103,21 @@ def test_services_are_held_from_their_lead_to_their_tail() -> None:
 
 @pytest.mark.parametrize(("share", "seconds"), [(True, 40.0), (False, 20.0)], ids=["one quota", "Spot's own quota"])
 def test_services_take_of_the_quota_that_they_share_with_the_shards(share: bool, seconds: float) -> None:
-    run = Run((VariantWork("control", ((attempt(10, 1.0),),) * 4, 0.0, Services(vcpus=1.0)),))
+    run = Run((VariantWork("control", ((sample(10, 1.0),),) * 4, 0.0, Services(vcpus=1.0)),))
     bounds = dataclasses.replace(FREE, max_vcpus=2.0, services_share_quota=share)
     assert simulate([run], bounds).seconds == seconds
 
 
 def test_a_quota_that_services_use_up_is_refused_with_one_sentence() -> None:
-    run = Run((VariantWork("control", ((attempt(1, 2.0),),), 0.0, Services(vcpus=3.0)),))
+    run = Run((VariantWork("control", ((sample(1, 2.0),),), 0.0, Services(vcpus=3.0)),))
     with pytest.raises(ConfigurationError, match=r"max_vcpus: 6 vCPUs are too few: .* hold 6 and the next needs 2; "):
         simulate([run, run], dataclasses.replace(FREE, max_vcpus=6.0))
 
 
-attempts = st.builds(
-    attempt, st.floats(0.5, 300).map(lambda value: round(value, 2)), st.sampled_from([0.25, 0.5, 1.0, 2.0])
+samples = st.builds(
+    sample, st.floats(0.5, 300).map(lambda value: round(value, 2)), st.sampled_from([0.25, 0.5, 1.0, 2.0])
 )
-shards = st.lists(st.lists(attempts, min_size=1, max_size=3).map(tuple), max_size=12).map(tuple)
+shards = st.lists(st.lists(samples, min_size=1, max_size=3).map(tuple), max_size=12).map(tuple)
 services = st.builds(Services, st.sampled_from([0.0, 0.5, 1.0]), st.just(1.0), st.floats(0, 5), st.floats(0, 5))
 works = st.builds(VariantWork, st.sampled_from(["control", "treatment"]), shards, st.floats(5, 60), services)
 run_lists = st.lists(st.builds(Run, st.lists(works, max_size=2).map(tuple), st.floats(0, 30)), min_size=1, max_size=5)
@@ -133,7 +133,7 @@ bounds_of_all_kinds = st.builds(
 )
 
 
-def shard_seconds(shard: tuple[Attempt, ...]) -> float:
+def shard_seconds(shard: tuple[LaunchSample, ...]) -> float:
     return sum(each.seconds for each in shard) + sum(relaunch_pause(i) for i in range(len(shard) - 1))
 
 
@@ -145,7 +145,7 @@ def critical(run: Run) -> float:
 
 def least(runs: list[Run], bounds: Bounds) -> float:
     """No schedule is faster: each bound alone, and all the runs' own times."""
-    every = [each for run in runs for each in run.attempts()]
+    every = [each for run in runs for each in run.samples()]
     lasts = [critical(run) for run in runs]
     answers = [max(lasts), sum(lasts) / bounds.max_active_runs]
     for burst, rate in (bounds.launches, bounds.run_task_calls):
@@ -177,8 +177,8 @@ def test_no_estimate_beats_any_bound_and_none_uses_more_than_allowed(runs: list[
 def test_every_launch_is_billed_once_in_its_own_run(runs: list[Run], bounds: Bounds) -> None:
     timeline = simulate(runs, bounds)
     for run, of in zip(timeline.runs, runs, strict=True):
-        assert run.shards.vcpu_seconds == pytest.approx(sum(each.used.vcpu_seconds for each in of.attempts()))
-        assert run.shards.gb_seconds == pytest.approx(sum(each.used.gb_seconds for each in of.attempts()))
+        assert run.shards.vcpu_seconds == pytest.approx(sum(each.used.vcpu_seconds for each in of.samples()))
+        assert run.shards.gb_seconds == pytest.approx(sum(each.used.gb_seconds for each in of.samples()))
 
 
 @settings(max_examples=100, deadline=None)
@@ -187,7 +187,7 @@ def test_one_more_shard_at_the_end_of_the_line_never_makes_it_faster(
     durations: list[float], more: float, bounds: Bounds
 ) -> None:
     def seconds(values: list[float]) -> float:
-        run = Run((VariantWork("control", tuple((attempt(value),) for value in values)),))
+        run = Run((VariantWork("control", tuple((sample(value),) for value in values)),))
         return simulate([run, run], dataclasses.replace(bounds, max_active_runs=1)).seconds
 
     assert seconds([*durations, more]) >= seconds(durations) - 1e-6
@@ -211,7 +211,7 @@ def test_equal_shards_never_go_slower_when_a_bound_is_lifted(count: int, seconds
 
 
 def handed(seconds: float, *, before: float, handover: float, services: Services | None = None) -> Run:
-    return Run((VariantWork("control", ((attempt(seconds),),), before, services or Services(), handover),))
+    return Run((VariantWork("control", ((sample(seconds),),), before, services or Services(), handover),))
 
 
 @pytest.mark.parametrize(
@@ -251,6 +251,6 @@ def test_taking_shards_on_never_takes_longer_than_one_after_the_other_nor_less_t
 
 
 def test_a_place_is_free_only_when_the_end_was_seen() -> None:
-    seen = dataclasses.replace(attempt(10), seen_seconds=2.0)
+    seen = dataclasses.replace(sample(10), detection_lag_seconds=2.0)
     run = Run((VariantWork("control", ((seen,),) * 3),))
     assert taken(simulate([run], dataclasses.replace(FREE, parallelism=1))) == [36.0]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ecs_feature.exceptions import AwsError, ThrottledError
-from ecs_feature.fleet.launch_queue import LaunchPlan, LaunchQueue, Line, Ticket
+from ecs_feature.fleet.launch_queue import FairQueue, LaunchPlan, LaunchQueue, Ticket
 from fargate_local.quotas import Quotas
 
 
@@ -19,7 +19,7 @@ def ticket(share: str = "", capacity: str = "FARGATE") -> Ticket:
 
 
 async def test_shares_take_turns_and_each_is_first_in_first_out() -> None:
-    line = Line()
+    line = FairQueue()
     made = {name: ticket(name[0]) for name in ("a1", "a2", "a3", "b1", "c1", "b2")}
     for one in made.values():
         line.add(one)
@@ -29,7 +29,7 @@ async def test_shares_take_turns_and_each_is_first_in_first_out() -> None:
 
 
 async def test_who_leaves_is_not_called() -> None:
-    line = Line()
+    line = FairQueue()
     first, second = ticket("a"), ticket("a")
     line.add(first)
     line.add(second)
@@ -125,7 +125,7 @@ async def test_answers_that_take_a_second_do_not_slow_the_launches() -> None:
 
 async def test_no_more_calls_are_under_way_than_allowed() -> None:
     world = World(answer_seconds=10.0)
-    queue = world.queue(most_under_way=5)
+    queue = world.queue(max_in_flight=5)
     await gathered(world, *(queue.run("FARGATE", "run", world.run_task(str(n))) for n in range(15)))
     assert [round(at) for _, at in world.launched] == [0] * 5 + [10] * 5 + [20] * 5
 
@@ -175,7 +175,7 @@ async def test_a_caller_that_is_cancelled_leaves_the_queue() -> None:
     cancelled = [n for n, answer in enumerate(await done) if isinstance(answer, asyncio.CancelledError)]
     assert cancelled == [0, 15, 20]
     assert len(world.launched) == 27
-    assert queue._under_way == 0
+    assert queue._in_flight == 0
     assert queue._plan.waiting() == 0
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ecs_feature.fleet.slots import Slots, Wish
+from ecs_feature.fleet.slots import SlotRequest, Slots
 
 
-class Crowd:
+class Holders:
     """Tasks that hold a place until they are told to end."""
 
     def __init__(self, slots: Slots) -> None:
@@ -19,11 +19,11 @@ class Crowd:
         self._ends: dict[str, asyncio.Event] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def come(self, name: str, wish: Wish) -> None:
+    async def come(self, name: str, request: SlotRequest) -> None:
         self._ends[name] = asyncio.Event()
 
         async def hold() -> None:
-            async with self.slots.held(wish):
+            async with self.slots.held(request):
                 self.running.append(name)
                 await self._ends[name].wait()
                 self.running.remove(name)
@@ -43,97 +43,97 @@ async def settle() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "fit"),
+    ("wanted", "fit"),
     [
-        ({"most": 2}, 2),
-        ({"vcpus": 0.5, "most_vcpus": 1.5}, 3),
-        ({"vcpus": 4, "most_vcpus": 1.5}, 1),
-        ({"most": 2, "vcpus": 0.25, "most_vcpus": 1.5}, 2),
+        ({"parallelism": 2}, 2),
+        ({"vcpus": 0.5, "max_vcpus": 1.5}, 3),
+        ({"vcpus": 4, "max_vcpus": 1.5}, 1),
+        ({"parallelism": 2, "vcpus": 0.25, "max_vcpus": 1.5}, 2),
         ({}, 4),
         ({"vcpus": 0.25}, 3),
     ],
     ids=["tasks", "vCPUs", "bigger than the cap goes alone", "the lower of both", "no cap", "the account's quota"],
 )
-async def test_as_many_run_as_the_caps_allow(wish: dict[str, Any], fit: int) -> None:
-    crowd = Crowd(Slots(lambda capacity: 0.75))
+async def test_as_many_run_as_the_caps_allow(wanted: dict[str, Any], fit: int) -> None:
+    holders = Holders(Slots(lambda capacity: 0.75))
     for number in range(4):
-        await crowd.come(str(number), Wish("g", **wish))
-    assert crowd.running == [str(number) for number in range(fit)]
-    await crowd.end("0")
-    assert len(crowd.running) == min(fit, 3)
-    await crowd.end("1", "2", "3")
+        await holders.come(str(number), SlotRequest("g", **wanted))
+    assert holders.running == [str(number) for number in range(fit)]
+    await holders.end("0")
+    assert len(holders.running) == min(fit, 3)
+    await holders.end("1", "2", "3")
 
 
 async def test_the_next_of_a_group_is_the_one_that_waited_longest_and_groups_take_turns() -> None:
-    crowd = Crowd(Slots(lambda capacity: 1.0))
+    holders = Holders(Slots(lambda capacity: 1.0))
     for name in ("a1", "a2", "a3", "b1", "b2"):
-        await crowd.come(name, Wish(name[0], vcpus=1.0))
+        await holders.come(name, SlotRequest(name[0], vcpus=1.0))
     order = []
     for _ in range(5):
-        order += crowd.running
-        await crowd.end(*crowd.running)
+        order += holders.running
+        await holders.end(*holders.running)
     assert order == ["a1", "a2", "b1", "a3", "b2"]
 
 
 async def test_a_cancelled_wait_does_not_keep_the_place_of_others() -> None:
-    crowd = Crowd(Slots())
+    holders = Holders(Slots())
     for name in ("1", "2", "3"):
-        await crowd.come(name, Wish("g", most=1))
-    crowd.tasks["2"].cancel()
+        await holders.come(name, SlotRequest("g", parallelism=1))
+    holders.tasks["2"].cancel()
     await settle()
-    await crowd.end("1")
-    assert crowd.running == ["3"]
-    crowd.tasks["3"].cancel()
+    await holders.end("1")
+    assert holders.running == ["3"]
+    holders.tasks["3"].cancel()
     await settle()
-    await crowd.come("4", Wish("g", most=1))
-    assert crowd.slots.used("FARGATE") == 0
-    assert crowd.running[-1] == "4"
-    await crowd.end("4")
+    await holders.come("4", SlotRequest("g", parallelism=1))
+    assert holders.slots.used("FARGATE") == 0
+    assert holders.running[-1] == "4"
+    await holders.end("4")
 
 
 async def test_a_big_task_at_the_head_is_not_overtaken_for_ever() -> None:
-    crowd = Crowd(Slots())
-    await crowd.come("small", Wish("g", vcpus=1, most_vcpus=4))
-    await crowd.come("big", Wish("g", vcpus=4, most_vcpus=4))
-    await crowd.come("small too", Wish("g", vcpus=1, most_vcpus=4))
-    assert crowd.running == ["small"]
-    await crowd.end("small")
-    assert crowd.running == ["big"]
-    await crowd.end("big")
-    assert crowd.running == ["small too"]
-    await crowd.end("small too")
+    holders = Holders(Slots())
+    await holders.come("small", SlotRequest("g", vcpus=1, max_vcpus=4))
+    await holders.come("big", SlotRequest("g", vcpus=4, max_vcpus=4))
+    await holders.come("small too", SlotRequest("g", vcpus=1, max_vcpus=4))
+    assert holders.running == ["small"]
+    await holders.end("small")
+    assert holders.running == ["big"]
+    await holders.end("big")
+    assert holders.running == ["small too"]
+    await holders.end("small too")
 
 
 async def test_a_higher_quota_lets_the_waiting_in() -> None:
     quota = [1.0]
     slots = Slots(lambda capacity: quota[0])
-    crowd = Crowd(slots)
+    holders = Holders(slots)
     for name in ("1", "2", "3"):
-        await crowd.come(name, Wish("g", vcpus=1.0))
+        await holders.come(name, SlotRequest("g", vcpus=1.0))
     assert slots.waiting_for_quota("FARGATE")
     assert not slots.waiting_for_quota("FARGATE_SPOT")
     quota[0] = 3.0
     slots.admit()
     await settle()
-    assert crowd.running == ["1", "2", "3"]
+    assert holders.running == ["1", "2", "3"]
     assert not slots.waiting_for_quota("FARGATE")
-    await crowd.end("1", "2", "3")
+    await holders.end("1", "2", "3")
     assert slots.used("FARGATE") == 0
 
 
 async def test_ten_thousand_waits_are_cancelled_in_no_time() -> None:
     slots = Slots()
-    crowd = [asyncio.create_task(_hold(slots)) for _ in range(10_000)]
+    holders = [asyncio.create_task(_hold(slots)) for _ in range(10_000)]
     await settle()
     loop = asyncio.get_running_loop()
     began = loop.time()
-    for task in crowd:
+    for task in holders:
         task.cancel()
-    await asyncio.gather(*crowd, return_exceptions=True)
+    await asyncio.gather(*holders, return_exceptions=True)
     assert loop.time() - began < 5
     assert slots.used("FARGATE") == 0
 
 
 async def _hold(slots: Slots) -> None:
-    async with slots.held(Wish("g", most=1, vcpus=0.25)):
+    async with slots.held(SlotRequest("g", parallelism=1, vcpus=0.25)):
         await asyncio.Event().wait()

@@ -59,12 +59,12 @@ class Listener:
         self.watched = set(watched)
         self.heard: list[EcsTask] = []
         self.now = 0.0
-        self.events = TaskEvents("queue", self.client, self.tell, clock=lambda: self.now)
+        self.events = TaskEvents("queue", self.client, self.on_stopped, clock=lambda: self.now)
 
     async def client(self) -> Any:
         raise AssertionError("not asked")
 
-    def tell(self, task: EcsTask) -> bool:
+    def on_stopped(self, task: EcsTask) -> bool:
         self.heard.append(task)
         return task.arn in self.watched
 

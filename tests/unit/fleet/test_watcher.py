@@ -213,9 +213,9 @@ async def test_a_task_that_is_heard_to_have_stopped_ends_at_once() -> None:
     waiting = asyncio.create_task(watcher.ended("c", task("arn:0"), poll_seconds=3))
     await asyncio.sleep(0)
     stopped = task("arn:0", last_status="STOPPED")
-    assert watcher.tell(stopped)
+    assert watcher.report_stopped(stopped)
     assert await waiting is stopped
-    assert not watcher.tell(stopped)
+    assert not watcher.report_stopped(stopped)
 
 
 async def test_clusters_are_asked_apart_and_a_refusal_reaches_only_its_own() -> None:

@@ -115,7 +115,7 @@ async def test_a_shard_carries_its_timeout_and_a_repeated_launch_is_the_same_req
     asked: list[dict[str, Any]] = []
 
     class Fleet:
-        slot = staticmethod(lambda group, most, **vcpus: contextlib.nullcontext())
+        slot = staticmethod(lambda group, parallelism, **vcpus: contextlib.nullcontext())
 
         async def task_definition(self, name: str) -> dict[str, Any]:
             return {}

@@ -126,11 +126,18 @@ def task(number: int, *, started: bool = True) -> EcsTask:
 class Reader:
     """Follows one shard, as its trigger would."""
 
-    def __init__(self, follower: LogFollower, number: int, *, started: bool = True, keep: int | None = 20) -> None:
+    def __init__(
+        self, follower: LogFollower, number: int, *, started: bool = True, min_lines_per_read: int | None = 20
+    ) -> None:
         self.lines: list[str] = []
         self.context: set[int] = set()
-        self.follower, self.task, self.keep, self.number = follower, task(number, started=started), keep, number
-        self.whole: bool | None = None
+        self.follower, self.task, self.min_lines_per_read, self.number = (
+            follower,
+            task(number, started=started),
+            min_lines_per_read,
+            number,
+        )
+        self.drained: bool | None = None
 
     def show(self, fresh: Fresh) -> None:
         self.context.add(SHARD.get())
@@ -138,12 +145,14 @@ class Reader:
 
     async def follow(self, seconds: float, *, also: Callable[[Followed], Awaitable[None]] | None = None) -> list[str]:
         SHARD.set(self.number)
-        with self.follower.followed(self.task, "features", self.show, keep=self.keep) as one:
+        with self.follower.followed(
+            self.task, "features", self.show, min_lines_per_read=self.min_lines_per_read
+        ) as one:
             if also is not None:
                 await also(one)
             await asyncio.sleep(seconds)
             self.ended = now()
-            self.whole = await self.follower.finish(one)
+            self.drained = await self.follower.finish(one)
             self.took = now() - self.ended
         return self.lines
 

@@ -123,4 +123,4 @@ def test_the_last_lines_are_those_that_were_not_shown() -> None:
 
 
 def test_a_chunk_has_those_that_were_not_read_for_longest() -> None:
-    assert chunk([("a", 3), ("b", 1), ("c", 2)], most=2) == ["b", "c"]
+    assert chunk([("a", 3), ("b", 1), ("c", 2)], max_streams=2) == ["b", "c"]

@@ -27,7 +27,7 @@ def test_lines_come_while_the_container_runs_and_the_rest_at_its_end() -> None:
         await following
         await writer
         assert reader.lines == [f"1: {line}" for line in range(100)]
-        assert reader.whole is True
+        assert reader.drained is True
         assert reader.context == {1}
         assert reader.took < 1.0
         assert len(logs.calls) <= 31.5 / 3 + 2
@@ -99,7 +99,7 @@ def test_a_stream_that_never_was_ends_at_once_without_lines() -> None:
     async def main() -> None:
         reader = Reader(Logs().follower(), 1)
         assert await reader.follow(10) == []
-        assert (reader.whole, reader.took < 1) == (True, True)
+        assert (reader.drained, reader.took < 1) == (True, True)
 
     on_the_clock(main)
 
@@ -124,7 +124,7 @@ def test_a_reader_that_cannot_keep_up_says_so_and_leaves_the_end_to_the_last_lin
             logs.write(1, str(line), at=line / 500)
         await reader.follow(100)
         assert "... more lines than can be read live are left out; see the log link" in reader.lines
-        assert reader.whole is False
+        assert reader.drained is False
         assert len(logs.calls) <= 100
 
     on_the_clock(main)
@@ -133,7 +133,7 @@ def test_a_reader_that_cannot_keep_up_says_so_and_leaves_the_end_to_the_last_lin
 def test_a_caller_that_wants_every_line_gets_it() -> None:
     async def main() -> None:
         logs = Logs()
-        reader = Reader(logs.follower(), 1, keep=None)
+        reader = Reader(logs.follower(), 1, min_lines_per_read=None)
         for line in range(1434):
             logs.write(1, str(line), at=line / 1000)
         assert await reader.follow(5) == [str(line) for line in range(1434)]
@@ -178,7 +178,7 @@ def test_a_log_that_cannot_be_read_costs_one_warning_and_ten_seconds(
             logs.refusal = trouble
         reader = Reader(logs.follower(), 1)
         assert await reader.follow(300) == []
-        assert reader.whole is False
+        assert reader.drained is False
         assert reader.took <= 10.5
         assert len(logs.calls) < 20
         await reader.follower.close()
@@ -204,7 +204,7 @@ def test_a_log_that_fails_just_at_the_end_holds_the_shard_for_ten_seconds(
             logs.hang, logs.refusal = trouble == "no answer", "ThrottlingException"
 
         assert await reader.follow(1, also=fail_soon) == ["first"]
-        assert (reader.whole, round(reader.took)) == (False, 10)
+        assert (reader.drained, round(reader.took)) == (False, 10)
         await reader.follower.close()
 
     on_the_clock(main)
@@ -247,7 +247,7 @@ def test_what_does_not_pass_is_told_once_and_not_tried_again(
         logs.refusal, logs.driver = refusal, driver
         readers = [Reader(logs.follower(), 1)]
         await readers[0].follow(60)
-        assert (readers[0].whole, readers[0].took) == (False, 0.0)
+        assert (readers[0].drained, readers[0].took) == (False, 0.0)
         assert len(logs.calls) == (refusal is not None)
 
     on_the_clock(main)
@@ -266,7 +266,7 @@ def test_a_fault_of_the_follower_fails_no_shard(caplog: pytest.LogCaptureFixture
         logs.filter_log_events = nonsense  # type: ignore[method-assign]
         reader = Reader(logs.follower(), 1)
         assert await reader.follow(60) == []
-        assert reader.whole is False
+        assert reader.drained is False
 
     on_the_clock(main)
     assert "Live lines end because of a fault in the follower." in caplog.text

@@ -110,7 +110,7 @@ class Logs:
         }
 
     def tail(self, **options: Any) -> Tail:
-        return Tail(self.client, self.definition, **{"collect_seconds": 0.05, "most_seconds": 5.0, **options})
+        return Tail(self.client, self.definition, **{"collect_seconds": 0.05, "max_seconds": 5.0, **options})
 
     def made(self) -> Counter[str]:
         return Counter(operation for operation, _ in self.calls)
@@ -146,7 +146,7 @@ async def test_what_comes_later_is_another_call(logs: Logs) -> None:
 async def test_a_chatty_groups_end_is_read_and_not_its_beginning(logs: Logs) -> None:
     logs.write(0, 50_000)
     logs.write(1, 2, until=1.0)
-    tail = logs.tail(most_seconds=60.0)  # half a second's work, on a machine that nothing else uses
+    tail = logs.tail(max_seconds=60.0)  # half a second's work, on a machine that nothing else uses
     chatty, quiet = await asyncio.gather(*(tail.last_lines(finished(n), "features", 3) for n in (0, 1)))
     assert chatty == ["0: line 49997", "0: line 49998", "0: line 49999"]
     assert quiet == ["1: line 0", "1: line 1"]
@@ -203,7 +203,7 @@ async def test_a_log_that_cannot_be_read_in_time_is_given_up_with_one_line(
     logs.write(1, 1)
     logs.hang = trouble == "no answer"
     logs.refuse = {"FilterLogEvents": 999, "GetLogEvents": 999}
-    tail = logs.tail(most_seconds=0.3)
+    tail = logs.tail(max_seconds=0.3)
     assert await tail.last_lines(finished(1), "features", 5, failed=failed) == []
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == [
         "The log of task 1 cannot be read: no answer within 0.3 s"
@@ -220,7 +220,7 @@ async def test_another_log_driver_has_no_lines(logs: Logs) -> None:
 async def test_calls_keep_to_the_published_rates(logs: Logs) -> None:
     for number in range(12):
         logs.write(number, 1)
-    tail = logs.tail(most_seconds=15.0)
+    tail = logs.tail(max_seconds=15.0)
     await asyncio.gather(*(tail.last_lines(finished(n), "features", 5, failed=True) for n in range(12)))
     moments = [moment for _, moment in logs.calls]
     assert len(moments) / 10 <= moments[-1] - moments[0] + 0.1 + 1e-3

@@ -13,7 +13,7 @@ from lease_world import START, Scalable, World, acquiring, finish_all, releasing
 from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import AwsError, LeaseError, ServiceNotFoundError
 from ecs_feature.services.lease_steps import Call, Pause, Reading, ServiceSteps, active_service
-from ecs_feature.services.leases import CLOCK_SKEW, MOST_LEASES, Decision, SharingPolicy, holder_prefix
+from ecs_feature.services.leases import CLOCK_SKEW, MAX_LEASES, Decision, SharingPolicy, holder_prefix
 
 HOUR = timedelta(hours=1)
 DESCRIBE = Call(
@@ -177,13 +177,13 @@ def test_an_acquire_between_another_runs_read_and_write_is_not_lost() -> None:
 
 def test_48_runs_at_once_are_leased_and_the_49th_is_told_why_not() -> None:
     world = World()
-    finish_all([acquiring(world, f"run {number}", 1) for number in range(MOST_LEASES)])
+    finish_all([acquiring(world, f"run {number}", 1) for number in range(MAX_LEASES)])
     assert (world.held, len(world.service.tags)) == (48, 49)
     with pytest.raises(LeaseError, match=r"^Service 'encoder' has 49 tags and ECS allows 50 .* lower the"):
         acquiring(world, "run 49", 1).finish()
     acquiring(world, "run 0", 2).finish()
     assert (world.held, len(world.service.tags)) == (49, 49)
-    finish_all([releasing(world, f"run {number}") for number in range(MOST_LEASES)])
+    finish_all([releasing(world, f"run {number}") for number in range(MAX_LEASES)])
     assert (world.held, world.leases) == (0, {})
 
 

@@ -13,19 +13,19 @@ from ecs_feature.aws import limits
 from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.services.leases import (
-    MOST_LEASES,
+    MAX_LEASES,
     Decision,
     Lease,
     ScalableTarget,
     SharingPolicy,
+    active_leases,
     asked,
+    free_lease_slots,
     held_by,
     holder_prefix,
-    lasting,
     leased,
     policy_of,
     reconcile,
-    room,
 )
 from ecs_feature.services.steadiness import Steadiness, of_service
 
@@ -75,9 +75,9 @@ def test_the_leases_add_up_between_baseline_and_cap(
 
 def test_an_expired_lease_counts_until_the_clocks_may_differ() -> None:
     ended = by_key(lease("run", 2, until=NOW))
-    assert asked(lasting(ended, NOW + timedelta(seconds=59)), SharingPolicy()) == 2
+    assert asked(active_leases(ended, NOW + timedelta(seconds=59)), SharingPolicy()) == 2
     for sharing in (SharingPolicy(), SharingPolicy(sharing="max")):
-        assert asked(lasting(ended, NOW + timedelta(minutes=1)), sharing) == 0
+        assert asked(active_leases(ended, NOW + timedelta(minutes=1)), sharing) == 0
 
 
 @pytest.mark.parametrize("holder", ["d/manual__2013~1+00:00/control", "données/r=1%41", "a b/@._-:"])
@@ -91,17 +91,17 @@ def test_a_lease_past_its_time_counts_while_its_run_goes_on() -> None:
     late, over, live = lease("a/1/control", 2, until=NOW - HOUR), lease("b/1", 3, until=NOW - HOUR), lease("c/1", 4)
     asked_about: list[str] = []
 
-    def goes_on(holder: str) -> bool:
+    def run_is_active(holder: str) -> bool:
         asked_about.append(holder)
         return holder == "a/1/control"
 
-    decision = reconcile(service(9, late, over, live, policy=SharingPolicy()), NOW, goes_on=goes_on)
+    decision = reconcile(service(9, late, over, live, policy=SharingPolicy()), NOW, run_is_active=run_is_active)
     assert decision == Decision(9, 6, expired=(key(over),))
     assert sorted(asked_about) == ["a/1/control", "b/1"], "nobody asks about a lease that lives"
 
 
 def test_a_holder_that_has_two_leases_for_a_moment_counts_once_with_the_larger() -> None:
-    leases = lasting(by_key(lease("a", 2), lease("a", 3), lease("b", 1)), NOW)
+    leases = active_leases(by_key(lease("a", 2), lease("a", 3), lease("b", 1)), NOW)
     assert asked(leases, SharingPolicy()) == 4
 
 
@@ -205,11 +205,13 @@ def test_a_scalable_target_counts_only_where_it_is_there_and_the_policy_says_so(
 
 def test_the_baseline_is_the_targets_original_minimum_however_often_it_is_leased() -> None:
     asked_for = SharingPolicy(cap=8)
-    assert asked_for.over(None, None) == asked_for
-    first = asked_for.over(ScalableTarget(1, 10), None)
+    assert asked_for.with_scalable_baseline(None, None) == asked_for
+    first = asked_for.with_scalable_baseline(ScalableTarget(1, 10), None)
     assert first == SharingPolicy(1, 8, autoscaled=True)
-    assert asked_for.over(ScalableTarget(4, 10), first) == first
-    assert asked_for.over(ScalableTarget(9, 10), SharingPolicy(0)) == SharingPolicy(9, 9, autoscaled=True)
+    assert asked_for.with_scalable_baseline(ScalableTarget(4, 10), first) == first
+    assert asked_for.with_scalable_baseline(ScalableTarget(9, 10), SharingPolicy(0)) == SharingPolicy(
+        9, 9, autoscaled=True
+    )
 
 
 def test_a_service_is_not_steady_before_its_scalable_target_has_raised_it() -> None:
@@ -222,12 +224,12 @@ def test_a_service_is_not_steady_before_its_scalable_target_has_raised_it() -> N
 
 def test_there_is_room_for_48_leases_and_a_spare_tag_for_one_that_is_renewed() -> None:
     tags = [("ecs-feature:policy", "baseline 0 cap 5000 sum"), ("aws:cloudformation:stack-name", "x")]
-    leases = [(key(str(number)), "") for number in range(MOST_LEASES)]
-    assert MOST_LEASES == 48
-    assert room(tags + leases[:-1], renewing=False) == 1
-    assert room(tags + leases, renewing=False) == 0
-    assert room(tags + leases, renewing=True) == 1
-    assert room(tags + leases[:38], renewing=False) == 10
+    leases = [(key(str(number)), "") for number in range(MAX_LEASES)]
+    assert MAX_LEASES == 48
+    assert free_lease_slots(tags + leases[:-1], renewing=False) == 1
+    assert free_lease_slots(tags + leases, renewing=False) == 0
+    assert free_lease_slots(tags + leases, renewing=True) == 1
+    assert free_lease_slots(tags + leases[:38], renewing=False) == 10
     assert policy_of(tags) == SharingPolicy()
 
 

@@ -10,7 +10,7 @@ import pytest
 from ecs_feature.aws.resources import EcsContainer, EcsService, EcsTask
 from ecs_feature.services.steadiness import Steadiness, of_descent, of_service, with_death
 
-LOOKED = datetime(2026, 11, 21, tzinfo=UTC)
+LAST_CHECKED = datetime(2026, 11, 21, tzinfo=UTC)
 SERVICE = EcsService("encoder", "arn", "ACTIVE", desired=2, running=2, pending=0, deployments=1)
 DEAD = EcsTask(
     "arn:aws:ecs:us-east-1:1:task/features/abc",
@@ -20,7 +20,7 @@ DEAD = EcsTask(
     "STOPPED",
     stopped_reason="Essential container in task exited",
     containers=(EcsContainer("encoder", "STOPPED", 9),),
-    stopped_at=LOOKED + timedelta(seconds=1),
+    stopped_at=LAST_CHECKED + timedelta(seconds=1),
 )
 SAID = "its last one stopped, task abc: Essential container in task exited, encoder exited with code 9"
 
@@ -48,13 +48,17 @@ def test_down_is_when_no_more_run_than_are_wanted(running: int, pending: int, do
 
 
 def test_a_service_is_not_steady_when_a_task_died_since_the_last_look() -> None:
-    assert with_death(Steadiness(True), DEAD, looked=LOOKED) == Steadiness(False, f"its tasks do not stay up; {SAID}")
+    assert with_death(Steadiness(True), DEAD, last_checked=LAST_CHECKED) == Steadiness(
+        False, f"its tasks do not stay up; {SAID}"
+    )
 
 
 def test_a_death_before_the_last_look_is_forgiven() -> None:
-    assert with_death(Steadiness(True), replace(DEAD, stopped_at=LOOKED), looked=LOOKED) == Steadiness(True)
-    assert with_death(Steadiness(True), None, looked=LOOKED) == Steadiness(True)
+    assert with_death(
+        Steadiness(True), replace(DEAD, stopped_at=LAST_CHECKED), last_checked=LAST_CHECKED
+    ) == Steadiness(True)
+    assert with_death(Steadiness(True), None, last_checked=LAST_CHECKED) == Steadiness(True)
 
 
 def test_a_service_that_is_not_steady_says_what_its_tasks_died_of() -> None:
-    assert with_death(Steadiness(False, "0 of 2 run"), DEAD, looked=LOOKED).missing == f"0 of 2 run; {SAID}"
+    assert with_death(Steadiness(False, "0 of 2 run"), DEAD, last_checked=LAST_CHECKED).missing == f"0 of 2 run; {SAID}"

@@ -60,7 +60,7 @@ class Fleet:
         self.default: Any = None
         self.tail = [LogLine(1, "last words")]
         self.live, self.rest, self.trouble = [LogLine(0, "first words")], [LogLine(1, "last words")], False
-        self.gap = False
+        self.missed_newest = False
         self.tails: list[tuple[int, bool, bool]] = []
         self.followed: list[str] = []
         self.left: list[str] = []
@@ -70,7 +70,7 @@ class Fleet:
         return [launch.client_token for launch in self.launched]
 
     @asynccontextmanager
-    async def slot(self, group: str, most: int | None, **vcpus: Any) -> Any:
+    async def slot(self, group: str, parallelism: int | None, **vcpus: Any) -> Any:
         self.slots.append(vcpus)
         yield
 
@@ -113,18 +113,18 @@ class Fleet:
         return self.tail
 
     @contextmanager
-    def live_log(self, task: EcsTask, container: str, show: Any, *, keep: int) -> Any:
+    def live_log(self, task: EcsTask, container: str, show: Any, *, min_lines_per_read: int) -> Any:
         """Shows ``self.live`` at once, and ``self.rest`` when the task has ended."""
         self.followed.append(task.arn)
-        one = Followed(task, container, show, keep, Cursor(0), Shown(100), 0.0, warned=self.trouble)
+        one = Followed(task, container, show, min_lines_per_read, Cursor(0), Shown(100), 0.0, warned=self.trouble)
         one.say(Fresh(self.live))
         yield one
         self.left.append(task.arn)
 
     async def rest_of_log(self, followed: Followed) -> bool:
-        if not self.trouble and not self.gap:
+        if not self.trouble and not self.missed_newest:
             followed.say(Fresh(self.rest, left_out=7))
-        return not self.trouble and not self.gap
+        return not self.trouble and not self.missed_newest
 
 
 def shard_run(
@@ -133,7 +133,7 @@ def shard_run(
     launch: Launch = LAUNCH,
     since: datetime | None = None,
     result_uri: str = "",
-    attempt: int = 1,
+    try_number: int = 1,
     live: bool = False,
     **policy: Any,
 ) -> ShardRun:
@@ -152,7 +152,7 @@ def shard_run(
         sleep=sleep,
         since=since,
         result_uri=result_uri,
-        attempt=attempt,
+        try_number=try_number,
         live=live,
     )
     run.pauses = pauses  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from ecs_feature.tasks.outcomes import Kind, Outcome
 
 
 @pytest.mark.parametrize(
-    ("live_lines", "asked_for", "attempt", "ended", "followed"),
+    ("live_lines", "asked_for", "try_number", "ended", "followed"),
     [
         ("retries", False, 1, (), False),
         ("retries", False, 1, (Kind.SPOT_INTERRUPTION, Kind.STUCK, Kind.CAPACITY_UNAVAILABLE), False),
@@ -23,10 +23,10 @@ from ecs_feature.tasks.outcomes import Kind, Outcome
     ],
 )
 def test_the_failing_ones_are_followed_and_those_that_are_asked_for(
-    live_lines: str, asked_for: bool, attempt: int, ended: tuple[Kind, ...], followed: bool
+    live_lines: str, asked_for: bool, try_number: int, ended: tuple[Kind, ...], followed: bool
 ) -> None:
     outcomes = [Outcome(kind) for kind in ended]
-    assert is_followed(live_lines, asked_for=asked_for, attempt=attempt, ended=outcomes) is followed
+    assert is_followed(live_lines, asked_for=asked_for, try_number=try_number, ended=outcomes) is followed
 
 
 def test_another_word_is_refused_and_the_default_is_not_stored() -> None:
@@ -34,3 +34,10 @@ def test_another_word_is_refused_and_the_default_is_not_stored() -> None:
         ShardPolicy(live_lines="sometimes")
     assert ShardPolicy(live_lines="retries").to_dict() == {}
     assert ShardPolicy(**ShardPolicy(live_lines="always").to_dict()).live_lines == "always"
+
+
+def test_a_policy_written_before_the_renames_is_read() -> None:
+    old = {"max_parallel": 3, "not_retryable_codes": [2], "skip_codes": [4], "log_lines": 5}
+    assert ShardPolicy.from_dict(old) == ShardPolicy(
+        parallelism=3, non_retryable_exit_codes=[2], skip_exit_codes=[4], log_lines=5
+    )

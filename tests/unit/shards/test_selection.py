@@ -9,7 +9,7 @@ import pytest
 
 from ecs_feature.exceptions import SelectionError
 from ecs_feature.operators.find_shards import FindShardsOperator
-from ecs_feature.shards.selection import ALL_FOUND, Selection, of_this_run, select, wished
+from ecs_feature.shards.selection import ALL_FOUND, Selection, names_in, of_this_run, select
 
 KNOWN = {"shards": ("AA", "DL", "UA"), "variants": ("control", "treatment")}
 
@@ -25,7 +25,7 @@ def test_blanks_and_empty_lines_of_the_trigger_form_are_no_names() -> None:
     chosen = select({"shards": ["UA ", "", " "], "live_log_shards": ["AA", ""]}, **KNOWN)
     assert chosen == Selection(("UA",), KNOWN["variants"])
     assert select({"shards": [""]}, **KNOWN).shards == KNOWN["shards"]
-    assert wished(None) == wished([]) == []
+    assert names_in(None) == names_in([]) == []
 
 
 RECORDS = [{"shard": name, "index": index} for index, name in enumerate(("AA", "UA", "DL", "UA"))]

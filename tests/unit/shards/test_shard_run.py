@@ -102,8 +102,8 @@ async def test_out_of_memory_is_launched_again_in_the_next_size_and_a_later_rela
         ([stopped(3)], {}, []),
         ([stopped(143, "SpotInterruption"), stopped(0)], {}, []),
         ([STARVED, stopped(0)], {}, [2]),
-        ([stopped(0)], {"attempt": 2}, [1]),
-        ([stopped(0)], {"attempt": 2, "live_lines": "never"}, []),
+        ([stopped(0)], {"try_number": 2}, [1]),
+        ([stopped(0)], {"try_number": 2, "live_lines": "never"}, []),
         ([STARVED, stopped(0)], {"live_lines": "always"}, [1, 2]),
         ([stopped(0)], {"live": True, "live_lines": "never"}, [1]),
     ],
@@ -123,7 +123,7 @@ LEFT_OUT = "... 7 lines left out; see the log link"
     [
         (0, {}, ["first words", LEFT_OUT, "last words"], []),
         (3, {}, ["first words", LEFT_OUT, "last words", "Traceback"], [(20, True, False)]),
-        (0, {"gap": True}, ["first words", "last words", "Traceback"], [(20, False, False)]),
+        (0, {"missed_newest": True}, ["first words", "last words", "Traceback"], [(20, False, False)]),
         (0, {"trouble": True}, ["first words"], []),
         (3, {"trouble": True}, ["first words", "last words", "Traceback"], [(20, True, True)]),
     ],
@@ -135,7 +135,7 @@ async def test_no_line_of_a_followed_log_is_copied_twice(
     caplog.set_level(logging.INFO)
     fleet = Fleet(stopped(exit_code))
     fleet.tail = [LogLine(0, "first words"), LogLine(1, "last words"), LogLine(2, "Traceback")]
-    fleet.trouble, fleet.gap = given.get("trouble", False), given.get("gap", False)
+    fleet.trouble, fleet.missed_newest = given.get("trouble", False), given.get("missed_newest", False)
     await shard_run(fleet, live=True).run()
     copied = [record.message for record in caplog.records if record.message.startswith("[features]")]
     assert copied == [f"[features] {line}" for line in lines]
@@ -161,9 +161,9 @@ async def test_a_task_that_does_not_even_stop_is_replaced_all_the_same() -> None
 @pytest.mark.parametrize(
     ("policy", "kind"),
     [
-        ({"skip_codes": (3,)}, Kind.SKIPPED),
-        ({"not_retryable_codes": (3,)}, Kind.NOT_RETRYABLE),
-        ({"not_retryable_codes": (4,), "skip_codes": (5,)}, Kind.APPLICATION_FAILURE),
+        ({"skip_exit_codes": (3,)}, Kind.SKIPPED),
+        ({"non_retryable_exit_codes": (3,)}, Kind.NOT_RETRYABLE),
+        ({"non_retryable_exit_codes": (4,), "skip_exit_codes": (5,)}, Kind.APPLICATION_FAILURE),
     ],
 )
 async def test_exit_codes_mean_what_the_policy_says(policy: dict[str, Any], kind: Kind) -> None:
@@ -255,7 +255,7 @@ async def test_a_task_without_a_size_of_its_own_takes_what_its_containers_do(
     fleet = Fleet(stopped(0))
     fleet.definition = definition
     await shard_run(fleet, launch=replace(LAUNCH, capacity="ec2")).run()
-    assert fleet.slots == [{"vcpus": vcpus, "most_vcpus": None, "capacity": "", "started_by": "ecs-feature/d/uuid"}]
+    assert fleet.slots == [{"vcpus": vcpus, "max_vcpus": None, "capacity": "", "started_by": "ecs-feature/d/uuid"}]
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ async def test_the_record_of_a_task_without_a_size_has_the_memory_of_its_contain
 async def test_a_shard_takes_its_vcpus_of_the_quota() -> None:
     fleet = Fleet(stopped(0))
     await shard_run(fleet, max_vcpus=8.0).run()
-    assert fleet.slots == [{"vcpus": 0.5, "most_vcpus": 8.0, "capacity": "FARGATE", "started_by": "ecs-feature/d/uuid"}]
+    assert fleet.slots == [{"vcpus": 0.5, "max_vcpus": 8.0, "capacity": "FARGATE", "started_by": "ecs-feature/d/uuid"}]
 
 
 async def test_a_permanent_fault_is_not_launched_again() -> None:
@@ -363,7 +363,7 @@ async def test_a_container_that_is_not_essential_does_not_decide() -> None:
     fleet = Fleet(replace(ended, containers=(*ended.containers, probe)))
     containers = [{"name": "features"}, {"name": "probe", "essential": False}]
     fleet.definition = {"cpu": "512", "containerDefinitions": containers}
-    assert (await shard_run(fleet, not_retryable_codes=(137,)).run()).kind is Kind.NOT_RETRYABLE
+    assert (await shard_run(fleet, non_retryable_exit_codes=(137,)).run()).kind is Kind.NOT_RETRYABLE
 
 
 async def test_a_kill_while_the_launch_waits_for_its_turn_launches_nothing() -> None:

@@ -272,7 +272,7 @@ def test_a_sidecar_out_of_memory_does_not_spoil_a_success() -> None:
     ],
 )
 def test_exit_codes_mean_what_the_pipeline_says(exit_code: int, kind: Kind, sentence: str) -> None:
-    codes = outcomes.ExitCodes(not_retryable=frozenset({4}), skip=frozenset({3}))
+    codes = outcomes.ExitCodes(non_retryable=frozenset({4}), skip=frozenset({3}))
     outcome = outcomes.of_task(task("EssentialContainerExited", ESSENTIAL, ran(exit_code)), codes=codes)
     assert outcome.kind is kind
     assert outcome.sentence("UA") == sentence
@@ -280,7 +280,7 @@ def test_exit_codes_mean_what_the_pipeline_says(exit_code: int, kind: Kind, sent
 
 @pytest.mark.parametrize("code", [0, 137, 143])
 def test_a_code_of_the_list_counts_only_for_the_main_container(code: int) -> None:
-    codes = outcomes.ExitCodes(skip=frozenset({2}), not_retryable=frozenset({2}))
+    codes = outcomes.ExitCodes(skip=frozenset({2}), non_retryable=frozenset({2}))
     ended = task("EssentialContainerExited", ESSENTIAL, ran(code), ran(2, name="logger"))
     kind = Kind.SUCCEEDED if code == 0 else Kind.APPLICATION_FAILURE
     assert outcomes.of_task(ended, codes=codes).kind is kind

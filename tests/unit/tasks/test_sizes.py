@@ -9,7 +9,7 @@ import pytest
 
 from ecs_feature.aws.limits import FARGATE_SIZES, valid_fargate_size
 from ecs_feature.aws.resources import EcsContainer, EcsTask
-from ecs_feature.tasks.sizes import Size, most_memory_mib, next_size
+from ecs_feature.tasks.sizes import Size, memory_cap_mib, next_size
 
 
 def starved(cpu: int, memory_mib: int, *containers: EcsContainer) -> EcsTask:
@@ -101,4 +101,4 @@ def test_a_size_that_asks_for_nothing_is_zero_everywhere_and_none_can_be_changed
 
 @pytest.mark.parametrize(("asked", "most"), [(None, 4096), (0, 0), (3000, 3000)])
 def test_without_a_word_a_shard_may_get_four_times_its_own(asked: Any, most: int) -> None:
-    assert most_memory_mib(1024, asked) == most
+    assert memory_cap_mib(1024, asked) == most

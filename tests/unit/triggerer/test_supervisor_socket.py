@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecs_feature.triggerer import supervisor_socket
-from ecs_feature.triggerer.supervisor_socket import LogPipe
+from ecs_feature.triggerer.supervisor_socket import SupervisorSocket
 
 Sockets = tuple[socket.socket, socket.socket]
 
@@ -23,13 +23,13 @@ def sockets() -> Iterator[Sockets]:
 
 
 def test_an_empty_socket_has_been_read(sockets: Sockets) -> None:
-    pipe = LogPipe(sockets[0].fileno())
+    pipe = SupervisorSocket(sockets[0].fileno())
     assert pipe.has_read(pipe.position())
 
 
 def test_what_comes_after_is_not_waited_for(sockets: Sockets) -> None:
     ours, theirs = sockets
-    pipe = LogPipe(ours.fileno())
+    pipe = SupervisorSocket(ours.fileno())
     ours.send(b"x" * 400)
     position = pipe.position()
     for _ in range(3):
@@ -43,7 +43,7 @@ def test_what_comes_after_is_not_waited_for(sockets: Sockets) -> None:
 
 def test_what_others_write_unseen_makes_it_later_never_never(sockets: Sockets) -> None:
     ours, theirs = sockets
-    pipe = LogPipe(ours.fileno())
+    pipe = SupervisorSocket(ours.fileno())
     ours.send(b"x" * 400)
     position = pipe.position()
     theirs.recv(400)
@@ -58,7 +58,7 @@ def test_what_others_write_unseen_makes_it_later_never_never(sockets: Sockets) -
 def test_nothing_counts_as_read_before_it_is(steps: list[tuple[str, int]]) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        pipe = LogPipe(ours.fileno())
+        pipe = SupervisorSocket(ours.fileno())
         written = read = 0
         positions: list[tuple[int, int]] = []
         for step, size in steps:
@@ -77,8 +77,8 @@ def test_nothing_counts_as_read_before_it_is(steps: list[tuple[str, int]]) -> No
 async def test_a_supervisor_that_does_not_read_holds_a_shard_up_for_so_long(
     sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor_socket, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(supervisor_socket, "TIMEOUT_SECONDS", 0.2)
     sockets[0].send(b"line")
-    pipe = LogPipe(sockets[0].fileno())
+    pipe = SupervisorSocket(sockets[0].fileno())
     await pipe.read(pipe.position())
     assert not pipe.has_read(pipe.position())

@@ -32,7 +32,7 @@ def written() -> Written:
 
 @pytest.fixture(autouse=True)
 def _short_beat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_log, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr(task_log, "FLUSH_SECONDS", 0.2)
 
 
 async def test_lines_of_a_beat_are_one_record(written: Written) -> None:
@@ -70,15 +70,15 @@ async def test_several_logs_are_written_at_the_same_moment(monkeypatch: pytest.M
 
     class Clock:
         def info(self, *_: Any) -> None:
-            beats.append(int(loop.time() / task_log.BEAT_SECONDS))
+            beats.append(int(loop.time() / task_log.FLUSH_SECONDS))
 
-    monkeypatch.setattr(task_log, "BEAT_SECONDS", 1.0)
-    await asyncio.sleep(-loop.time() % task_log.BEAT_SECONDS + 0.01)
+    monkeypatch.setattr(task_log, "FLUSH_SECONDS", 1.0)
+    await asyncio.sleep(-loop.time() % task_log.FLUSH_SECONDS + 0.01)
     for _ in range(3):
         GatheredLog(Clock()).info("line")
         await asyncio.sleep(0.03)
     written_early = list(beats)
-    await asyncio.sleep(task_log.BEAT_SECONDS)
+    await asyncio.sleep(task_log.FLUSH_SECONDS)
     assert written_early == []
     assert len(beats) == 3
     assert len(set(beats)) == 1
@@ -137,7 +137,7 @@ async def test_where_the_system_does_not_tell_the_supervisor_is_given_a_moment(
         raise OSError("Inappropriate ioctl for device")
 
     monkeypatch.setattr(supervisor_socket.fcntl, "ioctl", refuse)
-    monkeypatch.setattr(task_log, "BLIND_SECONDS", 0.2)
+    monkeypatch.setattr(task_log, "FALLBACK_SECONDS", 0.2)
     began = time.monotonic()
     await GatheredLog(supervisor.log).read()
     assert time.monotonic() - began >= 0.2

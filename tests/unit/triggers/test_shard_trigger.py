@@ -225,7 +225,7 @@ async def test_a_shard_that_fails_is_left_to_a_worker_with_its_record(
 async def test_a_shard_whose_exit_code_skips_it_ends_in_the_triggerer(
     pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event = await event_of(Fleet(exit_code=3), monkeypatch, policy={"log_lines": 0, "skip_codes": [3]})
+    event = await event_of(Fleet(exit_code=3), monkeypatch, policy={"log_lines": 0, "skip_exit_codes": [3]})
     assert type(event).__name__ == "TaskSkippedEvent"
     assert event.xcoms["return_value"]["outcome"] == "skipped"
 
@@ -282,9 +282,9 @@ async def test_a_value_that_is_missing_for_a_moment_is_waited_for(monkeypatch: p
         return answers.pop(0)
 
     monkeypatch.setattr(references.XCom, "aget_one", aget_one)
-    monkeypatch.setattr(references, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(references, "RETRY_SECONDS", 0.0)
     assert await references._read(("d", "r", "register")) == "arn:definition:3"
-    monkeypatch.setattr(references, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(references, "TIMEOUT_SECONDS", 0.0)
     answers[:] = [None] * 100
     assert await references._read(("d", "r", "register")) is None
 

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from encoder.bodies import MOST_BYTES, BadRequest, rows_of
+from encoder.bodies import MAX_BYTES, BadRequest, rows_of
 from encoder.hashing import Encoder
 
 
@@ -31,10 +31,10 @@ def create_app(encoder: Encoder, token: str) -> Starlette:
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MOST_BYTES:
+            if len(body) > MAX_BYTES:
                 return _error(
                     413,
-                    f"the body is longer than {MOST_BYTES} bytes: send smaller batches.",
+                    f"the body is longer than {MAX_BYTES} bytes: send smaller batches.",
                     {"connection": "close"},
                 )
         try:

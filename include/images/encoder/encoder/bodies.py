@@ -7,8 +7,8 @@ from typing import Any
 
 from encoder.hashing import Value
 
-MOST_ROWS = 1000
-MOST_BYTES = 1024 * 1024
+MAX_ROWS = 1000
+MAX_BYTES = 1024 * 1024
 
 
 class BadRequest(Exception):
@@ -27,10 +27,8 @@ def rows_of(body: bytes, columns: tuple[str, ...]) -> list[dict[str, Value]]:
     rows = content.get("rows") if isinstance(content, dict) else None
     if not isinstance(rows, list):
         raise BadRequest('the body is not an object with a list "rows".')
-    if len(rows) > MOST_ROWS:
-        raise BadRequest(
-            f"rows has {len(rows)} entries, at most {MOST_ROWS} are encoded at once: send smaller batches."
-        )
+    if len(rows) > MAX_ROWS:
+        raise BadRequest(f"rows has {len(rows)} entries, at most {MAX_ROWS} are encoded at once: send smaller batches.")
     for index, row in enumerate(rows):
         _check(index, row, columns)
     return rows

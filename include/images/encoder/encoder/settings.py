@@ -13,7 +13,7 @@ from encoder.hashing import Encoder
 
 DEFAULT_HOST = "0.0.0.0"
 DEFAULT_PORT = 8080
-MOST_DIMENSIONS = 4096
+MAX_DIMENSIONS = 4096
 
 
 class SettingsError(Exception):
@@ -76,11 +76,11 @@ def _variant(path: Path, variant: str, columns: tuple[str, ...], spec: Any) -> E
         dimensions, normalised = spec["dimensions"], spec["l2_normalised"]
     except (KeyError, TypeError, ValueError) as error:
         raise SettingsError(f"feature specification {path} has a malformed encoder {variant!r} ({error!r}).") from None
-    if type(dimensions) is not int or not 0 < dimensions <= MOST_DIMENSIONS or type(normalised) is not bool:
+    if type(dimensions) is not int or not 0 < dimensions <= MAX_DIMENSIONS or type(normalised) is not bool:
         raise SettingsError(
             f"feature specification {path} has encoder {variant!r} with dimensions {dimensions!r} "
             f"and l2_normalised "
-            f"{normalised!r}: they must be 1 to {MOST_DIMENSIONS} and true or false."
+            f"{normalised!r}: they must be 1 to {MAX_DIMENSIONS} and true or false."
         )
     if unknown := {column for cross in crosses for column in cross} - set(columns):
         names = ", ".join(sorted(unknown))
