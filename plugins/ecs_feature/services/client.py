@@ -1,4 +1,4 @@
-"""ECS services through a boto3 client: describe, lease, give back, and see whether they are steady."""
+"""ECS services through a boto3 client: describe, lease, release, and check whether they are steady."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class EcsServices:
     """The services of one cluster.
 
     :param ecs: a boto3 ``ecs`` client.
-    :param elbv2: a boto3 ``elbv2`` client; None: load balancers are not asked about health.
-    :param autoscaling: a boto3 ``application-autoscaling`` client; None: services have no scalable targets.
-    :param run_is_active: whether the run of a lease's holder still goes on; then its lease counts beyond its time.
+    :param elbv2: a boto3 ``elbv2`` client; None: target health is not checked.
+    :param autoscaling: a boto3 ``application-autoscaling`` client; None: scalable targets are ignored.
+    :param run_is_active: asked about leases that are past their end time; see :mod:`ecs_feature.services.leases`.
     """
 
     ecs: Any
@@ -51,9 +51,9 @@ class EcsServices:
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def check_cluster(self, capacity_providers: Sequence[str] = ()) -> None:
-        """See that the cluster is there.
+        """Check that the cluster exists.
 
-        :param capacity_providers: that the cluster must be associated with.
+        :param capacity_providers: those that the cluster must be associated with.
         :raises ClusterNotFoundError: when the cluster does not exist or is not active.
         :raises ConfigurationError: when it lacks a capacity provider.
         """
@@ -90,10 +90,10 @@ class EcsServices:
     def acquire(
         self, name: str, *, holder: str, count: int, until: datetime, policy: SharingPolicy
     ) -> tuple[EcsService, EcsService]:
-        """Write the holder's lease and bring the service to what its leases want.
+        """Write the holder's lease and set the count that all leases want.
 
-        Acquiring again renews the lease and keeps its beginning, so a run that is cleared in part, and a try
-        that is repeated, hold one lease.
+        Acquiring again renews the lease and keeps its start: a run holds one lease, however often its tasks are
+        cleared or retried.
 
         :returns: the service before and after.
         :raises LeaseError: when the service has no room for another tag.
@@ -114,7 +114,7 @@ class EcsServices:
         return before, after.service
 
     def release(self, name: str, *, holder: str) -> tuple[Lease | None, EcsService]:
-        """Remove the holder's lease and bring the service to what the others want.
+        """Remove the holder's lease and set the count that the others want.
 
         :returns: the lease that was held (None: there was none) and the service after.
         """
@@ -124,16 +124,16 @@ class EcsServices:
     def settle(self, name: str) -> EcsService:
         """Apply the leases until a reading shows nothing to do, see :mod:`ecs_feature.services.lease_steps`.
 
-        :raises LeaseError: when it never comes to rest.
+        :raises LeaseError: when something else keeps changing the service.
         """
         return self.drive(self._steps(name).settle()).service
 
     def inspect(self, name: str) -> Reading:
-        """A service and what its leases want; nothing is written."""
+        """A service and what its leases want; writes nothing."""
         return self.drive(self._steps(name).inspect())
 
     def drive(self, steps: Steps[T]) -> T:
-        """Make the calls that the steps ask for, until they are through."""
+        """Make the calls that the steps yield, and return the steps' result."""
         answer: Any = None
         failed: EcsFeatureError | None = None
         while True:
@@ -162,7 +162,7 @@ class EcsServices:
         except AwsError as error:
             if error.code != "ResourceNotFoundException":
                 raise
-            # What TagResource says of a service that was deleted since it was read.
+            # TagResource answers this when the service was deleted after it was read.
             raise ServiceNotFoundError(
                 f"{call.subject} was deleted in the meantime; create it again ({error}).", error.code, error.operation
             ) from error
@@ -181,7 +181,7 @@ class EcsServices:
         return [EcsTask.from_aws(task) for task in described]
 
     def last_death(self, service: EcsService, since: datetime) -> EcsTask | None:
-        """The service's task that was the last to stop by itself, or for its health, after ``since``; None: none."""
+        """The last of the service's tasks that exited or failed its health check after ``since``; None: none did."""
         dead = [
             task
             for task in self.tasks(service, "STOPPED")
@@ -196,9 +196,9 @@ class EcsServices:
         return definition
 
     def healthy(self, service: EcsService) -> int:
-        """How many of the service's tasks are healthy, by their containers' checks and by the load balancer's.
+        """How many of the service's tasks pass their container health checks and the load balancer's.
 
-        A task without a health check is healthy when it runs; so is one without a load balancer.
+        A task without a health check or load balancer is healthy when it is RUNNING.
         """
         checked = any("healthCheck" in container for container in self.task_definition(service)["containerDefinitions"])
         tasks = [task for task in self.tasks(service) if task.last_status == "RUNNING"]

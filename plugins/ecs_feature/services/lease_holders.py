@@ -1,4 +1,4 @@
-"""Whether the run that holds a lease still goes on, as Airflow knows."""
+"""Whether the run that holds a lease is still active, according to Airflow."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ ACTIVE: Final = ("scheduled", "queued", "running", "restarting", "deferred", "up
 """The states of a task that was started and has not ended."""
 CHECKS: Final = 4
 CHECK_SECONDS: Final = 10.0
-"""A run is between two of its tasks for as long as a scheduler's round takes."""
+"""Between two tasks of a run none is active for one scheduler loop, so one check is not enough."""
 
 
 def active_run_checker(task_instance: Any) -> RunIsActive:
-    """Tells of a lease's holder, ``dag/run`` with or without more, whether that run is at work.
+    """A function that says whether the run of a lease's holder (``dag/run`` or ``dag/run/...``) is active.
 
-    It is when it is queued or running and one of its tasks is under way. A run of a paused DAG, or of one whose file is
-    gone, stays running without end, and nobody ever starts its ``scale_down``.
+    A run is active when it is queued or running and one of its tasks is active. The second condition is needed: a run
+    of a paused or deleted DAG stays in state running for ever, and its ``scale_down`` never starts.
 
-    A run that this Airflow does not know, because it was deleted or is another Airflow's, does not go on. Where Airflow
-    does not answer, it may.
+    A run that this Airflow does not know is not active. When Airflow does not answer, the run counts as active.
 
-    :param task_instance: the context's ``ti``, by which a worker asks Airflow's API.
+    :param task_instance: the context's ``ti``, through which a worker asks Airflow's API.
     """
 
     idle: set[tuple[str, str]] = set()
@@ -40,8 +39,8 @@ def active_run_checker(task_instance: Any) -> RunIsActive:
             return False
         runs = {"dag_id": dag_id, "run_ids": [run_id]}
         try:
-            for look in range(CHECKS):
-                if look:
+            for check in range(CHECKS):
+                if check:
                     time.sleep(CHECK_SECONDS)
                 if not task_instance.get_dr_count(**runs, states=["queued", "running"]):
                     return False

@@ -1,9 +1,8 @@
 """The lease mechanism, as steps: each generator yields the API calls that it needs, one at a time.
 
-``EcsServices`` drives them against AWS; a test can drive several at once and stop, kill or rob any of them of an
-answer between any two calls. No call here is conditional on AWS's side (ECS has no compare-and-set), so what makes
-concurrent runs safe is the order: a lease is written before the service is read, and **whatever is written is read
-again**, until a reading shows nothing to do.
+``EcsServices`` makes the calls; a test can run several generators at once and stop any of them, or lose an answer,
+between any two calls. ECS has no compare-and-set, so the order of calls makes concurrent runs safe: a lease is
+written before the service is read, and **after every write the service is read again**, until nothing is left to do.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from ecs_feature.services.leases import (
 )
 
 SETTLE_ROUNDS: Final = 40
-"""Readings before giving up. 48 runs that acquire at once need about eight."""
+"""Readings before an error. 48 runs that acquire at the same time need about eight."""
 PAUSE_AFTER: Final = 3
 """Rounds without a pause; later ones let the others finish."""
 PAUSE_SECONDS: Final = 0.5
@@ -54,7 +53,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Pause:
-    """Wait for at most this long before the next call; a random part of it will do."""
+    """Wait a random time, at most this long, before the next call."""
 
     seconds: float
 
@@ -74,9 +73,9 @@ class Reading:
 class ServiceSteps:
     """The steps for one service.
 
-    :param now: the clock that tells which leases live.
-    :param run_is_active: asked of the holders of leases that are past their time.
-    :param autoscaling: whether Application Auto Scaling is asked for a scalable target.
+    :param now: the clock by which leases expire.
+    :param run_is_active: asked about the holders of leases that are past their end time.
+    :param autoscaling: whether to ask Application Auto Scaling for a scalable target.
     """
 
     cluster: str
@@ -90,9 +89,9 @@ class ServiceSteps:
     ) -> Steps[tuple[EcsService, Reading]]:
         """Write the holder's lease, then settle. Returns the service before and after.
 
-        While others hold the service, its policy is not narrowed: they count on what theirs allows.
+        While other runs hold leases, their policy is only widened: they rely on what it allows.
         """
-        # The target before the tags: whoever has raised its MinCapacity has written the policy before that.
+        # Read the target before the tags: a run writes the policy before it raises MinCapacity.
         target = (yield from self._target()) if self.autoscaling else None
         before = yield from self.describe()
         old = held_by(holder, before.tags)
@@ -114,7 +113,7 @@ class ServiceSteps:
             yield self._ecs("untag_resource", resourceArn=before.arn, tagKeys=replaced)
         reading = yield from self.settle()
         for _ in range(PAUSE_AFTER):
-            # Another run may have written its own policy at the same moment; both write the wider one then.
+            # Another run may have written its policy at the same time; then both write the wider one.
             found = policy_of(reading.service.tags)
             wider = policy.widened_for(found)
             if found is None or found == wider:
@@ -162,7 +161,7 @@ class ServiceSteps:
         return active_service(answer["services"], self.name, self.cluster)
 
     def inspect(self) -> Steps[Reading]:
-        """Read the service, and its scalable target where the leases move that."""
+        """Read the service, and its scalable target if the policy is ``autoscaled``."""
         service = yield from self.describe()
         policy = policy_of(service.tags)
         target = (yield from self._target()) if self.autoscaling and policy is not None and policy.autoscaled else None
@@ -218,7 +217,7 @@ def check_room(service: EcsService, *, renewing: bool) -> None:
 
 
 def _merged(leases: list[Lease]) -> Lease | None:
-    """One lease for all that one holder had: from the first beginning, with the largest count."""
+    """One lease for all of a holder's leases: the earliest start, the latest end, the largest count."""
     if not leases:
         return None
     first = min(leases, key=lambda lease: lease.since)

@@ -1,20 +1,20 @@
-"""Who needs how much of a service, until when. Pure: the service's tags in, the desired count out.
+"""Leases: which run needs how many tasks of a service, and until when. Pure: tags in, desired count out.
 
-A run writes its own lease as a tag on the ECS service, so that no run sets ``desiredCount`` by itself:
+Each run writes its own lease as a tag on the ECS service. No run sets ``desiredCount`` from its own need alone:
 
     ecs-feature:lease:0f3a...:20261121T2210... = 2 since 2026-11-21T22:10:00Z until 2026-11-22T04:10:00Z by dag/run
     ecs-feature:policy                         = baseline 0 cap 10 sum
 
 wanted = min(cap, max(baseline, sum (or max) of the leases that count)). Acquire, release, the steady wait and the
-janitor all apply the same :func:`reconcile`; there is no other store, and the console shows who holds what.
+janitor all apply the same :func:`reconcile`. The tags are the only store, and the console shows them.
 
-A lease counts until its time, and beyond it for as long as its run goes on, where that can be asked for
+A lease is active until its end time. After that it stays active while Airflow says that its run is active
 (docs/decisions/0016-a-lease-lasts-as-long-as-its-run.md).
 
-A lease's tag is never changed, only written and removed: acquiring again writes a new one, so that whoever drops
-an expired lease cannot hit its renewal (docs/decisions/0003-leases-are-immutable-tags.md).
+A lease's tag is never changed, only written and removed. Acquiring again writes a new tag, so that removing an
+expired lease cannot remove its renewal (docs/decisions/0003-leases-are-immutable-tags.md).
 
-Where Application Auto Scaling keeps the desired count, the leases move its MinCapacity instead. The policy tag then
+Where Application Auto Scaling sets the desired count, the leases set its MinCapacity instead. The policy tag then
 ends in ``MinCapacity``, and its baseline is the MinCapacity that the scalable target had before the first lease.
 """
 
@@ -35,16 +35,16 @@ from ecs_feature.exceptions import ConfigurationError
 LEASE_PREFIX: Final = "ecs-feature:lease:"
 POLICY_TAG: Final = "ecs-feature:policy"
 CLOCK_SKEW: Final = timedelta(minutes=1)
-"""Clocks of two triggerers or workers may differ by this much; a lease counts until then after its end."""
+"""How much the clocks of two hosts may differ; a lease stays active this long after its end time."""
 
 _LEASE: Final = re.compile(r"(?P<count>\d+) since (?P<since>\S+) until (?P<until>\S+) by (?P<holder>.*)")
 _POLICY: Final = re.compile(r"baseline (?P<baseline>\d+) cap (?P<cap>\d+) (?P<sharing>sum|max)(?P<min> MinCapacity)?")
 
 RunIsActive = Callable[[str], bool]
-"""Whether the run of a lease's holder still goes on."""
+"""Takes a lease's holder; returns whether its run is still active."""
 
 MAX_LEASES: Final = limits.TAGS_PER_RESOURCE - 2
-"""Of a service without other tags: one tag is the policy's, one is spare, for a lease that is being renewed."""
+"""Of a service without other tags: one tag holds the policy, one stays free to renew a lease."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Lease:
 
     :param holder: who holds it, e.g. ``dag/run/variant``.
     :param count: how many tasks of the service it needs.
-    :param since: when it was first acquired; ``until``: when it ends by itself, unless its run still goes on.
+    :param since: when it was first acquired.
+    :param until: when it ends, unless its run is still active.
     """
 
     holder: str
@@ -62,7 +63,7 @@ class Lease:
     until: datetime
 
     def to_tag(self, written: datetime) -> dict[str, str]:
-        """The tag; ``written`` makes its key one of its own."""
+        """The tag; ``written`` makes its key unique."""
         value = f"{self.count} since {_stamp(self.since)} until {_stamp(self.until)} by {_spelled(self.holder)}"
         return {"key": f"{holder_prefix(self.holder)}{_compact(written)}", "value": limits.tag_text(value)}
 
@@ -91,7 +92,7 @@ class SharingPolicy:
     :param baseline: tasks that always run, leases or not.
     :param cap: never more than this many.
     :param sharing: ``sum``: every lease gets its own tasks; ``max``: leases share the same tasks.
-    :param autoscaled: whether it is the MinCapacity of a scalable target that the leases move.
+    :param autoscaled: whether the leases set the MinCapacity of a scalable target.
     """
 
     baseline: int = 0
@@ -126,7 +127,7 @@ class SharingPolicy:
     def with_scalable_baseline(self, target: ScalableTarget | None, before: SharingPolicy | None) -> SharingPolicy:
         """The policy for a service with that scalable target: its baseline is the target's original MinCapacity.
 
-        :param before: the policy that the service has; while runs hold it, only that remembers the original.
+        :param before: the service's current policy; while leases exist, only it has the original MinCapacity.
         """
         if target is None:
             return self
@@ -134,7 +135,7 @@ class SharingPolicy:
         return replace(self, baseline=original, cap=max(self.cap, original), autoscaled=True)
 
     def widened_for(self, other: SharingPolicy | None) -> SharingPolicy:
-        """The policy for a service that runs with another policy hold, too: wide enough for both."""
+        """This policy, widened so that runs with the ``other`` policy get what they need, too."""
         if other is None:
             return self
         return replace(
@@ -161,9 +162,9 @@ class ScalableTarget:
 class Decision:
     """What a service needs now.
 
-    :param found: what the service has: its desired count or, ``autoscaled``, its scalable target's MinCapacity.
-    :param count: what it is to have, by its leases.
-    :param expired: tag keys of leases that have ended by themselves, or cannot be read.
+    :param found: the current desired count, or MinCapacity if ``autoscaled``.
+    :param count: the count that the leases want.
+    :param expired: tag keys of leases that have expired or cannot be read.
     :param withheld: how many tasks the leases ask for beyond the cap or the target's MaxCapacity.
     """
 
@@ -195,7 +196,7 @@ def check_count(count: int, field: str) -> int:
 
 
 def holder_prefix(holder: str) -> str:
-    """What the keys of all tags of one holder begin with."""
+    """The prefix of all tag keys of one holder."""
     return f"{LEASE_PREFIX}{hashlib.sha256(holder.encode()).hexdigest()[:16]}:"
 
 
@@ -213,21 +214,21 @@ def held_by(holder: str, tags: Iterable[tuple[str, str]]) -> dict[str, Lease | N
 def policy_of(tags: Iterable[tuple[str, str]]) -> SharingPolicy | None:
     """The sharing policy among a service's tags; None when no run has ever leased the service.
 
-    One that cannot be read is None, too: better a service left as it is than one scaled by a guess.
+    Also None when it cannot be read: then the service is left as it is.
     """
     value = dict(tags).get(POLICY_TAG)
     return None if value is None else SharingPolicy.from_tag(value)
 
 
 def never_active(holder: str) -> bool:
-    """Of no run it is known that it goes on: a lease ends at its time."""
+    """The default :data:`RunIsActive`: every lease ends at its end time."""
     return False
 
 
 def active_leases(
     leases: Mapping[str, Lease | None], now: datetime, run_is_active: RunIsActive = never_active
 ) -> dict[str, Lease]:
-    """The leases that count, by tag key; who is past their time is asked about."""
+    """The leases that count, by tag key; ``run_is_active`` is asked about those past their end time."""
     return {
         key: lease
         for key, lease in leases.items()
@@ -245,7 +246,7 @@ def asked(leases: Mapping[str, Lease], policy: SharingPolicy) -> int:
 
 
 def leased(tags: Sequence[tuple[str, str]], now: datetime, run_is_active: RunIsActive = never_active) -> int:
-    """How many tasks a service's leases want, within its cap; its baseline is nobody's and not counted."""
+    """How many tasks a service's leases want, within its cap; the baseline is not included."""
     policy = policy_of(tags)
     return min(policy.cap, asked(active_leases(leases_of(tags), now, run_is_active), policy)) if policy else 0
 
@@ -257,8 +258,8 @@ def reconcile(
 
     A service without our tags is left as it is. A lease that cannot be read counts as expired.
 
-    :param target: its scalable target; only asked for where the policy says that the leases move MinCapacity.
-    :param run_is_active: asked of the holders of leases that are past their time.
+    :param target: its scalable target; needed only when the policy is ``autoscaled``.
+    :param run_is_active: asked about the holders of leases that are past their end time.
     """
     policy = policy_of(service.tags)
     if policy is None:
@@ -275,16 +276,16 @@ def reconcile(
 
 
 def free_lease_slots(tags: Iterable[tuple[str, str]], *, renewing: bool) -> int:
-    """How many more leases a service's tags have room for; AWS's own tags (``aws:``) do not count.
+    """How many more leases fit among a service's tags; AWS's own tags (``aws:``) do not count.
 
-    :param renewing: whether the holder has a lease already; only then may it use the spare tag.
+    :param renewing: whether the holder already has a lease; only then may it use the spare tag.
     """
     own = {key for key, _ in tags if not key.startswith("aws:")} | {POLICY_TAG}
     return limits.TAGS_PER_RESOURCE - len(own) - (0 if renewing else 1)
 
 
 def _spelled(holder: str) -> str:
-    """The holder in characters that a tag may have; others as ``=7E``. What is too long for a tag is cut later."""
+    """The holder in characters that a tag may have; others as ``=7E``. The caller cuts what is too long."""
     return quote(holder, safe=" /:+@._-").replace("~", "%7E").replace("%", "=")
 
 

@@ -10,7 +10,7 @@ from ecs_feature.aws.resources import EcsService, EcsTask
 
 @dataclass(frozen=True)
 class Steadiness:
-    """Whether a service is where it should be, and if not, what is missing in words."""
+    """Whether a service is steady; if not, ``missing`` says what it waits for."""
 
     steady: bool
     missing: str = ""
@@ -36,7 +36,7 @@ def of_service(service: EcsService, healthy: int) -> Steadiness:
 
 
 def of_descent(service: EcsService) -> Steadiness:
-    """A service that was given back is down when no more tasks run than its remaining leases want."""
+    """After a release: steady when no more tasks run than the remaining leases want."""
     if service.running + service.pending > service.desired:
         return Steadiness(
             False, f"{service.running + service.pending} tasks are still there, {service.desired} are wanted"
@@ -45,11 +45,12 @@ def of_descent(service: EcsService) -> Steadiness:
 
 
 def with_death(state: Steadiness, dead: EcsTask | None, *, last_checked: datetime) -> Steadiness:
-    """``state``, knowing the last task of the service that died while it was waited for.
+    """``state``, corrected by the service's last task that died during the wait.
 
-    A service whose tasks start and die runs all of them at times: none may have died since the last look.
+    A service whose tasks crash and restart has all of them running at times. So it is not steady when a task has died
+    since the last check.
 
-    :param last_checked: when the service was looked at before this time.
+    :param last_checked: the time of the check before this one.
     """
     if dead is None:
         return state
