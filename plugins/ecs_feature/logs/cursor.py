@@ -1,6 +1,6 @@
-"""Which of the events that a read of a log gives are new, and how many of them are shown. Pure.
+"""Which events of a log read are new, and how many of them to show. Pure.
 
-:mod:`ecs_feature.logs.follower` does the reading.
+:mod:`ecs_feature.logs.follower` reads.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any, Final
 from ecs_feature.aws import limits
 
 OVERLAP_MS: Final = 10_000
-"""So much before a stream's newest event is read again: events of one stream become visible nearly in order."""
+"""Each read starts this long before the stream's newest event: events become visible nearly in order."""
 SETTLED_MS: Final = 60_000
-"""An event of a stream that says nothing is expected to be visible so long after its timestamp; clocks differ, too."""
+"""How long after its timestamp an event of a quiet stream may become visible; includes clock differences."""
 BEHIND_MS: Final = 30_000
-"""A reader so far behind chatty containers gives up to read every line, and goes on near the end."""
+"""A reader this far behind skips lines and continues near the end."""
 LINES_A_ROUND: Final = 2000
-"""Lines of all followed streams together that one round shows, as each costs the triggerer's supervisor work."""
+"""Lines of all followed streams that one round shows; each costs the triggerer's supervisor CPU."""
 MIN_LINES, MAX_LINES = 10, 200
 """Of one stream in one round."""
 
 
 def lines_at_once(followed: int) -> int:
-    """How many lines of one stream a round shows when so many streams are followed."""
+    """How many lines of one stream a round shows when ``followed`` streams are followed."""
     return max(MIN_LINES, min(MAX_LINES, LINES_A_ROUND // max(1, followed)))
 
 
@@ -46,11 +46,11 @@ class LogLine:
 
 @dataclass(frozen=True)
 class Fresh:
-    """What one read has of one stream that was not shown before.
+    """The new lines of one stream in one read.
 
     :param lines: oldest first.
-    :param left_out: how many older ones are not among them.
-    :param skipped: whether there are more that were not even read.
+    :param left_out: how many older new lines were read but are not shown.
+    :param skipped: whether there are more lines that were not read.
     """
 
     lines: Sequence[LogLine] = ()
@@ -61,13 +61,13 @@ class Fresh:
         return bool(self.lines or self.left_out or self.skipped)
 
     def texts(self) -> list[str]:
-        """What stands in a log: a line about those that are left out, then the lines."""
-        told = []
+        """The text for the log: a line about lines that are left out, then the lines."""
+        notes = []
         if self.skipped:
-            told.append("... more lines than can be read live are left out; see the log link")
+            notes.append("... more lines than can be read live are left out; see the log link")
         if self.left_out:
-            told.append(f"... {self.left_out} line{'s' if self.left_out > 1 else ''} left out; see the log link")
-        return [*told, *(line.text for line in self.lines)]
+            notes.append(f"... {self.left_out} line{'s' if self.left_out > 1 else ''} left out; see the log link")
+        return [*notes, *(line.text for line in self.lines)]
 
 
 def capped(lines: Sequence[LogLine], max_lines: int | None, *, skipped: bool = False) -> Fresh:
@@ -78,13 +78,12 @@ def capped(lines: Sequence[LogLine], max_lines: int | None, *, skipped: bool = F
 
 @dataclass(eq=False)
 class Cursor:
-    """Where the next read of one stream begins, and what it will give a second time.
+    """Where the next read of one stream starts, and which of its events were already taken.
 
-    Events of one millisecond, and late ones, are told apart by their ids: each is taken exactly once, in whatever
-    order and however often reads give them, as long as it becomes visible within :data:`SETTLED_MS` of its timestamp,
-    and before its stream's newest event is :data:`OVERLAP_MS` younger than it.
+    Reads overlap, so events are identified by their ids. Each event is taken exactly once, in any order, if it becomes
+    visible within :data:`SETTLED_MS` of its timestamp and before the stream's newest event is :data:`OVERLAP_MS` newer.
 
-    :param since: the first millisecond that counts.
+    :param since: timestamp in milliseconds; older events are ignored.
     :param known: lines that were shown before and are not taken again.
     """
 
@@ -113,9 +112,9 @@ class Cursor:
         self._go_to(max(read_at - SETTLED_MS, self._newest - OVERLAP_MS))
 
     def go_on(self, reached: int | None, read_at: int) -> bool:
-        """The read ended with events still unread; ``reached`` is its newest, None when it gave none.
+        """The read stopped before the newest event; ``reached`` is the last timestamp it saw, None without events.
 
-        :returns: whether events are skipped, because the reader can not keep up.
+        :returns: whether events are skipped because the reader cannot keep up.
         """
         if reached is None or read_at - reached > BEHIND_MS:
             self._go_to(read_at - OVERLAP_MS)
@@ -130,7 +129,7 @@ class Cursor:
 
 @dataclass(eq=False)
 class Shown:
-    """The last lines of one stream that were shown, so that its last lines are not shown twice.
+    """The lines of one stream that were shown last, so that none is shown twice.
 
     :param max_lines: how many are remembered.
     """
@@ -160,6 +159,7 @@ class Shown:
 
 
 def chunk(streams: Sequence[tuple[str, int]], max_streams: int = limits.FILTER_LOG_STREAMS) -> list[str]:
-    """Whom one call reads: names of ``(name, since)``, those first that begin earliest, so that a stream that says
-    nothing for long has company of its kind, and the others are not read from so far back for its sake."""
+    """The streams that one call reads, given as ``(name, since)``: those with the earliest ``since``.
+
+    A call reads all its streams from the earliest ``since``, so quiet streams are read together."""
     return [name for name, _ in sorted(streams, key=lambda stream: stream[1])[:max_streams]]

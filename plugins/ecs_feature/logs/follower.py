@@ -1,8 +1,8 @@
 """Follows containers' logs while they run: one FilterLogEvents for up to a hundred of them, once a second at most.
 
-One loop serves all followed streams of a fleet; without any there is none. It takes its turns at the limiter that it
-shares with :class:`ecs_feature.logs.tail.LogTail`, and never has more than one call under way. A log that cannot be
-read costs the shard one warning line, never more, and its end a few seconds at most.
+One loop serves all followed streams of a fleet; it runs only while there are any. It shares a rate limiter with
+:class:`ecs_feature.logs.tail.LogTail` and makes one call at a time. A log that cannot be read costs its shard one
+warning, and delays its end by a few seconds at most.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from ecs_feature.logs.tail import LogPlace, log_place, milliseconds
 log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 3.0
-"""A stream is read so often at most."""
+"""The shortest time between two reads of a stream."""
 CALL_SPACING_SECONDS = 1.0
-"""Live reads come so far apart for each call that the last one needed: a fifth of what FilterLogEvents allows."""
+"""Pause after a read, for each call that it needed: a fifth of the published rate of FilterLogEvents."""
 ABSENT_SECONDS = 10.0
-"""A stream that is not there, although its task has started, is looked for so often."""
+"""How often a stream is looked for that does not exist yet although its task has started."""
 ABSENT_CALLS = 10
-"""To find out which of a hundred streams is the one that is not there takes more calls than are worth it."""
+"""How many calls may be spent to find out which of the streams does not exist."""
 PAGES = 5
 CALL_SECONDS = 20.0
 COLLECT_SECONDS = 0.3
-"""So long the end of one shard waits for others."""
+"""How long a shard that ended waits for others to share its last read."""
 FINISH_SECONDS = 10.0
 TROUBLE_SECONDS = 30.0
-"""Throttling for so long is told."""
+"""After failing this long, each followed log gets a warning."""
 MAX_BACKOFF_SECONDS = 30.0
 BEFORE_MS = 60_000
 """A container may log before its task is RUNNING, and its clock is not ECS's."""
 TAKEN_OVER_MS = 120_000
-"""Of a task that an earlier triggerer has followed, so much is shown again."""
+"""How much of a running task's log is shown again when another triggerer takes it over."""
 SHOWN_LINES = 1000
 CANNOT_BE_FOLLOWED = "The log of task %s cannot be followed: %s"
 
@@ -57,9 +57,9 @@ CANNOT_BE_FOLLOWED = "The log of task %s cannot be followed: %s"
 class Followed:
     """One container's log while it is followed.
 
-    :param show: given what is new, in the context of who follows.
+    :param show: called with new lines, in the contextvars context of the shard.
     :param min_lines_per_read: how many new lines one read may show, however many streams are followed; None: all.
-    :param due: when it is read next, on the follower's clock; never before its task is known to have started.
+    :param due: when it is read next, on the follower's clock; infinity until its task has started.
     :param stream_exists: whether its stream has been read.
     :param skipped: whether lines were not read and the log does not yet say so.
     :param may_have_missed_newest: whether those lines may be the newest.
@@ -93,7 +93,7 @@ class Followed:
             self.context.run(self.show, fresh)
 
     def warn(self, why: str) -> None:
-        """Once, however often it is called."""
+        """Warn, but only the first time."""
         if not self.warned:
             self.warned = True
             self.context.run(log.warning, CANNOT_BE_FOLLOWED, self.task.task_id, why)
@@ -116,9 +116,9 @@ class Followed:
 class LogFollower:
     """See the module.
 
-    :param client: gives the ``logs`` client of a region; one without retries of its own.
+    :param client: region -> a ``logs`` client without retries.
     :param task_definition: ARN -> the described task definition.
-    :param limiter: what all calls of FilterLogEvents wait for.
+    :param limiter: the limiter of FilterLogEvents.
     """
 
     client: Callable[[str], Awaitable[Any]]
@@ -148,9 +148,9 @@ class LogFollower:
         since: int | None = None,
         known: Sequence[LogLine] = (),
     ) -> Iterator[Followed]:
-        """Within it, the lines of the container are shown as they come.
+        """Context manager: the container's lines are shown as they come.
 
-        :param since: milliseconds since 1970; None: from the task's beginning, or near now if it runs already.
+        :param since: milliseconds since 1970; None: from the task's creation, or near now if it runs already.
         :param known: lines that were shown before.
         """
         one = Followed(
@@ -177,16 +177,16 @@ class LogFollower:
             self._wake.set()
 
     def note(self, task: EcsTask) -> None:
-        """Somebody has described a task: one that has started has a log."""
+        """Take a newly described task: once it has started, its log is read."""
         for one in self._followed.get(task.arn, ()):
             if math.isinf(one.due) and (task.started_at is not None or task.stopped):
                 one.due = self.clock()
                 self._wake.set()
 
     async def finish(self, one: Followed) -> bool:
-        """The task has ended: show what is left of its log, within :data:`FINISH_SECONDS`.
+        """The task has ended: show the rest of its log, within :data:`FINISH_SECONDS`.
 
-        :returns: whether all of its lines were shown, or counted.
+        :returns: whether all its lines were shown or counted as left out.
         """
         if one.given_up or (one.warned and self._failing_since is not None):
             return False
@@ -220,13 +220,13 @@ class LogFollower:
             try:
                 await self._step()
             except Exception as error:
-                # A log must not fail a shard, whatever the fault is.
+                # No fault in reading a log may fail a shard.
                 log.exception("Live lines end because of a fault in the follower.")
                 for one in self._everyone():
                     one.give_up(repr(error))
 
     async def _sleep(self) -> None:
-        """Until there is something to do, or somebody comes, goes or ends."""
+        """Sleep until a read is due, or a log is added, removed or ends."""
         moment = min((self._moment(one) for one in self._everyone()), default=math.inf)
         seconds = moment - self.clock()
         if seconds > 0:
@@ -240,7 +240,7 @@ class LogFollower:
         return one.due if one.ending else max(one.due, self._not_before)
 
     async def _step(self) -> None:
-        """Read one chunk of those that are due: shards that end first."""
+        """Read one chunk of the logs that are due; those that end come first."""
         now = self.clock()
         ready = [one for one in self._everyone() if self._moment(one) <= now]
         ready = [one for one in ready if one.ending] or ready
@@ -257,7 +257,7 @@ class LogFollower:
         await self._read([one for one in mine if one.stream in chosen])
 
     def _company(self, first: Followed, now: float) -> list[Followed]:
-        """Who is read with it: of the same group, and who would be next anyway."""
+        """The logs to read in the same call: of the same group, and due soon."""
         soon = now + self.round_seconds / 2
         return [
             one
@@ -294,7 +294,7 @@ class LogFollower:
         self._failing_since, self._backoff = None, 0.0
 
     async def _read_or_halve(self, some: list[Followed]) -> None:
-        """CloudWatch names neither the stream that is not there nor gives the others' lines: halves find it."""
+        """Read them; when a stream does not exist, halve them, because CloudWatch does not say which one."""
         assert some[0].place is not None
         client = await self.client(some[0].place.region)
         try:
@@ -308,7 +308,7 @@ class LogFollower:
             await self._read_or_halve(some[half:])
 
     def _absent(self, some: list[Followed]) -> None:
-        """One whose stream is not there has no lines yet, or never had any; of several it is not known which."""
+        """Look again later for streams that do not exist. Only of a single one is it known that it has no lines."""
         for one in some:
             one.stream_exists = False
             one.due = self.clock() + (CALL_SPACING_SECONDS if one.ending else ABSENT_SECONDS)
@@ -324,7 +324,7 @@ class LogFollower:
             "limit": limits.FILTER_LOG_EVENTS,
         }
         read_at = int(self.now() * 1000)
-        last = [one for one in some if one.ending]  # not those whose task ends while this is read
+        last = [one for one in some if one.ending]  # as of now: a task may end during the read
         events: list[dict[str, Any]] = []
         for _ in range(PAGES):
             await self.limiter.acquire()
@@ -367,12 +367,12 @@ class LogFollower:
                     )
                 )
                 one.skipped = False
-                await asyncio.sleep(0)  # the loop is the triggerer's
+                await asyncio.sleep(0)  # let the triggerer's other tasks run
             if one in last and (complete or behind):
                 one.settle(complete and not one.may_have_missed_newest)
 
     def _failed(self, some: list[Followed], error: Exception) -> None:
-        """What passes is tried again, ever later; what does not ends the following of these."""
+        """Retry transient errors with growing pauses; after others, stop following these logs."""
         if not is_transient(error):
             why = str(translate(error)) if isinstance(error, ClientError | BotoCoreError) else str(error)
             for one in some:

@@ -1,6 +1,6 @@
 """The last lines of containers' logs, from CloudWatch Logs: of a hundred finished tasks by one call.
 
-A log never fails a shard, and hardly delays it: what cannot be read within :data:`MAX_SECONDS` stays unread.
+A log never fails a shard: what cannot be read within :data:`MAX_SECONDS` is left out.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from ecs_feature.logs.cursor import LogLine
 log = logging.getLogger(__name__)
 
 COLLECT_SECONDS = 0.15
-"""So long the first of a batch waits for others, whose ends the same poll has seen."""
+"""How long the first request of a batch waits for others that ended in the same poll."""
 MAX_SECONDS = 15.0
 RETRY_SECONDS = 1.0
 PAGES = 3
-"""Pages of one window that are read; where a group is too chatty for that, a shorter window is read."""
+"""Pages that are read of one window; if that is not all of it, a shorter window is read."""
 EXACT_PAGES = 3
-"""GetLogEvents may answer with an empty page although there are lines."""
+"""GetLogEvents may return an empty page although there are lines."""
 WINDOWS_SECONDS: Sequence[float | None] = (None, 30.0, 3.0)
-"""What is read of a task's log, from its end: all of its life first."""
+"""How much of a task's log is read, back from its end; None: all of it."""
 
 
 CANNOT_BE_READ = "The log of task %s cannot be read: %s"
@@ -42,7 +42,7 @@ CANNOT_BE_READ = "The log of task %s cannot be read: %s"
 
 @dataclass(frozen=True)
 class LogPlace:
-    """Where a container of a task definition writes: awslogs-group, -region and -stream-prefix."""
+    """A container's log options: awslogs-group, -stream-prefix and -region."""
 
     group: str
     prefix: str
@@ -54,7 +54,7 @@ class LogPlace:
 
 
 def log_place(task_definition: dict[str, Any], container: str) -> LogPlace | None:
-    """Where the container's log goes; None when it is not awslogs with a stream prefix."""
+    """The container's log options; None unless it logs with awslogs and a stream prefix."""
     for definition in task_definition.get("containerDefinitions", ()):
         configuration = definition.get("logConfiguration", {})
         if definition.get("name") == container and configuration.get("logDriver") == "awslogs":
@@ -70,7 +70,7 @@ def log_place(task_definition: dict[str, Any], container: str) -> LogPlace | Non
 
 @dataclass(eq=False)
 class TailRequest:
-    """One log's end that somebody waits for."""
+    """A request for the last lines of one stream."""
 
     stream: str
     lines: int
@@ -83,9 +83,9 @@ class TailRequest:
 class LogTail:
     """Reads last lines, within CloudWatch's rates.
 
-    :param client: gives the ``logs`` client of a region; empty: the fleet's own. One without retries of its own.
+    :param client: region -> a ``logs`` client without retries; empty: the fleet's region.
     :param task_definition: ARN -> the described task definition.
-    :param batched: what all calls of FilterLogEvents wait for, also those of others that share it.
+    :param batched: the limiter of FilterLogEvents, shared with the follower.
     """
 
     client: Callable[[str], Awaitable[Any]]
@@ -101,11 +101,12 @@ class LogTail:
     async def last_lines(
         self, task: EcsTask, container: str, lines: int, *, failed: bool = False, quiet: bool = False
     ) -> list[LogLine]:
-        """At most ``lines`` last lines of the container's log, oldest first; empty when there are none, or none
-        could be read in time, which one line in the log says.
+        """At most ``lines`` last lines of the container's log, oldest first.
 
-        :param failed: read this one's very last lines by itself; while many fail at once, it is read with the others.
-        :param quiet: say nothing when they cannot be read, as that was said before.
+        Empty when there are none, or when they cannot be read in time; that is logged.
+
+        :param failed: read with a call of its own, for the exact last lines; in a batch when too many fail at once.
+        :param quiet: do not log that they cannot be read, because that was logged before.
         """
         try:
             async with asyncio.timeout(self.max_seconds):
@@ -113,7 +114,7 @@ class LogTail:
                 if place is None or lines < 1:
                     return []
                 stream = place.stream(container, task.task_id)
-                # As many as are read in a third of the time that there is.
+                # At most as many calls as fit into a third of the timeout.
                 if failed and self._exact_waiting < limits.GET_LOG_EVENTS_PER_SECOND * self.max_seconds / 3:
                     return await self._read_one(place, stream, lines)
                 if task.started_at is None and not failed:
@@ -180,7 +181,7 @@ class LogTail:
             async with asyncio.timeout(self.max_seconds):
                 found = await self._tails(client, group, batch)
         except client.exceptions.ResourceNotFoundException:
-            # CloudWatch names neither the stream that is not there nor gives the others' lines: halves find it.
+            # CloudWatch does not say which stream is missing, and returns nothing: halve the batch to find it.
             if len(batch) == 1:
                 found = {}
             else:
@@ -199,7 +200,7 @@ class LogTail:
                 wanted.result.set_result(found.get(wanted.stream, [])[-wanted.lines :])
 
     async def _tails(self, client: Any, group: str, batch: list[TailRequest]) -> dict[str, list[LogLine]]:
-        """Each stream's last lines; of the longest window whose lines are not too many to read, or what was read."""
+        """Each stream's last lines, from the longest window that can be read whole; else from what was read."""
         found: dict[str, list[LogLine]] = {}
         for seconds in WINDOWS_SECONDS:
             window, complete = await self._window(client, group, batch, seconds)
@@ -211,7 +212,7 @@ class LogTail:
     async def _window(
         self, client: Any, group: str, batch: list[TailRequest], seconds: float | None
     ) -> tuple[dict[str, list[LogLine]], bool]:
-        """The lines of the last ``seconds`` before the first of them stopped, by stream, and whether it is all."""
+        """The lines by stream, from ``seconds`` before the first task stopped, and whether those are all."""
         events: list[dict[str, Any]] = []
         request: dict[str, Any] = {
             "logGroupName": group,
@@ -232,7 +233,7 @@ class LogTail:
 
 
 def _since(batch: list[TailRequest], seconds: float | None) -> int | None:
-    """Where the window begins, in milliseconds since 1970; None: at the beginning."""
+    """The start of the window in milliseconds since 1970; None: the start of the log."""
     if seconds is None:
         # A container may log before its task is RUNNING, and its clock is not ECS's.
         return min((milliseconds(one.started) - 60_000 for one in batch if one.started), default=None)
@@ -249,7 +250,7 @@ def _by_stream(events: list[dict[str, Any]]) -> dict[str, list[LogLine]]:
 
 
 async def _call_at_rate(limiter: AsyncLimiter, call: Callable[..., Awaitable[Any]], **request: Any) -> Any:
-    """Call at the limiter's rate; what passes is repeated for as long as the caller's timeout lets it."""
+    """Call at the limiter's rate; repeat after transient errors until the caller's timeout."""
     while True:
         await limiter.acquire()
         try:
