@@ -3,4 +3,4 @@
 from typing import Final
 
 SHARED_ARGUMENTS: Final = "ecs_feature_shards"
-"""Key in a DAG's default arguments: what the shard tasks of a variant have in common, by the variant's name."""
+"""Key in a DAG's default arguments: the trigger arguments that all shards of a variant share, by variant."""

@@ -16,12 +16,12 @@ from ecs_feature.tasks.outcomes import Outcome
 
 @dataclass(eq=False)
 class ShardLog:
-    """The log of one ECS task, as the task log has it.
+    """Copies the log of one ECS task into the task log.
 
-    :param container: the main one.
-    :param log: where the lines go.
+    :param container: the main container.
+    :param log: the task log.
     :param lines: how many last lines are copied at most; 0: none.
-    :param live: whether it is copied as it grows.
+    :param live: whether lines are copied while the container runs.
     """
 
     fleet: Fleet
@@ -35,7 +35,7 @@ class ShardLog:
 
     @contextmanager
     def followed(self) -> Iterator[None]:
-        """Within it, the container's log is copied as it grows, where that is wanted."""
+        """Context manager: with ``live``, lines are copied while the container runs."""
         if not self.live:
             yield
             return
@@ -49,9 +49,9 @@ class ShardLog:
             self.log.info("[%s] %s", self.container, text)
 
     async def copy(self, ended: EcsTask, outcome: Outcome) -> None:
-        """Copy the last lines of the container that decided, or of a log that is followed what was not copied yet.
+        """Copy the last lines of the container that decided the outcome, without those that were copied live.
 
-        :param ended: the task, stopped.
+        :param ended: the stopped task.
         """
         if ended.started_at is None:
             return
@@ -69,10 +69,10 @@ class ShardLog:
             self.log.info("The container %s of shard %s left no log lines.", container, self.shard)
 
     async def _is_copied(self, followed: Followed, mine: Followed | None, outcome: Outcome) -> bool:
-        """Copy the rest of a log that is followed; whether nothing more is to be copied.
+        """Copy the rest of a live log; return whether nothing more is to be copied.
 
-        A failed shard's very last lines are read by themselves all the same. Where the log of one that succeeded could
-        not be followed, which was said, it is not waited for a second time.
+        For a failed shard the exact last lines are read in any case. For one that succeeded, a log that could not be
+        followed is not tried again: the warning is enough.
         """
         drained = await self.fleet.rest_of_log(followed)
         return outcome.succeeded and (followed.warned or (drained and mine is not None and bool(mine.shown)))

@@ -1,4 +1,4 @@
-"""How a shard is watched, whose log is followed, and how much is forgiven: what a user chooses."""
+"""The user's settings for one shard: timeouts, relaunches, limits, and which logs are live."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OLD_NAMES: Final = {
 
 
 class LiveLines(enum.StrEnum):
-    """Whose container log is copied to the task log while the container runs."""
+    """When a container's log is copied to the task log while the container runs."""
 
     NEVER = "never"
     RETRIES = "retries"
@@ -36,9 +36,9 @@ def check_live_lines(value: str, field: str = "live_lines") -> None:
 def is_followed(live_lines: str, *, asked_for: bool, try_number: int, ended: Iterable[Outcome]) -> bool:
     """Whether the next launch of a shard is followed.
 
-    :param asked_for: the run's param ``live_log_shards`` names the shard, which counts whatever ``live_lines`` says.
+    :param asked_for: the run's param ``live_log_shards`` names the shard; this overrides ``live_lines``.
     :param try_number: Airflow's try number.
-    :param ended: how the launches of this try ended; what infrastructure is to blame for does not count.
+    :param ended: the outcomes of this try's launches; those of infrastructure do not count.
     """
     if asked_for or live_lines == LiveLines.ALWAYS:
         return True
@@ -51,15 +51,15 @@ def is_followed(live_lines: str, *, asked_for: bool, try_number: int, ended: Ite
 
 @dataclass(frozen=True)
 class ShardPolicy:
-    """How a shard is watched and how much is forgiven.
+    """How a shard is watched, limited and relaunched.
 
     :param timeout_seconds: a task older than this is stopped; None: never.
     :param start_seconds: a task that has not started so long after its creation is stopped and replaced; None: never.
-    :param poll_seconds: how often the watcher asks for this shard at most, see
+    :param poll_seconds: the shortest time between two polls of this shard, see
         :class:`ecs_feature.fleet.watcher.TaskWatcher`; one call serves 100 shards.
     :param log_lines: how many last lines of the container's log are copied to the task log; 0: none.
-    :param live_lines: whose log is copied line by line while the container runs: ``retries``: only of a try or launch
-        that follows one that the application failed or that ran out of memory; ``always``; ``never``.
+    :param live_lines: when log lines are copied while the container runs: ``always``, ``never``, or ``retries``: only
+        after an earlier try or launch failed in the application or ran out of memory.
     :param parallelism: how many tasks of ``parallel_group`` run at once per triggerer; None: no bound.
     :param max_vcpus: how many vCPUs they have at once; None: the account's quota.
     :param non_retryable_exit_codes: exit codes after which the shard fails at once; ``skip_exit_codes``: it is skipped.
@@ -92,7 +92,7 @@ class ShardPolicy:
         return cls(**{_OLD_NAMES.get(name, name): value for name, value in values.items()})
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-safe, what differs from the default: it is stored once a shard."""
+        """JSON-safe; only what differs from the default, because it is stored for every shard."""
         return {
             item.name: list(value) if isinstance(value, tuple) else value
             for item in dataclasses.fields(self)

@@ -1,9 +1,9 @@
-"""What a shard leaves in its XCom, and how to read it.
+"""The record that a shard leaves in its XCom, and how to read it.
 
-A shard that ends in the triggerer hands its record over with the end event: a request of its own would cost the
-triggerer more than the shard (docs/decisions/0009-records-come-with-the-end-event.md). Airflow 3.3.2 encodes such
-values once too often, so that ``xcom_pull`` gives JSON text. Shards that end on a worker leave text as well, so that
-there is one way to read them all::
+A shard that ends in the triggerer sends its record with the end event: a separate request would cost the triggerer
+more than the shard itself (docs/decisions/0009-records-come-with-the-end-event.md). Airflow 3.3.2 encodes such
+values twice, so ``xcom_pull`` returns JSON text. Shards that end on a worker leave text as well, so that all records
+are read in the same way::
 
     record = shard_record(ti.xcom_pull(task_ids="control.shards.UA"))
 """
@@ -20,7 +20,7 @@ from ecs_feature.tasks import cost
 from ecs_feature.tasks.relaunches import Ended
 
 RUNNING_KEY: Final = "ecs_task"
-"""Key of the XCom of a shard that runs for long."""
+"""Key of the XCom that a long-running shard writes while it runs."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LaunchRecord:
 class LaunchedTask(NamedTuple):
     """An ECS task.
 
-    :param container: that the shard's work is done in.
+    :param container: the container that does the shard's work.
     """
 
     arn: str
@@ -78,7 +78,7 @@ class LaunchedTask(NamedTuple):
 
 
 def shard_record(value: Any) -> dict[str, Any] | None:
-    """The record in a shard's XCom; None when the shard has left none.
+    """The record in a shard's XCom; None when there is none.
 
     :returns: ``{"shard", "outcome", "exit_code", "container", "launches": [...]}`` and what the pipeline added, e.g.
         ``result_uri``.
@@ -88,17 +88,17 @@ def shard_record(value: Any) -> dict[str, Any] | None:
 
 
 def shard_records(values: Iterable[Any]) -> list[dict[str, Any]]:
-    """The records in several XComs; those of shards that left none are missing."""
+    """The records in several XComs; shards without a record are left out."""
     return [record for record in map(shard_record, values) if record is not None]
 
 
 def record_text(record: Mapping[str, Any]) -> str:
-    """What a worker leaves in the XCom of a shard."""
+    """The text that a worker writes into a shard's XCom."""
     return json.dumps(record)
 
 
 def running_record(task_arn: str, container: str, try_number: int) -> dict[str, Any]:
-    """What a shard that runs for long leaves while it does.
+    """The XCom value that a long-running shard writes while it runs.
 
     :param try_number: Airflow's.
     """
@@ -106,9 +106,9 @@ def running_record(task_arn: str, container: str, try_number: int) -> dict[str, 
 
 
 def launched_task(xcoms: Mapping[str, Any], try_number: int) -> LaunchedTask | None:
-    """The ECS task that a try of a shard has launched last, as far as its XComs tell.
+    """The ECS task that a try of a shard launched last, according to its XComs; None: not known.
 
-    :param xcoms: what the shard has left, by key, as the database has it.
+    :param xcoms: the shard's XComs by key, as stored in the database.
     """
     record = shard_record(xcoms.get("return_value")) or {"launches": ()}
     arns = [
@@ -134,7 +134,7 @@ def superseded_task(value: Any, try_number: int) -> str | None:
 
 
 def _decoded(value: Any) -> Any:
-    """A value that was encoded once or twice, or not at all; None when it is no JSON."""
+    """A value that was JSON-encoded any number of times; None when it is not JSON."""
     while isinstance(value, str):
         try:
             value = json.loads(value)

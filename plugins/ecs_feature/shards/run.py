@@ -1,4 +1,4 @@
-"""One try of one shard: launch, wait, decide, launch again while infrastructure is to blame."""
+"""One try of one shard: launch, wait, decide, and launch again after infrastructure failures."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from ecs_feature.tasks.launch import TIMEOUT_TAG, Launch, client_token, essentia
 from ecs_feature.tasks.outcomes import Outcome
 from ecs_feature.tasks.relaunches import Ended, NextLaunch, next_launch
 
-# AmazonECS/latest/APIReference/ECS_Idempotency.html: a client token lives at least an hour, ten minutes are ours.
+# AmazonECS/latest/APIReference/ECS_Idempotency.html: a client token is valid for at least an hour; ten minutes margin.
 TOKEN_AGE: Final = timedelta(minutes=50)
-# How long a task that never started may take to stop before the next one is launched: it cannot run any more.
+# How long to wait for the stop of a task that never started, before the next launch; it can no longer run.
 STOP_SECONDS: Final = 120.0
 
 
@@ -38,19 +38,19 @@ def _now() -> datetime:
 class ShardRun:
     """One try of one shard.
 
-    :param token_id: the Airflow task instance's UUID; with the launch's number it makes the client token.
-    :param log: where the lines go that a user reads in the task log.
-    :param on_launch: told of every task that was launched.
-    :param share: whose share of the launch rate it takes, ``dag_id/run_id``.
-    :param result_uri: of the file that the shard leaves last; decides when ECS no longer shows the task.
+    :param token_id: the Airflow task instance's UUID; the client token is made of it and the launch's number.
+    :param log: the task log.
+    :param on_launch: called with every task that was launched.
+    :param share: its share in the launch queue, ``dag_id/run_id``.
+    :param result_uri: the result file; when ECS no longer shows the task, the shard succeeded if this file exists.
     :param since: when the run started: no client token of this try is older.
     :param try_number: Airflow's try number.
-    :param live: whether its log is followed whatever the policy says, since the user asks for it.
-    :param in_doubt: whether the current launch may have started a task that AWS has not told of.
-    :param essential: the names of the containers that end the task when they end; None: of all it may be.
-    :param replayed: whether the launch gave back a task that had stopped before: an earlier triggerer's.
-    :param known: how many launches an earlier triggerer made before the one that was found again.
-    :ivar born: when this triggerer took the shard on.
+    :param live: whether the user asked for live lines; overrides the policy.
+    :param in_doubt: whether the current launch may have started a task whose ARN is not known yet.
+    :param essential: the names of the essential containers; None: not known, any may be.
+    :param replayed: whether RunTask returned a task that had already stopped, launched by an earlier triggerer.
+    :param known: how many launches an earlier triggerer made before the one that was found.
+    :ivar born: when this triggerer started the shard.
     """
 
     fleet: Fleet
@@ -81,13 +81,13 @@ class ShardRun:
 
     @property
     def launches(self) -> list[LaunchRecord]:
-        """The ended launches of this try, as the XCom has them."""
+        """The ended launches of this try, as stored in the XCom."""
         return [LaunchRecord.of(ended, self.try_number) for ended in self.history]
 
     async def run(self) -> Outcome:
-        """Run the shard to an end that is not infrastructure's fault, or until what is forgiven is used up.
+        """Run the shard until it ends for another reason than infrastructure, or the relaunches are used up.
 
-        A call that AWS refuses for good is an outcome, too.
+        A call that AWS refuses permanently is an outcome, too.
         """
         policy, definition = self.policy, await self._definition()
         self.launch, self.essential = await self._fitted(definition), essential_containers(definition)
@@ -113,7 +113,7 @@ class ShardRun:
         return outcome
 
     def _following(self, outcome: Outcome, plan: NextLaunch) -> NextLaunch | None:
-        """Keep how the launch ended; return what follows on it."""
+        """Add the outcome to the history; return the next launch, None when the try ends."""
         self.history.append(Ended(outcome, self.task, plan.capacity, self.now()))
         following = next_launch(self.history, self.policy.relaunches)
         return following and dataclasses.replace(following, size=following.size or plan.size)
@@ -128,7 +128,7 @@ class ShardRun:
             return outcomes.of_refusal(str(error))
 
     async def _give_up(self) -> None:
-        """Stop a task that can no longer be watched, as far as AWS lets us."""
+        """Try to stop a task that can no longer be watched."""
         if self.task is None or self.task.stopped:
             return
         try:
@@ -137,9 +137,9 @@ class ShardRun:
             self.log.error("ECS task %s of shard %s may still run: %s", self.task.arn, self.shard, error)
 
     async def _pause(self, outcome: Outcome, plan: NextLaunch) -> None:
-        """Say why the last launch ended and what is different now; then wait.
+        """Log why the last launch ended and what changes; then wait.
 
-        An end that an earlier triggerer has seen was waited after already: then only for what is left of the pause.
+        When the task stopped under an earlier triggerer, only the rest of the pause is waited.
         """
         seconds = plan.pause_seconds
         if self.replayed and self.task is not None and self.task.stopped_at is not None:
@@ -153,9 +153,9 @@ class ShardRun:
         await self.sleep(max(0.0, seconds))
 
     async def _recovered(self) -> Outcome | None:
-        """What became of the launches of this try that a triggerer made over an hour ago; None: there is nothing.
+        """The outcome of a launch that an earlier triggerer made over an hour ago; None: there is none.
 
-        ECS knows a client token no longer then, so that asking again would launch again.
+        By then its client token has expired, so calling RunTask again would launch a second task.
         """
         if self.since is None or self.now() - self.since < TOKEN_AGE:
             return None
@@ -221,7 +221,7 @@ class ShardRun:
         return ShardLog(self.fleet, self.shard, task, self.launch.container, self.log, policy.log_lines, live=live)
 
     async def _stopped(self, task: EcsTask) -> EcsTask | None:
-        """Wait for the task's end, and see to it when it does not start or end in time."""
+        """Wait for the task's end; stop it when it does not start or end in time."""
         cluster, poll = self.launch.cluster, self.policy.poll_seconds
         try:
             async with asyncio.timeout(self._seconds_left(task)):
@@ -253,34 +253,35 @@ class ShardRun:
             return {}
 
     async def _fitted(self, definition: Mapping[str, Any]) -> Launch:
-        """The launch as its cluster and its task definition want it."""
+        """The launch, adapted to its cluster and task definition."""
         launch = self.launch
         if launch.capacity == CLUSTER_DEFAULT:
             launch = dataclasses.replace(launch, default_strategy=await self.fleet.default_strategy(launch.cluster))
         return launch.fitted(definition)
 
     def _vcpus(self, definition: Mapping[str, Any]) -> float:
-        """What the shard takes of the vCPU quota or of ``max_vcpus``; 0 when nothing says."""
+        """The vCPUs that count against the quota or ``max_vcpus``; 0 when not known."""
         own = self.launch.size.cpu or int(definition.get("cpu") or 0)
         return (own or sum(each.get("cpu", 0) for each in definition.get("containerDefinitions", ()))) / 1024
 
     def _tags(self) -> dict[str, str]:
-        """The launch's tags, and the deadline by which the janitor stops a task that nobody watches any more."""
+        """The launch's tags, plus the timeout after which the janitor stops a task that nothing watches."""
         if self.policy.timeout_seconds is None:
             return dict(self.launch.tags)
         return {**self.launch.tags, TIMEOUT_TAG: str(math.ceil(self.policy.timeout_seconds))}
 
     def _seconds_left(self, task: EcsTask) -> float | None:
-        """Until the deadline, which counts from the ECS task's creation and so survives a triggerer's restart."""
+        """Seconds until the deadline, counted from the ECS task's creation, so that a restart does not move it."""
         if self.policy.timeout_seconds is None:
             return None
         age = (self.now() - task.created_at).total_seconds() if task.created_at else 0.0
         return max(0.0, self.policy.timeout_seconds - age)
 
     async def kill(self) -> None:
-        """Stop what this try has launched.
+        """Stop the task that this try launched.
 
-        After an unanswered RunTask, the token finds out what it started; before any, an earlier triggerer may have.
+        If RunTask was not answered, repeat it: the client token returns the task. If this triggerer has launched none,
+        look for one of an earlier triggerer.
         """
         if self.task is None and self.in_doubt:
             assert self.current is not None
@@ -293,7 +294,7 @@ class ShardRun:
         self.log.info("Stopped ECS task %s of shard %s.", self.task.arn, self.shard)
 
     async def stop_superseded(self, task_arn: str) -> None:
-        """Stop the task of an earlier try if it still runs: the try ended when no triggerer was there to stop it."""
+        """Stop the task of an earlier try if it still runs: no triggerer was running when that try ended."""
         try:
             for task in await self.fleet.tasks(self.launch.cluster, [task_arn]):
                 if task.desired_status != "STOPPED":
@@ -303,9 +304,9 @@ class ShardRun:
             self.log.warning("ECS task %s of an earlier try of %s may still run: %s", task_arn, self.shard, error)
 
     async def _earlier_task(self) -> EcsTask | None:
-        """A running task of an earlier triggerer that this one has not come to yet; None: there is none.
+        """A running task that an earlier triggerer launched for this try; None: there is none.
 
-        A younger one belongs to a triggerer that has taken the shard over from this one.
+        A task created later belongs to a triggerer that has taken the shard over from this one.
         """
         running = await self.fleet.tasks_started_by(self.launch.cluster, started_by(self.launch.started_by), "RUNNING")
         return next((task for task in running if task.created_at is None or task.created_at < self.born), None)

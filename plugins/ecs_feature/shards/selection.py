@@ -11,12 +11,12 @@ from ecs_feature.exceptions import SelectionError
 LIVE_LOG_SHARDS = "live_log_shards"
 """The run's param with the shards whose logs are followed while they run."""
 ALL_FOUND = "all_found"
-"""Key of the XCom in which a run that is restricted to some shards leaves the names of all that it has found."""
+"""Key of the XCom with the names of all shards found, also when the run computes only some of them."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a run is restricted to, resolved: never empty."""
+    """The shards and variants that a run computes; never empty."""
 
     shards: tuple[str, ...]
     variants: tuple[str, ...]
@@ -34,7 +34,7 @@ def select(params: Mapping[str, Any], *, shards: Sequence[str], variants: Sequen
 
 
 def names_in(value: Any) -> list[Any]:
-    """The names in a param: without the blanks and empty lines that are typed into Airflow's trigger form."""
+    """The names in a param, without the blanks and empty lines that users type into the trigger form."""
     if value is None:
         return []
     stripped = (name.strip() if isinstance(name, str) else name for name in value)
@@ -46,12 +46,12 @@ def of_this_run(
 ) -> list[Mapping[str, Any]]:
     """One record for each shard that a run is restricted to.
 
-    A run that is done again may be restricted otherwise (``airflow backfill create --reprocess-behavior completed
-    --dag-run-conf ...``), or find fewer shards: then Airflow keeps what shards that are left out had left before, and
-    what mapped ones had left at indexes that are no longer used, after those that are.
+    A repeated run may compute other shards (``airflow backfill create --reprocess-behavior completed --dag-run-conf
+    ...``) or find fewer. Airflow then keeps the old records of shards that are left out, and of map indexes that are
+    no longer used; those come last.
 
-    :param records: those of mapped shards by their indexes.
-    :param found: the shards that the run has found; None: its file names them.
+    :param records: of mapped shards in the order of their map indexes.
+    :param found: the shards that the run found; None: the DAG file names them.
     """
     chosen = frozenset(found if found is not None else names_in(params.get("shards")))
     first: dict[str, Mapping[str, Any]] = {}

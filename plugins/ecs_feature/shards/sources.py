@@ -1,4 +1,4 @@
-"""Where the shards of a run come from when the file does not name them: a callable, or a listing in S3."""
+"""Sources of shards that the DAG file does not name: a callable, or an S3 listing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ecs_feature.exceptions import ConfigurationError, SelectionError
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 MAX_SHARDS: Final = 5000
-"""Of one run. Airflow's own bound, [core] max_map_length, is 1,024 unless it is raised."""
+"""Per run. Airflow's own limit, [core] max_map_length, is 1,024 by default."""
 
 
 def is_listing(shards: object) -> bool:
