@@ -11,7 +11,7 @@ from ecs_feature.exceptions import SelectionError
 LIVE_LOG_SHARDS = "live_log_shards"
 """The run's param with the shards whose logs are followed while they run."""
 ALL_FOUND = "all_found"
-"""Key of the XCom with the names of all shards found, also when the run computes only some of them."""
+"""Key of the XCom with the names of all shards found; written when a run computes only some of them."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a launch asks to run on: Fargate, Fargate Spot, EC2, or what the cluster prefers. Pure."""
+"""What a launch runs on: Fargate, Fargate Spot, EC2, or the cluster's default. Pure."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ Strategy = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Fallback:
-    """When a shard gives Spot up for the rest of its try.
+    """When a shard switches from Spot to on demand for the rest of its try.
 
-    :param interruptions: after so many interruptions.
-    :param wait: after so long without Spot capacity.
+    :param interruptions: after this many interruptions.
+    :param wait: after this long without Spot capacity.
     """
 
     interruptions: int = 2
@@ -51,25 +51,25 @@ class Fallback:
 
 
 def request_of(capacity: str | Strategy) -> dict[str, Any]:
-    """The members of RunTask that ask for it: ``launchType``, ``capacityProviderStrategy``, or neither."""
+    """The parameters of RunTask for it: ``launchType``, ``capacityProviderStrategy``, or neither."""
     if isinstance(capacity, str):
         return dict(_REQUESTS[capacity])
     return {"capacityProviderStrategy": [dict(item) for item in capacity]}
 
 
 def providers_of(capacity: str | Strategy) -> tuple[str, ...]:
-    """The capacity providers that a cluster must have for it."""
+    """The capacity providers that the cluster must be associated with."""
     asked = SPOT if capacity == SPOT_WITH_FALLBACK else capacity
     return tuple(str(item["capacityProvider"]) for item in request_of(asked).get("capacityProviderStrategy", ()))
 
 
 def bucket_of(capacity: str | Strategy, default: Strategy | None = None) -> str:
-    """Which launch quota it uses: ``FARGATE``, ``FARGATE_SPOT``, or none of the two (empty).
+    """Which launch quota it uses: ``FARGATE``, ``FARGATE_SPOT``, or neither (empty).
 
     A strategy counts as the provider with the greatest weight.
 
-    :param default: the cluster's default strategy; empty when it has none, which is EC2 then; None when it is not
-        known, which counts as Fargate on demand.
+    :param default: the cluster's default strategy; empty: it has none, so tasks run on EC2; None: not known, counts as
+        Fargate on demand.
     """
     if capacity == CLUSTER_DEFAULT:
         return "FARGATE" if default is None else bucket_of(default or EC2)
@@ -81,14 +81,14 @@ def bucket_of(capacity: str | Strategy, default: Strategy | None = None) -> str:
 
 
 def may_be_instances(capacity: str | Strategy) -> bool:
-    """Whether tasks can land on EC2 instances, where they need no Fargate size and, perhaps, no network interface."""
+    """Whether tasks may run on EC2 instances; they need no Fargate size there, and perhaps no network interface."""
     if isinstance(capacity, str):
         return capacity in (EC2, CLUSTER_DEFAULT)
     return any(item["capacityProvider"] not in _OF_FARGATE for item in capacity)
 
 
 def check_capacity(capacity: str | Strategy) -> None:
-    """:raises ConfigurationError: when RunTask would not take it."""
+    """:raises ConfigurationError: when RunTask would refuse it."""
     if isinstance(capacity, str):
         known = (*_REQUESTS, SPOT_WITH_FALLBACK)
         if capacity not in known:

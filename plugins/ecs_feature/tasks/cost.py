@@ -1,4 +1,4 @@
-"""What tasks cost: vCPU- and GB-seconds -> money."""
+"""What tasks cost, from their vCPU-seconds and GB-seconds."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Price:
 # https://aws.amazon.com/fargate/pricing/, Linux/X86 on demand in us-east-1 (N. Virginia).
 ON_DEMAND: Final = Price(vcpu_hour_usd=0.04048, gb_hour_usd=0.004445)
 SPOT_SHARE: Final = 0.3
-"""Spot's share of the price on demand: same page, "up to 70% discount". The real price moves, so a cost on Spot is an
-estimate."""
+"""Spot's part of the on-demand price: same page, "up to 70% discount". The real price changes, so Spot costs are
+estimates."""
 SPOT: Final = Price(ON_DEMAND.vcpu_hour_usd * SPOT_SHARE, ON_DEMAND.gb_hour_usd * SPOT_SHARE)
 
 
 INSTANCES: Final = Price(vcpu_hour_usd=0.0, gb_hour_usd=0.0)
-"""A task on instances of one's own costs nothing by itself: the instances are paid, full or empty."""
+"""A task on the user's own instances costs nothing extra: the instances are paid for anyway."""
 
 
 def price_of(capacity: str) -> Price:
-    """The price of what runs on ``FARGATE_SPOT``, on instances, or on Fargate on demand.
+    """The price for a capacity: ``FARGATE_SPOT``, instances, or Fargate on demand.
 
     :param capacity: as :attr:`EcsTask.capacity`; empty, when it is not known, is Fargate.
     """
@@ -48,7 +48,7 @@ def price_of(capacity: str) -> Price:
 
 @dataclass(frozen=True)
 class Usage:
-    """What was used: vCPU-seconds and GB-seconds (a GB is 1024 MiB, as Fargate sells it)."""
+    """vCPU-seconds and GB-seconds; a GB is 1024 MiB, as Fargate bills it."""
 
     vcpu_seconds: float = 0.0
     gb_seconds: float = 0.0
@@ -58,7 +58,7 @@ class Usage:
 
 
 def usage(cpu: int, memory_mib: int, seconds: float) -> Usage:
-    """What ``seconds`` of a task of that size use.
+    """The usage of a task of that size in ``seconds``.
 
     :param cpu: CPU units, 1024 to a vCPU.
     """
@@ -66,9 +66,9 @@ def usage(cpu: int, memory_mib: int, seconds: float) -> Usage:
 
 
 def billed_seconds(task: EcsTask, now: datetime | None = None) -> float:
-    """For how many seconds a task is billed; 0 when its image was never pulled. On instances: how long it was there.
+    """The billed seconds of a task; 0 when its image was never pulled. On instances: the seconds that it ran.
 
-    :param now: counts as the end of a task that still runs.
+    :param now: the end of a task that still runs.
     """
     start = task.pull_started_at or task.started_at
     end = task.stopped_at or now

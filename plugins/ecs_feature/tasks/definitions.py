@@ -1,4 +1,4 @@
-"""Task definitions: load a JSON file, put the environment's values in, validate, register when changed.
+"""Task definitions: load a JSON file, fill in the placeholders, validate, register when changed.
 
 The files are the exact input of ``RegisterTaskDefinition``, with ``${NAME}`` placeholders. They are checked
 against botocore's own service model and against Fargate's rules before any call.
@@ -23,7 +23,7 @@ DIGEST_TAG: Final = "ecs-feature:digest"
 
 @dataclass(frozen=True)
 class Registered:
-    """A task definition that AWS knows.
+    """A registered task definition.
 
     :param arn: with its revision.
     :param created: whether this call made a new revision.

@@ -1,4 +1,4 @@
-"""One launch: what RunTask is asked for, and the token that makes asking twice harmless."""
+"""One launch: the parameters of RunTask, and the client token that makes repeating it harmless."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ecs_feature.tasks.sizes import Size
 
 TAG_PREFIX = "ecs-feature:"
 TIMEOUT_TAG = TAG_PREFIX + "timeout-seconds"
-"""How long a shard's task may live, from its createdAt. A duration, and not a moment, because a repeated RunTask
-must have the same parameters, or ECS answers ConflictException."""
+"""Seconds that a shard's task may live, from its createdAt. Not a point in time: a repeated RunTask must have the same
+parameters, or ECS answers ConflictException."""
 
 
 TASK_DEFINITION_SIZE = Size()
@@ -26,11 +26,11 @@ _STARTED_BY_CHARACTERS = 128  # AmazonECS/latest/APIReference/API_RunTask.html
 
 @dataclass(frozen=True)
 class Network:
-    """awsvpc configuration of a task: where it runs and what may reach it.
+    """The awsvpc configuration of a task.
 
     :param subnets: 1 to 16 subnet ids.
     :param security_groups: 0 to 5 security group ids; none means the VPC's default group.
-    :param assign_public_ip: needed in a public subnet without NAT to pull images.
+    :param assign_public_ip: needed to pull images in a public subnet without NAT.
     """
 
     subnets: tuple[str, ...]
@@ -60,16 +60,16 @@ class Network:
 
 @dataclass(frozen=True)
 class Launch:
-    """What one RunTask call asks for.
+    """The parameters of one RunTask call.
 
     :param capacity: ``on_demand``, ``spot``, ``ec2``, ``cluster_default``, or a capacity provider strategy, see
         :mod:`ecs_feature.tasks.capacity`.
-    :param network: None where the task definition's network mode is not awsvpc: such tasks have no interface of their
-        own, which only EC2 allows.
+    :param network: None when the task definition's network mode is not awsvpc; such tasks have no network interface of
+        their own and run only on EC2.
     :param default_strategy: the cluster's, with capacity ``cluster_default``; None: not known. Not part of the request.
-    :param size: what to ask for instead of the task definition's CPU and memory.
-    :param started_by: who asks (a template, too): the DAG and, so that a try's tasks can be listed, the task
-        instance's UUID; becomes RunTask's ``startedBy``.
+    :param size: overrides the task definition's CPU and memory.
+    :param started_by: becomes RunTask's ``startedBy``: a template of the DAG's id and the task instance's UUID; by it
+        a try's tasks can be listed.
     """
 
     cluster: str
@@ -100,7 +100,7 @@ class Launch:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-safe, for a trigger's arguments; every string in it may be a template until it is rendered."""
+        """JSON-safe, for a trigger's arguments; any string in it may be a template."""
         network = self.network
         return {
             "cluster": self.cluster,
@@ -121,11 +121,11 @@ class Launch:
 
     @property
     def bucket(self) -> str:
-        """Whose launch quota it uses: ``FARGATE``, ``FARGATE_SPOT``, or neither (empty)."""
+        """The launch quota that it uses: ``FARGATE``, ``FARGATE_SPOT``, or neither (empty)."""
         return bucket_of(self.capacity, self.default_strategy)
 
     def fitted(self, definition: Mapping[str, Any]) -> Launch:
-        """The launch without the network that a task definition of EC2 has no use for, and RunTask would refuse.
+        """The launch, without ``network`` when the task definition's network mode does not allow it.
 
         :param definition: as DescribeTaskDefinition shows it; empty when it is not known.
         """
@@ -135,7 +135,7 @@ class Launch:
     def overrides(self) -> dict[str, Any]:
         """The ``overrides`` of RunTask.
 
-        :raises ConfigurationError: when they are longer than RunTask takes.
+        :raises ConfigurationError: when they are longer than RunTask allows.
         """
         container: dict[str, Any] = {"name": self.container}
         if self.environment:
@@ -179,7 +179,7 @@ class Launch:
 
 
 def check_overrides(overrides: Mapping[str, Any]) -> None:
-    """:raises ConfigurationError: when the overrides are longer than RunTask takes."""
+    """:raises ConfigurationError: when the overrides are longer than RunTask allows."""
     size = len(json.dumps(overrides))
     if size > limits.OVERRIDES_CHARACTERS:
         raise ConfigurationError(
@@ -190,18 +190,18 @@ def check_overrides(overrides: Mapping[str, Any]) -> None:
 
 
 def client_token(task_instance_id: str, relaunch: int) -> str:
-    """RunTask's client token: the same for the same try and relaunch, wherever and however often it is asked.
+    """RunTask's client token: always the same for the same try and relaunch.
 
-    Airflow gives a task instance a new UUID for every try, and for a run that was deleted and made again, so
-    the UUID says more than (dag, run, task, map index, try), see docs/decisions/0002-client-token.md.
+    Airflow gives a task instance a new UUID for every try, also in a run that was deleted and created again, so the
+    UUID identifies a try better than (dag, run, task, map index, try), see docs/decisions/0002-client-token.md.
 
-    :returns: 64 ASCII characters, what ECS takes at most (AmazonECS/latest/APIReference/ECS_Idempotency.html).
+    :returns: 64 ASCII characters, the longest that ECS allows (AmazonECS/latest/APIReference/ECS_Idempotency.html).
     """
     return hashlib.sha256(f"{task_instance_id}/{relaunch}".encode()).hexdigest()
 
 
 def started_by(who: str) -> str:
-    """RunTask's ``startedBy``: what ListTasks can filter on.
+    """RunTask's ``startedBy``, by which ListTasks can filter.
 
     :param who: ``DAG id/task instance UUID``; a long DAG id is cut so that the UUID stays whole.
     """
@@ -212,9 +212,9 @@ def started_by(who: str) -> str:
 
 
 def essential_containers(definition: Mapping[str, Any]) -> frozenset[str] | None:
-    """The names of a task definition's containers that end the task when they end: all but those that say otherwise.
+    """The names of a task definition's essential containers, whose end ends the task; None: not known.
 
-    None when it is not known.
+    Containers are essential unless they say otherwise.
     """
     containers = definition.get("containerDefinitions")
     if containers is None:

@@ -1,10 +1,10 @@
-"""What a shard's ECS task died of, and who answers for it. Pure: a described task in, an :class:`Outcome` out.
+"""Why a shard's ECS task ended, and who answers for it. Pure: a described task in, an :class:`Outcome` out.
 
 Sources for the stop codes, reasons and their wording:
 AmazonECS/latest/APIReference/API_Task.html (stopCode),
 AmazonECS/latest/developerguide/stopped-task-errors.html and stopped-task-error-codes.html (reasons).
-Where AWS hides the cause in prose, :mod:`ecs_feature.tasks.start_failures` reads it; stopped_tasks.json in the unit
-tests holds the recorded examples, each with its source. docs/outcomes.md is the table for users.
+Where only the message has the cause, :mod:`ecs_feature.tasks.start_failures` parses it; stopped_tasks.json in the unit
+tests has recorded examples, each with its source. docs/outcomes.md is the table for users.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ PAYERS: Final[dict[Kind, Payer]] = {
     Kind.REFUSED: Payer.PERMANENT,
 }
 
-# What this package gives as StopTask's reason; the outcome of such a task is known from it.
+# The reasons that this package gives to StopTask; they identify the outcome of the stopped task.
 STOP_REASON_TIMEOUT: Final = "ecs_feature: shard timeout"
 STOP_REASON_STUCK: Final = "ecs_feature: did not start in time"
 STOP_REASON_KILLED: Final = "ecs_feature: killed from Airflow"
@@ -77,7 +77,7 @@ STOP_REASON_JANITOR: Final = "ecs-feature: the janitor stopped it, past its dead
 _STOPS: Final = {
     STOP_REASON_TIMEOUT: (Kind.TIMED_OUT, "raise shard_timeout or make the shard smaller"),
     STOP_REASON_JANITOR: (Kind.TIMED_OUT, "raise shard_timeout, and see why no triggerer watched it"),
-    # Seen by whoever watches the task still: Airflow had moved the shard here from a triggerer that stood still.
+    # Airflow had moved the shard here from a triggerer that hung; when that one recovered, it stopped the task.
     STOP_REASON_KILLED: (Kind.LOST, "a triggerer stopped it that had stood still, and no longer had it"),
     STOP_REASON_STUCK: (Kind.STUCK, "if it stays, look at the subnets' free addresses and the image's size"),
 }
@@ -86,10 +86,10 @@ _OUT_OF_MEMORY: Final = re.compile(r"^OutOfMemory", re.I)
 # Seen without a stop code (aws/containers-roadmap#1565).
 _SPOT_WORDS: Final = re.compile(r"^Your Spot Task was interrupted", re.I)
 _STOPPED_BY_ECS: Final = re.compile(r"maintenance|retire", re.I)
-# With stop code TerminationNotice, or none: the user's instance is gone, on demand or Spot.
+# With stop code TerminationNotice or none: the user's instance was terminated, on demand or Spot.
 _HOST_GONE: Final = re.compile(r"^Host EC2 ", re.I)
 _DEREGISTERED: Final = re.compile(r"^Container instance deregistration", re.I)
-# What a cluster of one's own instances lacks, and not Fargate.
+# The user's own instances lack resources, not Fargate.
 _NO_INSTANCE: Final = re.compile(
     r"\bresource:(?!fargate)|container instances|active instances|empty capacity provider", re.I
 )
@@ -109,9 +109,9 @@ _EXIT_HINTS: Final = {
 
 @dataclass(frozen=True)
 class ExitCodes:
-    """What a container's exit codes mean beside 0.
+    """What a container's exit codes other than 0 mean.
 
-    :param non_retryable: the same input would fail again: the shard fails at once, whatever ``retries`` says.
+    :param non_retryable: the same input would fail again: the shard fails without retries.
     :param skip: there is nothing to do: the shard is skipped.
     """
 
@@ -127,7 +127,7 @@ class Outcome:
     """How a task ended.
 
     :param reason: AWS's own words, flattened to one line.
-    :param exit_code: of the container that decided; None when no container ran to an end.
+    :param exit_code: of the container that decided; None when no container exited.
     :param container: the container that decided; empty when none did.
     :param exit_codes: of all containers, by name.
     :param hint: what the user can do; empty when there is nothing to do.
@@ -231,12 +231,12 @@ def of_launch_failure(reason: str) -> Outcome:
 
 
 def of_refusal(message: str) -> Outcome:
-    """The outcome of a call that AWS refused; what passes is told apart by AWS's words.
+    """The outcome of a call that AWS refused; the message tells whether the refusal is temporary.
 
     :param message: one sentence that says what to do.
     """
-    told = of_launch_failure(message)
-    return Outcome(Kind.REFUSED, message) if told.payer is Payer.PERMANENT else told
+    outcome = of_launch_failure(message)
+    return Outcome(Kind.REFUSED, message) if outcome.payer is Payer.PERMANENT else outcome
 
 
 def of_missing(seconds: float) -> Outcome:
@@ -255,9 +255,9 @@ def _main(containers: tuple[EcsContainer, ...], name: str) -> EcsContainer | Non
 
 
 def _decider(containers: tuple[EcsContainer, ...], main: EcsContainer | None) -> EcsContainer | None:
-    """The container that ended the task: the main one, unless it was taken along by another that failed.
+    """The container that ended the task: the main one, unless ECS stopped it because another one failed.
 
-    ECS does not say which essential container ended first; one that was taken along has 137, 143 or no exit code.
+    ECS does not say which essential container ended first; one that ECS stopped has 137, 143 or no exit code.
     """
     if main is None or main.exit_code not in _TAKEN_ALONG:
         return main

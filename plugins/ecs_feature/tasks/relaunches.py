@@ -1,7 +1,7 @@
-"""What follows on the end of a launch: another one, on which capacity, in which size, after which pause. Pure.
+"""Whether a launch is followed by another one, and its capacity, size and pause. Pure.
 
-Only the endings that infrastructure is to blame for, and memory that can grow, are answered here; everything else ends
-the try, and Airflow's own retries decide.
+Only infrastructure failures, and out of memory where memory can grow, are followed by a launch. Everything else ends
+the try, and Airflow's retries decide.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ MAX_PAUSE_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class RelaunchPolicy:
-    """How much is forgiven within one try of a shard.
+    """How often and on what a shard is launched again within one try.
 
-    :param max_relaunches: how many endings that infrastructure is to blame for are answered with a new launch;
-        waiting for capacity is not among them.
+    :param max_relaunches: how many infrastructure failures are followed by a new launch; those without capacity are
+        not counted.
     :param capacity_seconds: how long a shard waits for capacity before the try fails.
-    :param max_memory_mib: up to how much memory a shard that ran out of it gets; None: four times the task
-        definition's own, 0: never more than it has.
+    :param max_memory_mib: the most memory that a shard gets after running out of memory; None: four times the task
+        definition's, 0: never more than it has.
     :param fallback_interruptions: after how many Spot interruptions the rest of the try runs on demand; 0: never.
     :param fallback_seconds: likewise after how long without Spot capacity; None: never.
     """
@@ -44,9 +44,9 @@ class RelaunchPolicy:
 class Ended:
     """One launch that has ended.
 
-    :param task: as ECS described it last; None when RunTask started nothing, so that its client token is not used up.
+    :param task: as last described; None when RunTask started nothing; then its client token can be used again.
     :param capacity: what it was launched on.
-    :param at: when it was known to have ended.
+    :param at: when its end was detected.
     """
 
     outcome: Outcome
@@ -57,11 +57,11 @@ class Ended:
 
 @dataclass(frozen=True)
 class NextLaunch:
-    """The launch that follows.
+    """The next launch.
 
-    :param pause_seconds: to wait before it, at most; jitter is in it already.
-    :param size: None keeps the last one.
-    :param change: what is different now, for the task log; empty when nothing is.
+    :param pause_seconds: the longest wait before it; includes jitter.
+    :param size: None: as before.
+    :param change: what differs from the last launch, for the task log; empty: nothing.
     """
 
     pause_seconds: float
@@ -73,7 +73,7 @@ class NextLaunch:
 def next_launch(
     history: Sequence[Ended], policy: RelaunchPolicy, rng: random.Random | None = None
 ) -> NextLaunch | None:
-    """What follows on the last of ``history``, all the ended launches of this try; None: the try ends with it."""
+    """The launch after those in ``history``, the ended launches of this try; None: the try ends."""
     last = history[-1]
     if last.outcome.kind is Kind.OUT_OF_MEMORY:
         return _bigger(history, policy)
@@ -107,7 +107,7 @@ def backoff_seconds(relaunch: int, rng: random.Random | None = None) -> float:
 
 
 def _waits(history: Sequence[Ended]) -> list[Ended]:
-    """The endings without capacity at the end of the history, oldest first."""
+    """The launches without capacity at the end of the history, oldest first."""
     found: list[Ended] = []
     for ended in reversed(history):
         if ended.outcome.kind is not Kind.CAPACITY_UNAVAILABLE:

@@ -10,14 +10,14 @@ from ecs_feature.aws.limits import FARGATE_SIZES
 from ecs_feature.aws.resources import EcsTask
 
 GROWTH: Final = 4
-"""How many times its own memory a shard may get when ``max_memory_mib`` does not say."""
+"""Without ``max_memory_mib``, a shard's memory may grow to this multiple of its own."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Of a launch, as RunTask's overrides take it: CPU units, MiB, and the hard limits of its containers in MiB.
+    """Overrides of a launch: CPU units, memory in MiB, and hard limits of containers in MiB.
 
-    What is zero, and containers that are not named: as the task definition says.
+    Zero, and containers that are not named, mean the task definition's value.
     """
 
     cpu: int = 0
@@ -26,18 +26,18 @@ class Size:
 
     @property
     def whole_mib(self) -> int:
-        """Of the task, else of the containers that are named."""
+        """The task's memory, else the sum of the named containers'."""
         return self.memory_mib or sum(self.container_mib.values())
 
 
 def next_size(task: EcsTask, max_mib: int) -> Size | None:
     """The next size with more memory than a task had; None when that is more than ``max_mib``.
 
-    On Fargate the memory grows by one step of the task's CPU size; past the last one the smallest bigger CPU size that
-    has more is taken. On instances any size is valid, so it doubles, up to ``max_mib``, and the CPU stays. Containers
-    with a hard limit of their own get what the task gets more.
+    On Fargate it is the next memory size of the task's CPU size, else of the next larger CPU size that has one. On
+    instances any size is valid: memory doubles, up to ``max_mib``, and the CPU stays. The hard limit of each container
+    grows by as much as the task's memory.
 
-    :param task: the one that ran out of memory, as described; its sizes are overrides included.
+    :param task: the task that ran out of memory, as described, so its sizes include overrides.
     """
     if task.on_instances:
         return _doubled(task, max_mib)
@@ -58,13 +58,13 @@ def _doubled(task: EcsTask, max_mib: int) -> Size | None:
 
 
 def _only_reserves(task: EcsTask) -> bool:
-    """Whether nothing limits it: it ran out of the instance's memory, and a limit would only give it less."""
+    """Whether it has no hard limit: then the instance ran out of memory, and a limit would only give it less."""
     reserved = sum(container.reserved_mib for container in task.containers)
     return bool(reserved) and not _grown(task, 0) and task.memory_mib in (0, reserved)
 
 
 def _grown(task: EcsTask, more: int) -> dict[str, int]:
-    """The hard limits that its containers have, each with so much more."""
+    """The hard limits of its containers, each raised by ``more``."""
     return {container.name: container.memory_mib + more for container in task.containers if container.memory_mib}
 
 
@@ -77,5 +77,5 @@ def _next_pair(cpu: int, memory_mib: int) -> tuple[int, int] | None:
 
 
 def memory_cap_mib(own_mib: int, max_memory_mib: int | None) -> int:
-    """Up to how much a shard's memory may grow: ``max_memory_mib``, by default four times the definition's own."""
+    """The most memory a shard may get: ``max_memory_mib``, by default four times the task definition's."""
     return GROWTH * own_mib if max_memory_mib is None else max_memory_mib

@@ -1,9 +1,9 @@
-"""Why a task did not start, from AWS's prose: the one place that reads it. Pure.
+"""Why a task did not start, from AWS's messages; no other module parses them. Pure.
 
-AWS gives ``TaskFailedToStart`` and RunTask's ``failures`` no code of their own, so the cause is in the wording.
-tests/unit/tasks/stopped_tasks.json holds what was seen in the real world, each with its source. Platform version 1.4
-cuts long messages, so stems are matched; names that users gave (images, paths, ARNs) are taken out first, for they can
-hold any word.
+``TaskFailedToStart`` and RunTask's ``failures`` have no error codes, so only the wording tells the cause.
+tests/unit/tasks/stopped_tasks.json has real messages, each with its source. Platform version 1.4 truncates long
+messages, so word stems are matched. Names chosen by users (images, paths, ARNs) are removed first, because they may
+contain any word.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ class Cause(enum.Enum):
     """What kept a task from starting."""
 
     CAPACITY = enum.auto()
-    """There was no room, or the account's limit was reached: the same launch may start later."""
+    """No capacity, or the account's limit was reached: the same launch may work later."""
     MEMORY = enum.auto()
-    """The container's start alone was too much for its memory."""
+    """The container ran out of memory while it started."""
     PERMANENT = enum.auto()
-    """The same launch can never start."""
+    """The same launch can never work."""
     TRANSIENT = enum.auto()
-    """A fault that passes."""
+    """A temporary fault."""
 
 
 _NAMES: Final = re.compile(
     r"""(?<![\w'])'[^']*'(?!\w)|"[^"]*"|“[^”]*”"""  # quoted
     r"""|\barn:\S+|\S*/\S*""",  # addresses, ARNs, and whatever has a slash: images and paths
 )
-# Read before everything else: AWS wraps throttling in errors that read like permanent ones.
+# Checked first: AWS wraps throttling in errors that look permanent.
 _THROTTLED: Final = re.compile(
     r"rate exceeded|request ?limit ?exceeded|throttl|too ?many ?requests|rate limit|pull limit", re.I
 )
@@ -52,7 +52,7 @@ _PERMANENT: Final = re.compile(
     re.I,
 )
 _UNKNOWN: Final = re.compile(r"\bspecify (a valid|one)\b", re.I)
-"""AWS's advice for a name or a combination that it does not know; "and try again" does not mean that it passes."""
+"""AWS's advice for an unknown name or combination. Its "and try again" does not mean that the fault is temporary."""
 _TRANSIENT: Final = re.compile(
     r"time ?out|timed out|deadli|connection (reset|refused|issue|closed)|try again|service ?unavailable|"
     r"internal (server )?error|internalerror|no such host|temporar|unexpected eof|bad gateway|broken pipe|"
@@ -64,8 +64,8 @@ _TRANSIENT: Final = re.compile(
 def cause_of(reason: str, *, unknown: Cause = Cause.TRANSIENT) -> Cause:
     """The cause, from AWS's words.
 
-    :param unknown: of words that are not known: a start failure is taken to pass, within the budget of relaunches; a
-        RunTask that was refused will be refused again.
+    :param unknown: the cause of unknown wording. A start failure counts as transient, because relaunches are limited; a
+        refused RunTask counts as permanent.
     """
     text = _NAMES.sub(" ", reason.replace("’", "'"))
     if _THROTTLED.search(text):
