@@ -1,4 +1,4 @@
-"""AWS clients, made when they are needed: the hook's import takes longer than a DAG file's parse."""
+"""AWS clients, created when needed: importing the hook takes longer than parsing a DAG file."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def client_of(service: str, aws: Mapping[str, Any]) -> Any:
 
 @dataclass(eq=False)
 class AwsClients:
-    """The aiobotocore clients of one fleet by service, from one connection and region.
+    """The aiobotocore clients of one fleet, by service, for one connection and region.
 
-    Close them when nobody calls any more.
+    Close them when no call is running any more.
     """
 
     aws_conn_id: str | None
@@ -40,8 +40,8 @@ class AwsClients:
     async def get(self, service: str, *, region: str = "", direct: bool = False) -> Any:
         """The client of a service.
 
-        :param region: another region than the fleet's.
-        :param direct: one that makes each call once, for callers that repeat calls themselves.
+        :param region: a region other than the fleet's.
+        :param direct: a client without retries, for callers that retry themselves.
         """
         return await self._once((service, region, direct), partial(self._open, service, region, direct))
 
@@ -53,7 +53,7 @@ class AwsClients:
         await self._resources.aclose()
 
     async def _once(self, key: tuple[object, ...], make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """What ``make`` gives, made by whoever comes first; after a failure the next one tries again."""
+        """The result of ``make``, which the first caller starts; after a failure the next caller tries again."""
         if key not in self._made:
             self._made[key] = asyncio.get_running_loop().create_task(make())
         try:
@@ -77,7 +77,7 @@ class AwsClients:
         return client
 
     async def _look_up(self) -> Any:
-        """A hook that has looked up the connection, for all clients."""
+        """A hook with the connection looked up, shared by all clients."""
 
         def look_up() -> Any:
             from ecs_feature.hooks.ecs import EcsFeatureHook

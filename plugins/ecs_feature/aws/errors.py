@@ -1,4 +1,4 @@
-"""botocore's exceptions -> ours, by error code. The only place that knows AWS's codes and, where it must, its prose."""
+"""botocore's exceptions -> ours, by error code. No other module knows AWS's codes or, where needed, its messages."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _WRAPPED_THROTTLING: Final = re.compile(r"rate exceeded|too many requests|thrott
 
 
 def is_throttling(error: BaseException) -> bool:
-    """Whether the call was refused only because there were too many of them."""
+    """Whether the call was throttled."""
     if isinstance(error, ours.ThrottledError):
         return True
     if not isinstance(error, boto.ClientError):
@@ -75,7 +75,7 @@ def is_throttling(error: BaseException) -> bool:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may go through later: throttling, AWS's own faults, a lost connection or answer."""
+    """Whether the same call may succeed later: throttling, faults of AWS, a lost connection or answer."""
     if isinstance(error, boto.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return is_throttling(error) or status >= 500 or error.response.get("Error", {}).get("Code") in SERVER_CODES
@@ -86,7 +86,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def may_have_launched(error: BaseException) -> bool:
-    """Whether there may be a task after a RunTask that ended so: not answered, a fault of AWS, or a task is there."""
+    """Whether RunTask may have started a task despite this error: no answer, a fault of AWS, or a conflict."""
     if not isinstance(error, boto.ClientError):
         return True
     conflict = error.response.get("Error", {}).get("Code") == "ConflictException"
@@ -158,7 +158,7 @@ def _from_answer(error: boto.ClientError, about: str, subject: str) -> ours.EcsF
 
 @contextmanager
 def translated(subject: str = "") -> Iterator[None]:
-    """Within it, botocore's exceptions leave as ours."""
+    """Context manager: raises botocore's exceptions as ours."""
     try:
         yield
     except (boto.BotoCoreError, boto.ClientError) as error:

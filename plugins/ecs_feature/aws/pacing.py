@@ -1,4 +1,4 @@
-"""How fast AWS may be called: a token bucket, and a pace that learns the real rate. Pure; the clock is the caller's."""
+"""Call rates for AWS: a token bucket, and a pace that learns the real limit. Pure; the caller passes the time."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-# Additive increase, multiplicative decrease: two that share one quota end up with equal shares of it.
+# Additive increase, multiplicative decrease: callers that share a quota converge to equal shares.
 DECREASE: Final = 0.8
 DECREASE_EVERY_SECONDS: Final = 1.0
 INCREASE_PER_SECOND: Final = 0.5
-"""Calls per second, gained in each second in which calls succeed."""
+"""By how much the rate (calls per second) grows in each second with successful calls."""
 SLOWEST_PER_SECOND: Final = 0.2
-# Above the published rate: an account may have been given more, which nobody but a trial can tell.
+# An account may have a higher rate than the published one; only trying shows it.
 TRIAL_AFTER_SECONDS: Final = 60.0
-"""So long no call was refused, from the first, before a rate above the published one is tried."""
+"""How long after the start a rate above the published one is tried, if no call was refused."""
 TRIAL_BARRED_SECONDS: Final = 600.0
-"""So long after a refusal no higher rate than the published one is tried again."""
+"""After a refusal, how long no rate above the published one is tried."""
 TRIAL_FACTOR: Final = 5.0
 
-# A hair's breadth for floating point: 0.1 s at 20/s is two tokens.
+# Tolerance for floating point: 0.1 s at 20/s is two tokens.
 EPSILON: Final = 1e-9
 
 
 @dataclass
 class Bucket:
-    """A token bucket: holds ``burst`` tokens and is refilled with ``rate`` a second. Full at first."""
+    """A token bucket: holds at most ``burst`` tokens, gains ``rate`` per second, starts full."""
 
     burst: float
     rate: float
@@ -37,7 +37,7 @@ class Bucket:
             self.tokens = self.burst
 
     def fill(self, now: float) -> None:
-        """Let time pass until ``now``; a clock that goes backwards adds nothing."""
+        """Add the tokens gained until ``now``; a clock that goes backwards adds none."""
         self.tokens = min(self.burst, self.tokens + max(0.0, now - self.now) * self.rate)
         self.now = max(now, self.now)
 
@@ -53,10 +53,10 @@ class Bucket:
 
 @dataclass
 class Pace:
-    """A rate of calls that sinks when AWS refuses calls as too many and rises while they succeed.
+    """A call rate that falls when AWS throttles and rises while calls succeed.
 
-    :param published: AWS's published rate in calls per second, where the pace starts.
-    :param burst: how many calls a late caller may make up for at once.
+    :param published: AWS's published rate in calls per second; the pace starts there.
+    :param burst: how many calls a late caller may make at once.
     :param may_exceed: whether rates above ``published`` are tried, see :data:`TRIAL_AFTER_SECONDS`.
     """
 
@@ -73,7 +73,7 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """Calls per second, now."""
+        """The current rate in calls per second."""
         return self.bucket.rate
 
     def wait(self, now: float) -> float:
@@ -85,14 +85,14 @@ class Pace:
         self.bucket.take(now)
 
     def succeeded(self, now: float) -> None:
-        """A call went through: climb, however many did within the same second."""
+        """A call succeeded: raise the rate, by time and not by the number of calls."""
         gained = min(1.0, max(0.0, now - self._raised_at)) * INCREASE_PER_SECOND
         self._raised_at = max(now, self._raised_at)
         maximum = self.published * (TRIAL_FACTOR if now >= self._trial_at else 1.0)
         self._set(now, min(maximum, self.rate + gained))
 
     def throttled(self, now: float) -> None:
-        """A call was refused as one too many. Refusals within a second are one: they are of the same crowd."""
+        """A call was throttled. Refusals within a second count once: they were sent at the same rate."""
         self._raised_at = now
         self._trial_at = max(self._trial_at, now + TRIAL_BARRED_SECONDS)
         if now - self._decreased_at < DECREASE_EVERY_SECONDS:
@@ -100,7 +100,7 @@ class Pace:
         self._decreased_at = now
         lower = self.published if self.rate > self.published else self.rate * DECREASE
         self._set(now, max(min(SLOWEST_PER_SECOND, self.published), lower))
-        # What was saved up is not there on AWS's side either.
+        # AWS has no tokens left, so neither does our bucket.
         self.bucket.tokens = min(self.bucket.tokens, 0.0)
 
     def _set(self, now: float, rate: float) -> None:

@@ -1,8 +1,7 @@
-"""AWS's answers about tasks, taken as the JSON that they are.
+"""Answers about tasks as plain JSON, without botocore's parser.
 
-botocore walks through the shape of an answer value by value: 25 ms for 100 tasks of DescribeTasks, which with a call a
-second for each 100 running shards was a quarter of all that a triggerer did. :class:`ecs_feature.aws.resources.EcsTask`
-reads the few values that it wants, with or without that.
+botocore needs 25 ms to parse 100 tasks of DescribeTasks; with a call per second for each 100 running shards, that was a
+quarter of a triggerer's CPU. :class:`ecs_feature.aws.resources.EcsTask` reads the few values it needs from either form.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ OPERATIONS: Final = ("DescribeTasks", "RunTask")
 
 
 def take_as_json(client: Any) -> None:
-    """Have an ``ecs`` client of botocore or aiobotocore give tasks as they come: time stamps are numbers.
+    """Make an ``ecs`` client (botocore or aiobotocore) return tasks as plain JSON; timestamps are numbers.
 
-    It is done in botocore's event before an answer is parsed. Errors, and protocols other than JSON, stay botocore's.
+    Uses botocore's event before an answer is parsed. Errors, and protocols other than JSON, are parsed as usual.
     """
     for operation in OPERATIONS:
         client.meta.events.register(f"before-parse.ecs.{operation}", _take)
@@ -30,6 +29,6 @@ def _take(
     try:
         answer = json.loads(response_dict["body"])
     except ValueError:
-        return  # botocore tells what is wrong with it
+        return  # botocore reports what is wrong
     customized_response_dict |= {name: answer[name] for name in ("tasks", "failures") if name in answer}
     response_dict["body"] = b"{}"

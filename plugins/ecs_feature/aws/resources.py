@@ -1,6 +1,6 @@
-"""What AWS describes, as frozen values: tasks with their containers, services with their deployments.
+"""ECS tasks, containers and services as frozen dataclasses.
 
-AWS's dicts end here; the rest of the package reads these.
+The rest of the package reads these instead of AWS's dicts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EcsContainer:
-    """A container of a task. ``exit_code`` is None when it never ran, or ECS does not know.
+    """A container of a task. ``exit_code`` is None when it never ran or ECS does not know it.
 
     ``memory_mib`` is its own hard limit, ``reserved_mib`` its soft one; 0 without one.
     """
@@ -110,22 +110,22 @@ class EcsTask:
 
     @property
     def on_instances(self) -> bool:
-        """Whether it runs, or is to run, on instances of the user's own, and not on Fargate."""
+        """Whether it runs, or will run, on the user's own instances instead of Fargate."""
         return bool(self.container_instance) or is_of_instances(self.capacity)
 
     @property
     def unplaced(self) -> bool:
-        """Whether it never got a container instance: its capacity provider has started none with room for it."""
+        """Whether it was never placed: no container instance had room for it."""
         return self.on_instances and not self.container_instance and self.started_at is None
 
     @property
     def whole_memory_mib(self) -> int:
-        """Of the task, else of all its containers that have hard limits; 0 when AWS does not say."""
+        """The task's memory, else the sum of its containers' hard limits; 0 when AWS does not say."""
         return self.memory_mib or sum(container.memory_mib for container in self.containers)
 
     @property
     def scaled_in(self) -> bool:
-        """Whether the service stopped it because fewer were wanted, or a deployment replaced it."""
+        """Whether the service stopped it to scale in or to deploy."""
         return self.stop_code == "ServiceSchedulerInitiated" and self.stopped_reason.startswith("Scaling activity")
 
     def stop_summary(self) -> str:
@@ -144,8 +144,8 @@ class EcsTask:
 class EcsService:
     """A service as DescribeServices shows it (AmazonECS/latest/APIReference/API_Service.html).
 
-    ``events`` are the newest messages first; ``target_groups`` the ARNs it registers its tasks with; ``minimum``
-    what Application Auto Scaling is to keep at least, 0 where the desired count is set directly.
+    ``events`` are messages, newest first; ``target_groups`` the ARNs that its tasks are registered with; ``minimum``
+    the MinCapacity that its leases want, 0 when they set the desired count directly.
     """
 
     name: str
@@ -198,5 +198,5 @@ def _tags(raw: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _moment(value: datetime | float | None) -> datetime | None:
-    """A time stamp of botocore's, or of AWS's JSON, which has seconds since 1970."""
+    """A timestamp from botocore, or from plain JSON as seconds since 1970."""
     return datetime.fromtimestamp(value, UTC) if isinstance(value, (int, float)) else value

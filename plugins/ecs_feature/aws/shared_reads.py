@@ -1,4 +1,4 @@
-"""Values that many ask for and one read serves."""
+"""Shared reads: many callers ask for the same value, and one read serves them all."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Value = TypeVar("Value")
 
 @dataclass(eq=False)
 class SharedReads(Generic[Key, Value]):
-    """Reads by key, of one event loop; who asks while one goes on, or before it is old, gets the same value.
+    """Reads by key, for one event loop. Callers during a read, or while its value is fresh, share it.
 
-    A read that fails is not kept: who asks next reads again. Who stops waiting does not end it for the others.
+    A failed read is not kept: the next caller reads again. A caller that is cancelled does not cancel the read.
 
-    :param fresh_seconds: how old a read may be, from its beginning; infinity: the value never changes.
+    :param fresh_seconds: how long a value is used, from the start of its read; infinity: it never changes.
     """
 
     read: Callable[[Key], Coroutine[Any, Any, Value]]
@@ -48,5 +48,5 @@ class SharedReads(Generic[Key, Value]):
             del self._reads[key]
 
     def forget(self) -> None:
-        """Read all anew that is asked for from now on."""
+        """Forget all values; later callers read again."""
         self._reads.clear()

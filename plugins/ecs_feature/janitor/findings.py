@@ -1,6 +1,6 @@
-"""What the janitor finds: services whose leases have ended, shard tasks past their deadline. Pure.
+"""The janitor's findings: services whose leases have expired, shard tasks past their deadline. Pure.
 
-Only what carries our tags is looked at: services with ``ecs-feature:policy``, tasks with
+Only resources with our tags are considered: services with ``ecs-feature:policy``, tasks with
 ``ecs-feature:timeout-seconds``.
 """
 
@@ -19,17 +19,18 @@ from ecs_feature.tasks.cost import Usage
 from ecs_feature.tasks.launch import TAG_PREFIX, TIMEOUT_TAG
 
 GRACE: Final = timedelta(minutes=5)
-"""How long after its deadline a task is left to the triggerer, which stops it by itself if it still watches."""
+"""How long after its deadline a task is left alone: a triggerer that watches it stops it."""
 _MAX_SECONDS: Final = 366 * 86400
 
 
 @dataclass(frozen=True)
 class AbandonedService:
-    """A service that has more than its live leases want.
+    """A service whose count differs from what its active leases want.
 
-    :param before: its desired count (``autoscaled``: its scalable target's MinCapacity), and ``after``, what it
-        is to be.
-    :param expired: the leases that have ended by themselves; empty when a process died while it gave back.
+    :param before: its desired count, or MinCapacity if ``autoscaled``.
+    :param after: the count that its leases want.
+    :param expired: the expired leases; empty when a process died during a release.
+    :param unreadable: how many leases cannot be read.
     """
 
     service: EcsService
@@ -40,7 +41,7 @@ class AbandonedService:
     unreadable: int = 0
 
     def idle(self, now: datetime) -> float:
-        """Task-seconds since the leases ended, of the tasks that are too many; 0 when it is not known since when."""
+        """Task-seconds of the surplus tasks since their leases expired; 0 when that time is not known."""
         left, seconds = max(0, self.before - self.after), 0.0
         for lease in sorted(self.expired, key=lambda lease: lease.until):
             count = min(lease.count, left)
@@ -66,7 +67,7 @@ class AbandonedService:
 
 @dataclass(frozen=True)
 class OverdueTask:
-    """A shard's task past its deadline and the grace."""
+    """A shard's task that is past its deadline and the grace period."""
 
     task: EcsTask
     deadline: datetime
@@ -84,7 +85,7 @@ class OverdueTask:
 
 
 def abandoned(service: EcsService, decision: Decision) -> AbandonedService | None:
-    """The finding about a service as it was read; None when it is not ours, or as its leases want it.
+    """The finding for a service; None when it has no policy tag or nothing needs to change.
 
     :param decision: :func:`ecs_feature.services.leases.reconcile` of it.
     """
@@ -103,7 +104,7 @@ def abandoned(service: EcsService, decision: Decision) -> AbandonedService | Non
 
 
 def deadline_of(task: EcsTask) -> datetime | None:
-    """When a shard's task should have ended, by its tag; None for a task that is not ours, or has no deadline."""
+    """A shard task's deadline, from its tag; None without the tag."""
     seconds = dict(task.tags).get(TIMEOUT_TAG, "")
     if not seconds.isascii() or not seconds.isdigit() or task.created_at is None:
         return None
@@ -111,7 +112,7 @@ def deadline_of(task: EcsTask) -> datetime | None:
 
 
 def overdue(tasks: Iterable[EcsTask], now: datetime, grace: timedelta = GRACE) -> list[OverdueTask]:
-    """Those of the tasks that are past their deadline and the grace, and not stopping yet."""
+    """The tasks that are past their deadline and the grace period, and not stopping yet."""
     found = []
     for task in tasks:
         deadline = deadline_of(task)

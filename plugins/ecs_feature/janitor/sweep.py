@@ -1,4 +1,4 @@
-"""Looks through one cluster for what nobody gave back, and puts it right."""
+"""Finds abandoned services and overdue tasks of one cluster, and corrects them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ecs_feature.tasks.outcomes import STOP_REASON_JANITOR
 
 @dataclass(eq=False)
 class ClusterJanitor:
-    """The janitor of one cluster. What carries no tag of ours is read, and never touched.
+    """The janitor of one cluster. It never changes resources without our tags.
 
     :param dry_run: only report.
-    :param log: where the lines go that a user reads in the task log.
+    :param log: the task log.
     """
 
     services: EcsServices
@@ -30,10 +30,10 @@ class ClusterJanitor:
     errors: list[EcsFeatureError] = field(default_factory=list)
 
     def sweep(self) -> dict[str, Any]:
-        """Put services and tasks right. One that fails does not keep the others from it; see ``errors``.
+        """Correct all services and tasks. A failure does not stop the sweep; it is added to ``errors``.
 
-        :returns: JSON-safe: ``{"cluster", "services": [...], "tasks": [...]}``, with what each had cost.
-        :raises EcsFeatureError: when the cluster cannot be looked through.
+        :returns: JSON-safe: ``{"cluster", "services": [...], "tasks": [...]}``, each with its cost.
+        :raises EcsFeatureError: when the cluster cannot be read.
         """
         self.services.check_cluster()
         return {
@@ -97,7 +97,7 @@ class ClusterJanitor:
         return {**row, "done": not why_not, "why_not": why_not}
 
     def _carry_out(self, act: Callable[[], object]) -> str:
-        """Why it was not done; empty when it was."""
+        """Do it; return why it was not done, empty when it was."""
         if self.dry_run:
             return "dry run"
         try:
@@ -112,7 +112,7 @@ class ClusterJanitor:
         self.errors.append(error)
 
     def _size(self, service: EcsService) -> tuple[int, int]:
-        """CPU units and MiB of one of the service's tasks; zeros when AWS does not say."""
+        """CPU units and MiB of one of the service's tasks; zeros when not known."""
         try:
             definition = self.services.task_definition(service)
         except EcsFeatureError as error:

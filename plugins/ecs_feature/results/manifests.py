@@ -1,12 +1,12 @@
-"""The published state of one variant and day: a versioned manifest, and a pointer that moves atomically.
+"""The published state of one variant and day: versioned manifests, and a pointer that is replaced atomically.
 
 Below the variant's prefix in S3:
 
     shard=UA/<try>.parquet                what a shard wrote; never overwritten
     manifest/v=0001.json                  one version; never overwritten
-    manifest/current.json                 {"version": 1, "uri": ...}; moved by a conditional put
+    manifest/current.json                 {"version": 1, "uri": ...}; replaced by a conditional put
 
-Readers take ``current``, then the version it names, then the files that the version names: never half a day.
+Readers read ``current``, then the version that it names, then that version's files: they never see half a day.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Published:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a whole day has.
+    """The shards of a complete day.
 
     :param shards: the pipeline's; empty: not known.
-    :param skipped: those that said in this run that they have nothing.
+    :param skipped: those that were skipped in this run because they have no data.
     """
 
     shards: Collection[str] = ()
@@ -48,11 +48,11 @@ def merge(
     run: Mapping[str, Any],
     expected: Expected = Expected(),
 ) -> dict[str, Any]:
-    """The next version: the current one's shards, with the given ones in place of theirs.
+    """The next version: the current one, with the given shards added or replaced.
 
     :param shards: name -> ``{"rows", "files": [{"uri", "bytes", "rows", "sha256"}], ...}``.
     :param run: what identifies the run, e.g. ``{"dag_id", "run_id", "logical_date", "variant"}``.
-    :returns: with ``missing``: the expected shards that are in no version yet, though they have not been skipped.
+    :returns: the manifest; ``missing`` lists expected shards that were neither published nor skipped.
     """
     merged = {**(current["shards"] if current else {}), **shards}
     files = [file for shard in merged.values() for file in shard["files"]]
@@ -79,7 +79,7 @@ class ManifestStore:
     prefix: str
 
     def current(self) -> dict[str, Any] | None:
-        """The manifest that readers see now; None before the first publish."""
+        """The current manifest; None before the first publish."""
         pointer, _ = self._pointer()
         return self._get(pointer["uri"]) if pointer else None
 
@@ -89,15 +89,15 @@ class ManifestStore:
         run: Mapping[str, Any],
         expected: Expected = Expected(),
     ) -> Published:
-        """Write the next version and move the pointer to it. Of two at once one wins, the other merges again.
+        """Write the next version and move the pointer to it. When another publish comes first, merge again.
 
-        :raises PublishError: when others keep winning.
+        :raises PublishError: after :data:`PUBLISH_ROUNDS` conflicts.
         """
         taken = 0
         for _ in range(PUBLISH_ROUNDS):
             pointer, etag = self._pointer()
             manifest = merge(self._get(pointer["uri"]) if pointer else None, shards, run, expected)
-            # A number may be taken by a publish that has not moved the pointer yet, or never will.
+            # A version may exist although no pointer names it: its publish is still going on, or failed.
             manifest["version"] = max(manifest["version"], taken + 1)
             uri = f"{self.prefix}/manifest/v={manifest['version']:04d}.json"
             if not self._put_new(uri, json.dumps(manifest, indent=1), "*"):
@@ -126,7 +126,7 @@ class ManifestStore:
         return self._put_new(f"{self.prefix}/manifest/current.json", body, etag or "*")
 
     def _put_new(self, uri: str, body: str, etag: str) -> bool:
-        """Write the object if it has that ETag still (``*``: if it does not exist); False when it has not."""
+        """Write the object if its ETag is unchanged (``*``: if it does not exist); False: it was not written."""
         from botocore.exceptions import ClientError
 
         bucket, key = split_uri(uri)

@@ -1,4 +1,4 @@
-"""The receipt of a run: what was computed, on what, and what it cost. Pure."""
+"""The receipt of a run: what it computed, what it used, and what it cost. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ecs_feature.tasks.cost import Usage, price_of
 
 _FAILED = ("failed", "upstream_failed")
 _NAMED = 10
-"""How many shards a note names."""
+"""How many shards a note lists by name."""
 
 
 def variant_receipt(
@@ -58,7 +58,7 @@ def variant_receipt(
 
 
 def _launch(launch: Mapping[str, Any]) -> dict[str, Any]:
-    """One launch in a line of its own; ``reason`` only where there is one."""
+    """One launch; ``reason`` only when there is one."""
     row = {
         "shard": launch["shard"],
         "attempt": launch.get("attempt", 1),
@@ -73,7 +73,7 @@ def _launch(launch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _memory(launches: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """What to write into the task definition, from the shards that ran out of memory; None when none did."""
+    """The memory to set in the task definition, from shards that ran out of memory; None when none did."""
     starved = [launch for launch in launches if launch["outcome"] == "out_of_memory"]
     if not starved:
         return None
@@ -105,7 +105,7 @@ def _services(*stages: Mapping[str, Any] | None) -> list[dict[str, Any]]:
 
 
 def _after(down: Mapping[str, Any] | None) -> dict[str, int | None]:
-    """What still ran when the run had given the service back: for nobody, and for the leases of other runs."""
+    """Tasks still running after the release: ``others`` for other runs' leases, ``after`` the rest."""
     if down is None:
         return {"after": None, "others": None}
     others = down.get("others", 0)
@@ -159,8 +159,7 @@ def render(receipt: Mapping[str, Any]) -> str:
 
 
 def _notes(receipt: Mapping[str, Any]) -> list[str]:
-    """What did not go smoothly, by variant: launches that ended badly, and memory that was too little. And what is
-    not in the cost."""
+    """Notes by variant: failed launches, shards that need more memory, and what the cost does not include."""
     notes = []
     for name, variant in receipt["variants"].items():
         bad = [launch for launch in variant["launches"] if launch["outcome"] not in ("succeeded", "skipped")]

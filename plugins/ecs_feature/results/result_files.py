@@ -1,4 +1,4 @@
-"""The result file of a shard: what the job contract has a container leave last, read and checked."""
+"""The result file, which a shard's container writes last (docs/job-contract.md): read and checked."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ecs_feature.aws.s3 import split_uri
 from ecs_feature.exceptions import PublishError
 
 READERS = 16
-"""Result files that are read at once."""
+"""How many result files are read at the same time."""
 
 
 def read_results(s3: Any, records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """:func:`read_result` of every shard, by its name, some at a time: two requests to S3 each.
+    """:func:`read_result` of every shard, by name, in parallel: two or more requests to S3 each.
 
-    :raises PublishError: of the first shard that is not whole.
+    :raises PublishError: for the first shard whose result is not complete.
     """
     with ThreadPoolExecutor(max_workers=READERS) as readers:
         reading = [readers.submit(read_result, s3, record) for record in records]
@@ -29,7 +29,7 @@ def read_results(s3: Any, records: Sequence[Mapping[str, Any]]) -> dict[str, dic
 
 
 def read_result(s3: Any, record: Mapping[str, Any]) -> dict[str, Any]:
-    """A shard's result file, checked: it is there, it is of this shard, and its files are there in their size.
+    """A shard's result file, checked: it exists, belongs to this shard, and its files exist with the right size.
 
     :param record: the shard's XCom, with ``shard`` and ``result_uri``.
     :raises PublishError: one sentence that names the shard and the file.
