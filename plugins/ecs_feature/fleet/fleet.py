@@ -1,7 +1,7 @@
-"""The control plane of all shards of one connection and region.
+"""The fleet: everything that the shards of one triggerer share for one connection and region.
 
-One set of clients, one launch queue, one watcher that describes 100 tasks per call, one log reader and one count of
-what runs. It belongs to an event loop; who shares it is in :mod:`ecs_feature.fleet.registry`.
+One set of clients, one launch queue, one watcher that describes 100 tasks per call, one log reader and one set of
+slots. It belongs to an event loop; :mod:`ecs_feature.fleet.registry` shares it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Fleet:
             self._watcher.events = self._events
 
     async def opened(self) -> None:
-        """Wait until the clients are there; whoever comes first opens them for all."""
+        """Wait until the clients are open; the first caller opens them for all."""
         if self._opening is None:
             self._opening = asyncio.get_running_loop().create_task(self._open())
         await asyncio.shield(self._opening)
@@ -100,14 +100,14 @@ class Fleet:
             self._events.open()
 
     def renew(self) -> None:
-        """Nobody has used it for a while: forget what may have changed since, and begin at the published rates."""
+        """Before use after an idle time: forget what may have changed, and start at the published rates."""
         self._queue = LaunchQueue()
         self._quota.renew()
         self._defaults.forget()
 
     @property
     def reusable(self) -> bool:
-        """Whether it may stay open unused: AWS has refused nothing, and no events are taken from those who wait."""
+        """Whether it may stay open while idle: AWS has refused no call, and it reads no event queue."""
         opening = self._opening
         opened = opening is not None and opening.done() and not opening.cancelled() and opening.exception() is None
         return opened and not self._refused and self._events is None
@@ -133,12 +133,12 @@ class Fleet:
         capacity: str = "FARGATE",
         started_by: str = "",
     ) -> AsyncIterator[None]:
-        """Hold a place among the tasks that run at once. Trigger-started tasks take no Airflow slot.
+        """Context manager: hold a slot for one running task. Trigger-started tasks take no Airflow pool slot.
 
         :param parallelism: tasks of ``group`` at once; None: no bound.
-        :param vcpus: what the task takes; 0: unknown, then no cap in vCPUs holds for it.
+        :param vcpus: of the task; 0: unknown, then no vCPU limit applies to it.
         :param max_vcpus: vCPUs of ``group`` at once; None: as many as the account's quota of ``capacity`` leaves.
-        :param started_by: RunTask's ``startedBy``: a task with it takes this place, whoever has launched it.
+        :param started_by: RunTask's ``startedBy``; a task with it counts as this fleet's, whoever launched it.
         """
         request = SlotRequest(group, parallelism, vcpus, max_vcpus, capacity)
         with self._counted(started_by):
@@ -154,7 +154,7 @@ class Fleet:
 
     @contextmanager
     def _counted(self, started_by: str) -> Iterator[None]:
-        """Within it, tasks that were started by this are the fleet's own, also those of an earlier triggerer."""
+        """Context manager: tasks with this ``startedBy`` count as the fleet's own, also an earlier triggerer's."""
         self._shards[started_by] += 1
         self._quota.own(started_by)
         try:
@@ -165,21 +165,21 @@ class Fleet:
                 del self._shards[started_by]
 
     def _is_own(self, arn: str, started_by: str) -> bool:
-        """Whether the task is one of this fleet's shards', for which a place is held or waited for."""
+        """Whether the task belongs to a shard of this fleet that holds a slot or waits for one."""
         return arn in self._own or (started_by != "" and started_by in self._shards)
 
     async def launch(
         self, launch: Launch, *, share: str = "", in_doubt: Callable[[bool], None] | None = None
     ) -> EcsTask:
-        """Start one task, or find the one that the same client token has started before.
+        """Start one task, or return the one that the same client token has started before.
 
-        Throttling, AWS's own faults and lost answers are waited for.
+        Throttling, faults of AWS and lost answers are retried.
 
-        :param share: whose launch it is, e.g. ``dag_id/run_id``; shares take turns.
-        :param in_doubt: told whether there may be a task that AWS has not told of: yes when RunTask is called, no when
-            AWS has answered that it started none.
+        :param share: its share in the launch queue, e.g. ``dag_id/run_id``; shares take turns.
+        :param in_doubt: called with whether a task may exist that is not known yet: True when RunTask is called, False
+            when AWS has answered that it started none.
         :raises LaunchError: RunTask started nothing; the reason is AWS's.
-        :raises AwsError: AWS refused the call for good.
+        :raises AwsError: AWS refused the call permanently.
         """
         request = launch.to_aws()
         ecs = await self._clients.get("ecs", direct=True)
@@ -213,7 +213,7 @@ class Fleet:
             self._own.add(task.arn)
             return task
         note_doubt(False)
-        # On EC2 one failure for each container instance: a cluster has hundreds.
+        # On EC2 there is one failure per container instance, possibly hundreds.
         reasons = dict.fromkeys(failure.get("reason", "") for failure in answer.get("failures", ()))
         raise LaunchError("; ".join(filter(None, reasons)) or "RunTask gave neither a task nor a reason")
 
@@ -222,7 +222,7 @@ class Fleet:
     ) -> EcsTask | None:
         """Wait until the task is stopped; None when ECS no longer shows it.
 
-        :param start_seconds: when it has not started so long after its ``createdAt``, it is returned as it is.
+        :param start_seconds: a task that has not started this long after its ``createdAt`` is returned as it is.
         """
         self._own.add(task.arn)
         try:
@@ -231,7 +231,7 @@ class Fleet:
             self._own.discard(task.arn)
 
     async def stop(self, cluster: str, task_arn: str, reason: str) -> None:
-        """Ask ECS to stop the task. A task that is gone already is no error."""
+        """Stop the task. A task that no longer exists is not an error."""
 
         async def stop_task() -> None:
             ecs = await self._clients.get("ecs", direct=True)
@@ -249,7 +249,7 @@ class Fleet:
     ) -> list[EcsTask]:
         """The tasks with that ``startedBy`` that ECS still shows, newest first.
 
-        :param statuses: desired ones; default: both.
+        :param statuses: desired statuses; default: both.
         """
         arns: list[str] = []
         for status in statuses or ("RUNNING", "STOPPED"):
@@ -263,7 +263,7 @@ class Fleet:
         return await self.tasks(cluster, await self._list(cluster, desiredStatus="RUNNING"))
 
     async def tasks(self, cluster: str, arns: Iterable[str]) -> list[EcsTask]:
-        """Those that ECS still shows, by calls for a hundred."""
+        """The tasks that ECS still shows; 100 per call."""
         unique = list(dict.fromkeys(arns))
         tasks = []
         for start in range(0, len(unique), limits.DESCRIBE_TASKS):
@@ -282,7 +282,7 @@ class Fleet:
     async def object_exists(self, uri: str) -> bool:
         """Whether the S3 object ``s3://bucket/key`` is there.
 
-        :raises AccessDeniedError: S3 does not tell. Without s3:ListBucket that is also its answer for no object.
+        :raises AccessDeniedError: access is denied. Without s3:ListBucket S3 also answers this when it does not exist.
         """
         bucket, _, key = uri.removeprefix("s3://").partition("/")
 
@@ -300,7 +300,7 @@ class Fleet:
         return found
 
     async def task_definition(self, arn: str) -> dict[str, Any]:
-        """What DescribeTaskDefinition says of a revision, which never changes: asked for once."""
+        """A task definition revision as described; read once, because it never changes."""
         return await self._definitions.get(arn)
 
     async def _describe_definition(self, arn: str) -> dict[str, Any]:
@@ -309,7 +309,7 @@ class Fleet:
         return definition
 
     async def default_strategy(self, cluster: str) -> Strategy | None:
-        """The cluster's default capacity provider strategy, asked for once; empty: none; None: AWS does not tell."""
+        """The cluster's default capacity provider strategy, read once; empty: it has none; None: not known."""
         return await self._defaults.get(cluster)
 
     async def _describe_defaults(self, cluster: str) -> Strategy | None:
@@ -326,8 +326,8 @@ class Fleet:
     ) -> list[LogLine]:
         """The last log lines of a task's container; empty when there are none or they cannot be read.
 
-        :param failed: its very last lines, read by itself; else it is read together with others.
-        :param quiet: say nothing when they cannot be read.
+        :param failed: read with a call of its own, for the exact last lines; else in a batch.
+        :param quiet: do not log that they cannot be read.
         """
         return await self._logs.last_lines(task, container, lines, failed=failed, quiet=quiet)
 
@@ -341,16 +341,16 @@ class Fleet:
         since: int | None = None,
         known: Sequence[LogLine] = (),
     ) -> AbstractContextManager[Followed]:
-        """Within it, ``show`` is given the new log lines of a task's container, from when the task has started.
+        """Context manager: calls ``show`` with new log lines of a task's container, once the task has started.
 
-        The others are those of :meth:`ecs_feature.logs.follower.LogFollower.followed`.
+        The other parameters are those of :meth:`ecs_feature.logs.follower.LogFollower.followed`.
         """
         return self._follower.followed(
             task, container, show, min_lines_per_read=min_lines_per_read, since=since, known=known
         )
 
     async def rest_of_log(self, followed: Followed) -> bool:
-        """Show what the log of an ended task has that was not shown; whether that is all, within ten seconds."""
+        """Show the rest of an ended task's log, within ten seconds; return whether all of it was shown."""
         return await self._follower.finish(followed)
 
     async def _logs_client(self, region: str) -> Any:
@@ -373,7 +373,7 @@ class Fleet:
         return await self._call(lambda: getattr(client, operation)(**parameters))
 
     async def _call(self, function: Callable[[], Awaitable[Any]]) -> Any:
-        """Call AWS; wait out what passes, translate what does not."""
+        """Call AWS; retry transient errors, translate others."""
         try:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception(is_transient),
@@ -388,6 +388,6 @@ class Fleet:
 
 
 def _limiter(bucket: tuple[int, int], share: int) -> AsyncLimiter:
-    """A pace that takes one part in ``share`` of an API's bucket, (burst, per second)."""
+    """A limiter that uses 1/``share`` of an API's bucket, given as (burst, per second)."""
     burst, per_second = bucket
     return AsyncLimiter(burst / share, burst / per_second)

@@ -1,4 +1,4 @@
-"""All RunTask calls of one fleet in one queue: at the account's rate, in turns between runs."""
+"""One queue for all RunTask calls of a fleet: at the account's rate, with runs taking turns."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 CALLS_IN_FLIGHT = 100
-"""RunTask calls that wait for their answers at once; an answer may take seconds, and the connections are as many."""
+"""RunTask calls in flight at once; an answer may take seconds, and there are as many connections."""
 RECHECK_SECONDS = 0.5
-"""A slow lane's wait is cut into such pieces, so that a launch in another lane need not wait for it."""
+"""The longest sleep of the queue, so that the wait of one capacity does not delay launches on another."""
 BATCH_SECONDS = 0.4
-"""Turns are given in groups: what triggers log at the same moment reaches Airflow's supervisor together, and each time
-something reaches it, it goes through all it has to do (docs/decisions/0009-records-come-with-the-end-event.md). The
-groups are half of it to one and a half apart, so that two fleets do not march in step."""
+"""Mean time between batches of turns. Triggers that log at the same moment wake Airflow's supervisor once, and each
+wake-up costs it a whole loop (docs/decisions/0009-records-come-with-the-end-event.md). The time varies from half to one
+and a half, so that two fleets do not run in step."""
 BATCH_THRESHOLD = 100
-"""So many launches have to wait for turns to be given in groups."""
+"""Above this many waiting launches, turns are granted in batches."""
 BURST_SECONDS = 0.75
-"""So many seconds' calls may start at once, so that a late event loop loses nothing. AWS's bucket holds a second's."""
+"""This many seconds of calls may start at once, to make up for a late event loop. AWS's bucket holds one second."""
 NOTICE_EVERY_SECONDS = 30.0
 
 
@@ -44,7 +44,7 @@ class Ticket:
 
 
 class FairQueue:
-    """Who waits for one kind of capacity: first in first out within a share, the shares in turns. Pure."""
+    """The launches waiting for one capacity: first in, first out within a share; shares take turns. Pure."""
 
     def __init__(self) -> None:
         self._shares: dict[str, OrderedDict[Ticket, None]] = {}
@@ -53,19 +53,19 @@ class FairQueue:
         return sum(len(tickets) for tickets in self._shares.values())
 
     def add(self, ticket: Ticket) -> None:
-        """At the end of its share."""
+        """Add it at the end of its share."""
         tickets = self._shares.setdefault(ticket.share, OrderedDict())
         tickets[ticket] = None
 
     def remove(self, ticket: Ticket) -> None:
-        """It no longer waits; nothing happens when it had its turn already."""
+        """Remove it; nothing happens when it already had its turn."""
         tickets = self._shares.get(ticket.share, OrderedDict())
         tickets.pop(ticket, None)
         if not tickets:
             self._shares.pop(ticket.share, None)
 
     def next(self) -> Ticket:
-        """The first of the share whose turn it is; that share is the last one then."""
+        """Take the first launch of the next share; that share moves to the end."""
         share = next(iter(self._shares))
         tickets = self._shares.pop(share)
         ticket, _ = tickets.popitem(last=False)
@@ -75,11 +75,10 @@ class FairQueue:
 
 
 class LaunchPlan:
-    """When the next RunTask call may start, and whose it is. Pure: no clock but the arguments.
+    """When the next RunTask call may start, and which launch it is for. Pure: the caller passes the time.
 
-    Three limits hold at once: Fargate's launch bucket of each capacity, the RunTask calls of the account, and the
-    pace that this account was found to allow, also of each capacity, because Spot and On-Demand have quotas of
-    their own.
+    Three limits apply: Fargate's launch bucket per capacity, the account's rate of RunTask calls, and the pace that
+    AWS was found to accept, also per capacity, because Spot and On-Demand have separate quotas.
     """
 
     def __init__(self, now: float) -> None:
@@ -106,7 +105,7 @@ class LaunchPlan:
         return sum(len(line) for key, (line, _, _) in self._lanes.items() if capacity in (None, key))
 
     def rate(self, capacity: str) -> float:
-        """Calls per second that this capacity is asked at."""
+        """The current rate of calls for this capacity, per second."""
         return self.lane(capacity)[1].rate
 
     def next(self, now: float) -> Ticket | float | None:
@@ -123,7 +122,7 @@ class LaunchPlan:
         if wait > 0:
             return wait
         line, pace, launches = self._lanes.pop(capacity)
-        # The last in the dict from now on: capacities that may all start take turns, too.
+        # Move it to the end of the dict, so that capacities take turns, too.
         self._lanes[capacity] = (line, pace, launches)
         for bucket in (self._calls, launches):
             bucket.take(now)
@@ -139,7 +138,7 @@ class LaunchPlan:
         self._follow(now)
 
     def _follow(self, now: float) -> None:
-        """Where a pace was allowed more than is published, the other two limits are higher, too."""
+        """When a pace exceeds the published rate, raise the other two limits as well."""
         for _, pace, launches in self._lanes.values():
             launches.fill(now)
             launches.rate = max(limits.FARGATE_LAUNCHES[1], pace.rate)
@@ -169,11 +168,11 @@ class LaunchQueue:
         return self._plan.rate(capacity)
 
     async def run(self, capacity: str, share: str, call: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Make a RunTask call when it is its turn; refused as too many, it is the last of its share again, so that
-        one launch that is refused again and again never holds up the others.
+        """Make a RunTask call when it is its turn. After throttling it goes to the end of its share, so that it does
+        not hold up the others.
 
-        Cancelled while it waits, it leaves the queue; a call that has started is not ended by that on AWS's side,
-        and its client token finds out later what it has done.
+        When cancelled while waiting, it leaves the queue. Cancelling a call that has started does not undo it on AWS's
+        side; its client token later shows what it did.
         """
         while True:
             await self._turn(capacity, share)
@@ -225,7 +224,7 @@ class LaunchQueue:
                 await self._room.wait()
 
     def _pause(self) -> float:
-        """The least time between groups of turns: none while few wait, who are launched the sooner."""
+        """The shortest time between batches of turns; zero while few launches wait, so that they start sooner."""
         return BATCH_SECONDS * self.rng.uniform(0.5, 1.5) if self._plan.waiting() > BATCH_THRESHOLD else 0.0
 
     def _has_room(self) -> bool:

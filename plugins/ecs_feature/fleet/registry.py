@@ -1,6 +1,6 @@
-"""Who shares a fleet: every trigger of one triggerer that talks to the same connection and region.
+"""Shares one fleet among all triggers of a triggerer with the same connection and region.
 
-The first that joins makes it; it is closed when the last has left, for shards a minute later.
+The first trigger opens it; it is closed after the last one has left, for shards a minute later.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from weakref import WeakKeyDictionary
 from ecs_feature.fleet.fleet import Fleet, FleetKey
 
 IDLE_SECONDS: Final = 60.0
-"""How long the clients of shards wait for the next run's. To look up the connection anew takes a second or two while a
-triggerer takes on hundreds of triggers, and is in each small run's time."""
+"""How long a fleet stays open for the next run. Looking up the connection again takes a second or two while a triggerer
+starts hundreds of triggers, and would delay each small run."""
 
 
 @asynccontextmanager
 async def joined(key: FleetKey, *, idle_seconds: float = 0.0) -> AsyncIterator[Fleet]:
     """Join the fleet of the running event loop for ``key``; the first opens it.
 
-    :param idle_seconds: how long it stays open for others after the last has left. One that AWS has refused anything
-        does not, because the connection may be mended by then.
+    :param idle_seconds: how long it stays open after the last one has left. After a refusal by AWS it is closed at
+        once, because the connection may be corrected before the next use.
     """
     fleets = _fleets.setdefault(asyncio.get_running_loop(), {})
     shared = fleets.get(key)
@@ -47,7 +47,7 @@ async def joined(key: FleetKey, *, idle_seconds: float = 0.0) -> AsyncIterator[F
 
 @dataclass(eq=False)
 class _Shared:
-    """A fleet, how many use it, and what closes it when nobody has for a while."""
+    """A fleet, how many use it, and the task that closes it after an idle time."""
 
     fleet: Fleet
     members: int = 0
@@ -62,7 +62,7 @@ class _Shared:
             self.fleet.renew()
 
     def close_later(self, seconds: float, forget: Callable[[], None]) -> None:
-        """Close after so long, or when the event loop ends, unless somebody enters before; ``forget`` comes first."""
+        """Close after ``seconds``, or when the event loop ends, unless it is used before; calls ``forget`` first."""
 
         async def close() -> None:
             try:

@@ -1,4 +1,4 @@
-"""Places for tasks that run at once: so many tasks or vCPUs of a group, so many vCPUs of the account."""
+"""Slots for running tasks: limits on tasks and vCPUs of a group, and on vCPUs of the account."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-# A hair's breadth for sums of quarters and halves.
+# Tolerance for sums of floating-point vCPUs.
 EPSILON = 1e-9
 
 
 @dataclass(frozen=True)
 class SlotRequest:
-    """What one task wants.
+    """A request for the slot of one task.
 
-    :param group: whom it shares the caps with.
+    :param group: all tasks of a group share its limits.
     :param parallelism: tasks of the group at once; None: no bound.
-    :param vcpus: what the task takes; 0: unknown, takes nothing of any vCPU cap.
-    :param max_vcpus: vCPUs of the group at once; None: no bound of its own, the account's holds.
-    :param capacity: whose account quota it counts against.
+    :param vcpus: of the task; 0: unknown, not counted against any vCPU limit.
+    :param max_vcpus: vCPUs of the group at once; None: only the account's quota applies.
+    :param capacity: whose account quota applies.
     """
 
     group: str
@@ -36,7 +36,7 @@ class Used:
     vcpus: float = 0.0
 
     def fits(self, request: SlotRequest) -> bool:
-        """Whether the wish's own caps allow one more. A task bigger than the cap goes alone, or it would never."""
+        """Whether the group\'s limits allow it. A task bigger than ``max_vcpus`` runs alone, or it would never run."""
         if request.parallelism and self.tasks >= request.parallelism:
             return False
         return request.max_vcpus is None or not self.tasks or self.vcpus + request.vcpus <= request.max_vcpus + EPSILON
@@ -44,9 +44,9 @@ class Used:
 
 @dataclass(eq=False)
 class Slots:
-    """Who holds a place, and who waits for one: first in first out within a group, the groups in turns.
+    """The slots in use and the requests waiting: first in, first out within a group; groups take turns.
 
-    :param quota: capacity -> how many vCPUs the account lets this fleet use now; None: as many as it likes.
+    :param quota: capacity -> vCPUs that the account allows this fleet now; None: no limit.
     """
 
     quota: Callable[[str], float | None] = lambda capacity: None
@@ -56,7 +56,7 @@ class Slots:
 
     @asynccontextmanager
     async def held(self, request: SlotRequest) -> AsyncIterator[None]:
-        """Hold a place for as long as the block lasts."""
+        """Context manager: hold a slot."""
         await self._take(request)
         try:
             yield
@@ -64,7 +64,7 @@ class Slots:
             self._give_back(request)
 
     def waiting_for_quota(self, capacity: str) -> bool:
-        """Whether the account's quota alone keeps somebody from a place."""
+        """Whether a request waits only because of the account's quota."""
         heads = (queue[0][0] for queue in self._waiting.values())
         return any(
             request.capacity == capacity
@@ -74,11 +74,11 @@ class Slots:
         )
 
     def used(self, capacity: str) -> float:
-        """vCPUs of the capacity that are held."""
+        """vCPUs of the capacity in use."""
         return self._accounts[capacity].vcpus
 
     def admit(self) -> None:
-        """Give places to those who wait, a round of all groups at a time, until nobody fits."""
+        """Give slots to waiting requests, one per group in turn, until none fits."""
         admitted = True
         while admitted:
             admitted = False
@@ -99,7 +99,7 @@ class Slots:
         return True
 
     def _leave(self, group: str) -> None:
-        """The head of the group goes; the group is the last in turn then."""
+        """Remove the group's first request, and move the group to the end."""
         queue = self._waiting.pop(group)
         queue.popleft()
         if queue:
@@ -115,7 +115,7 @@ class Slots:
             await future
         except BaseException:
             if future.cancelled():
-                self.admit()  # it may have hidden who waits behind it
+                self.admit()  # the requests behind it may fit now
             else:
                 self._give_back(request)
             raise

@@ -1,8 +1,8 @@
-"""ECS's own word that a task stopped: EventBridge's "ECS Task State Change" events, from an SQS queue.
+"""Learns from ECS that a task stopped: EventBridge's "ECS Task State Change" events, through an SQS queue.
 
-Polling stays as the safety net, only slower. Events may come twice, out of order, before RunTask's answer, or not at
-all; only STOPPED counts, which nothing follows. Two triggerers may read one queue: what is not this one's is given
-back. A rule that passes on ``lastStatus`` STOPPED alone saves five of six messages.
+Polling continues as the safety net, only slower. Events may come twice, out of order, before RunTask's answer, or not
+at all; only STOPPED is used, because it is final. Two triggerers may read one queue: each returns the other's messages.
+An EventBridge rule for ``lastStatus`` STOPPED alone saves five of six messages.
 AmazonECS/latest/developerguide/ecs_task_events.html
 """
 
@@ -28,9 +28,9 @@ from ecs_feature.exceptions import EcsFeatureError
 log = logging.getLogger(__name__)
 
 STARTED_BY_PREFIX: Final = "ecs-feature/"
-"""What :func:`ecs_feature.tasks.launch.started_by` begins with; other tasks are nobody's here."""
+"""The prefix that :func:`ecs_feature.tasks.launch.started_by` writes; events of other tasks are deleted."""
 REMEMBER_SECONDS: Final = 300.0
-"""So long a stopped task is remembered, and its message kept for another triggerer."""
+"""How long a stopped task is remembered, and its message kept for another triggerer."""
 REMEMBERED: Final = 10_000
 QUICK_RECEIPTS: Final = 6
 MAX_HIDDEN_SECONDS: Final = 32
@@ -38,12 +38,12 @@ YIELD_SECONDS: Final = (1.0, 2.5)
 FAILED_SECONDS: Final = 5.0
 NOTICE_EVERY_SECONDS: Final = 60.0
 TRUSTED_SECONDS: Final = 60.0
-"""Events count as working for so long after the last answer of the queue; a long poll takes 20 s."""
+"""How long after the queue's last answer events count as working; a long poll takes 20 s."""
 _TIMES: Final = ("createdAt", "pullStartedAt", "startedAt", "stoppedAt")
 
 
 def stopped_task(body: str) -> tuple[EcsTask | None, str]:
-    """The task that a message says has stopped, and its startedBy; None when the message says anything else."""
+    """The stopped task in a message, and its startedBy; None for any other message."""
     try:
         event = json.loads(body)
         detail = event["detail"]
@@ -57,10 +57,10 @@ def stopped_task(body: str) -> tuple[EcsTask | None, str]:
 
 @dataclass(eq=False)
 class TaskEvents:
-    """Reads the queue and tells of stopped tasks.
+    """Reads the queue and reports stopped tasks.
 
-    :param client: gives the ``sqs`` client.
-    :param on_stopped: told of a stopped task; whether somebody waits for it.
+    :param client: returns the ``sqs`` client.
+    :param on_stopped: called with a stopped task; returns whether this triggerer waits for it.
     """
 
     queue_url: str
@@ -85,11 +85,11 @@ class TaskEvents:
 
     @property
     def working(self) -> bool:
-        """Whether the queue has answered lately."""
+        """Whether the queue has answered recently."""
         return self.clock() - self._answered_at < TRUSTED_SECONDS
 
     def stopped(self, arn: str) -> EcsTask | None:
-        """The task, if it was heard to have stopped before anybody waited for it."""
+        """The task, if its event came before the wait for it began."""
         heard = self._recent.pop(arn, None)
         if heard is None:
             return None
@@ -129,11 +129,11 @@ class TaskEvents:
         if kept:
             await sqs.change_message_visibility_batch(QueueUrl=self.queue_url, Entries=kept)
         if kept and not done:
-            # The other triggerer first, when they are visible again; a fixed pause could keep them in step for ever.
+            # Let the other triggerer receive them first; the pause is random so that the two do not stay in step.
             await asyncio.sleep(random.uniform(*YIELD_SECONDS))
 
     def take(self, message: dict[str, Any]) -> int | None:
-        """Act on a message as SQS gives it; None when it is done with, else the seconds to hide it for."""
+        """Handle an SQS message; None: delete it, else the seconds to hide it for."""
         task, started_by = stopped_task(message.get("Body", ""))
         if task is None or not started_by.startswith(STARTED_BY_PREFIX):
             return None
@@ -147,13 +147,13 @@ class TaskEvents:
         sent = int(attributes.get("SentTimestamp", 0)) / 1000
         if time.time() - sent > REMEMBER_SECONDS:
             return None
-        # Soon at first, as another triggerer waits for it; then ever later: a task that nobody waits for costs some
-        # fifteen receipts, not three hundred.
+        # Short at first, because another triggerer may wait for it; then doubling: a task that nobody waits for costs
+        # about fifteen receipts, not three hundred.
         doublings = max(0, int(attributes.get("ApproximateReceiveCount", 1)) - QUICK_RECEIPTS)
         return int(min(MAX_HIDDEN_SECONDS, 2**doublings))
 
     def _forget(self) -> None:
-        """Oldest first, as both were filled."""
+        """Drop old entries; both dicts are in order of time."""
         before = self.clock() - REMEMBER_SECONDS
         while self._recent and (len(self._recent) > REMEMBERED or next(iter(self._recent.values()))[0] < before):
             del self._recent[next(iter(self._recent))]

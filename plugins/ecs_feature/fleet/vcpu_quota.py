@@ -1,9 +1,9 @@
-"""How many vCPUs of Fargate an account lets run at once, less what others of it already use.
+"""How many Fargate vCPUs a fleet may use at once: the account's quota, less what other tasks of the account use.
 
-The quota comes from Service Quotas. What others use is read with ListTasks and DescribeTasks from the account's
-clusters, and not from CloudWatch's usage metrics: those lag by minutes, in which a fleet starts a thousand tasks, and
-cannot tell its own from others'. What that leaves out (EKS pods on Fargate) RunTask itself refuses, and the shard
-waits and asks again.
+The quota comes from Service Quotas. Other tasks' usage is read with ListTasks and DescribeTasks from the account's
+clusters. CloudWatch's usage metrics lag by minutes, in which a fleet starts a thousand tasks, and do not separate its
+tasks from others. What is not counted (EKS pods on Fargate) makes RunTask fail for lack of capacity, and the shard
+waits and tries again.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 60.0
 READ_SECONDS = 15.0
-"""Longer than this nobody waits for the quota; there is no cap then."""
+"""Timeout of reading the quota; after it there is no cap."""
 CLUSTERS = 50
-"""Clusters that are looked into for others' tasks, the fullest first."""
+"""How many clusters are read for other tasks, those with most tasks first."""
 
 Call = Callable[..., Awaitable[Any]]
 """``(service, operation, **parameters)`` -> the answer."""
@@ -35,12 +35,12 @@ Call = Callable[..., Awaitable[Any]]
 
 @dataclass(eq=False)
 class VcpuQuota:
-    """The account's vCPUs by capacity, read once and again at most once a minute while somebody waits for them.
+    """The account's vCPUs by capacity; read once, then at most once a minute while requests wait for the quota.
 
-    :param call: how AWS is asked.
-    :param is_own: whether a task, by its ARN and ``startedBy``, is one of this fleet's.
-    :param waits: whether somebody waits for the quota of a capacity.
-    :param changed: told after each reading.
+    :param call: calls AWS.
+    :param is_own: (ARN, ``startedBy``) -> whether the task is this fleet's.
+    :param waits: capacity -> whether a request waits for its quota.
+    :param changed: called after each reading.
     """
 
     call: Call
@@ -62,7 +62,7 @@ class VcpuQuota:
         return None if quota is None else max(0.0, quota - self._others.get(capacity, 0.0))
 
     async def known(self, capacity: str) -> None:
-        """Wait until the quota was asked for once; any failure means that there is no cap."""
+        """Wait until the quota was read once; after a failure there is no cap."""
         if capacity not in limits.FARGATE_VCPU_QUOTAS:
             return
         if capacity not in self._reading:
@@ -70,21 +70,21 @@ class VcpuQuota:
         await asyncio.shield(self._reading[capacity])
 
     def own(self, started_by: str) -> None:
-        """What was started by this is the fleet's from now on; it no longer counts as others'. Empty: nothing is."""
+        """Count tasks with this ``startedBy`` as the fleet's own from now on; empty: do nothing."""
         if not started_by:
             return
         for capacity, vcpus in self._foreign.pop(started_by, ()):
             self._others[capacity] -= vcpus
 
     async def watch(self) -> None:
-        """Read again once a minute, while somebody waits. Runs until it is cancelled."""
+        """Read again once a minute while a request waits. Runs until it is cancelled."""
         while True:
             await self.sleep(REFRESH_SECONDS)
             for capacity in [key for key, quota in self._quotas.items() if quota is not None and self.waits(key)]:
                 await self._read(capacity)
 
     def renew(self) -> None:
-        """Ask again for what was asked for before, as if it never was."""
+        """Forget all quotas and read them again."""
         asked = list(self._reading)
         for reading in self._reading.values():
             reading.cancel()
@@ -127,7 +127,7 @@ class VcpuQuota:
         return float(answer["Quota"]["Value"])
 
     async def _used_if_allowed(self) -> dict[str, float]:
-        """What others use; nothing when Airflow's role may not look: RunTask refuses what is too much then."""
+        """Other tasks' vCPUs; none when Airflow's role may not list them: then RunTask refuses what is too much."""
         try:
             return await self._used_by_others()
         except AccessDeniedError as error:
@@ -150,7 +150,7 @@ class VcpuQuota:
                     self._sizes[task["taskArn"]] = (capacity, vcpus, task.get("startedBy", ""))
             sizes |= {arn: self._sizes[arn] for arn in arns if arn in self._sizes}
         self._sizes, self._foreign = sizes, {}
-        # Whose they are is asked last: this fleet goes on launching while it reads.
+        # Check ownership last: this fleet launches tasks while it reads.
         for arn, (capacity, vcpus, started_by) in sizes.items():
             if capacity in used and not self.is_own(arn, started_by):
                 used[capacity] += vcpus
@@ -158,7 +158,7 @@ class VcpuQuota:
         return used
 
     async def _clusters(self) -> list[str]:
-        """The clusters with tasks, the fullest first."""
+        """The clusters with tasks, those with most tasks first."""
         arns: list[str] = []
         token: dict[str, str] = {}
         while True:

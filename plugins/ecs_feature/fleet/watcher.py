@@ -1,4 +1,4 @@
-"""Waits for many tasks at once: DescribeTasks calls of 100 tasks each, no more of them than are worth it."""
+"""Waits for many tasks at once with few DescribeTasks calls, each for up to 100 tasks."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ Describe = Callable[[str, list[str]], Awaitable[list[EcsTask]]]
 # (AmazonECS/latest/APIReference/API_DescribeTasks.html): a task that is MISSING this long is gone.
 MISSING_SECONDS = 300.0
 AGE_SHARE = 0.05
-"""A task's end is seen within this share of its age: nobody minds 30 s after ten minutes."""
+"""A task is polled after this share of its age: 30 s late is acceptable after ten minutes."""
 MAX_POLL_SECONDS = 30.0
 EVENTS_POLL_SECONDS = 60.0
-"""While events tell of stopped tasks, polling only catches what they miss."""
+"""While events report stopped tasks, polling only finds those that they miss."""
 BATCH_POLL_SECONDS = 1.0
-"""How often tasks are asked for at most when they are more than one call takes."""
+"""The shortest time between polls of a task when there are more tasks than one call takes."""
 CALLS_IN_FLIGHT = 10
 CALL_SECONDS = 30.0
-"""A DescribeTasks call that has not answered by then is given up, and asked again at the next poll."""
+"""Timeout of a DescribeTasks call; its tasks are polled again."""
 RECHECK_SECONDS = 5.0
 
 
 @dataclass(eq=False)
 class Watched:
-    """One task that somebody waits for. All times are the watcher's clock's.
+    """One task that is waited for. All times are on the watcher's clock.
 
-    :param poll_seconds: it is not asked for more often.
+    :param poll_seconds: the shortest time between two polls.
     :param born: when the task was created.
     :param start_by: when it must have started, or the wait ends; infinity: never.
-    :param asked: when it was last asked for; at first, when the wait began.
+    :param asked: when it was last polled; at first, when the wait began.
     """
 
     cluster: str
@@ -62,9 +62,9 @@ class Watched:
     missing_since: float | None = None
 
     def due(self, floor: float) -> float:
-        """When it is to be asked for next.
+        """When to poll it next.
 
-        :param floor: the least interval now, whatever ``poll_seconds`` says.
+        :param floor: the shortest interval for all tasks now.
         """
         least = max(self.poll_seconds, floor)
         interval = min(max(AGE_SHARE * (self.asked - self.born), least), max(MAX_POLL_SECONDS, least))
@@ -74,9 +74,9 @@ class Watched:
 
 
 def batches(watched: Iterable[Watched], now: float, floor: float = 0.0) -> list[list[Watched]]:
-    """Whom to ask for now: who is due, and into the last batch of a cluster also who will be next.
+    """The tasks to poll now: those that are due; the last batch of a cluster is filled with those due next.
 
-    A task joins a batch early only after its ``poll_seconds``. Those that are due for longest come first. Pure.
+    A task joins a batch early only after its ``poll_seconds``. Those that are overdue longest come first. Pure.
     """
     due: dict[str, list[Watched]] = {}
     early: dict[str, list[Watched]] = {}
@@ -98,16 +98,16 @@ def batches(watched: Iterable[Watched], now: float, floor: float = 0.0) -> list[
 
 @dataclass(eq=False)
 class TaskWatcher:
-    """Describes the watched tasks and wakes who waits for one that stopped.
+    """Polls the watched tasks and ends the wait for each one that stopped.
 
-    A task is asked for after 5 % of its age, but not more often than its ``poll_seconds`` and at least every
-    :data:`MAX_POLL_SECONDS`; more tasks than one call takes, not more often than once a second. All calls together keep
-    to half of the account's DescribeTasks bucket, and to less while AWS throttles them.
+    A task is polled after 5 % of its age, but not more often than its ``poll_seconds`` and at least every
+    :data:`MAX_POLL_SECONDS`; when one call is not enough for all tasks, at most once a second. All calls together use
+    half of the account's DescribeTasks bucket, and less while AWS throttles them.
 
-    :param describe: ``(cluster, arns)`` -> the tasks that ECS shows; at most 100 ARNs are asked for at once. One
-        call without retries: throttling and passing faults are raised, as botocore's exceptions or as ours.
+    :param describe: ``(cluster, arns)`` -> the tasks that ECS shows, for at most 100 ARNs. One call without retries:
+        throttling and transient faults are raised, as botocore's exceptions or as ours.
     :param missing_seconds: how long a task may be missing before it counts as gone.
-    :param events: who else tells of stopped tasks; while it works, polling is only the safety net.
+    :param events: another source of stopped tasks; while it works, polling is only the safety net.
     """
 
     describe: Describe
@@ -130,10 +130,10 @@ class TaskWatcher:
     async def ended(
         self, cluster: str, task: EcsTask, *, poll_seconds: float, start_seconds: float | None = None
     ) -> EcsTask | None:
-        """Wait until the task is stopped and return it; None when ECS has not shown it for long.
+        """Wait until the task is stopped and return it; None when ECS has not shown it for a long time.
 
-        :param start_seconds: when it has not started so long after its ``createdAt``, it is returned as it is.
-        :raises EcsFeatureError: when AWS refuses to describe the tasks of this cluster for good.
+        :param start_seconds: a task that has not started this long after its ``createdAt`` is returned as it is.
+        :raises EcsFeatureError: when AWS permanently refuses to describe the tasks of this cluster.
         """
         if self.events is not None and (heard := self.events.stopped(task.arn)) is not None:
             return heard
@@ -160,7 +160,7 @@ class TaskWatcher:
                 del self._watched[task.arn]
 
     def report_stopped(self, task: EcsTask) -> bool:
-        """Settle all waits for a task that was heard to have stopped; whether there were any."""
+        """End all waits for a stopped task; return whether there were any."""
         waits = self._watched.get(task.arn, set())
         for one in waits:
             self._settle(one, task)
@@ -183,7 +183,7 @@ class TaskWatcher:
             await self._poll(self.clock() + pause / 2, floor)
 
     async def _poll(self, until: float, floor: float) -> None:
-        """Ask for all that are due before the middle of the pause that comes: so they come in full batches."""
+        """Poll all tasks that are due before the middle of the next pause, so that batches are full."""
         if self.events is not None and self.events.working:
             floor = EVENTS_POLL_SECONDS
         for batch in batches(self._everyone(), until, floor):
@@ -197,7 +197,7 @@ class TaskWatcher:
             call = asyncio.get_running_loop().create_task(self._ask(batch), context=contextvars.Context())
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
-        # Answers that are there at once count for the next poll.
+        # Let answers that arrive at once count for the next poll.
         await asyncio.sleep(0)
 
     async def _ask(self, batch: list[Watched]) -> None:

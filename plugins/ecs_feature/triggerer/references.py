@@ -1,8 +1,7 @@
-"""Values that another task of the run has left, named in a trigger's arguments and read once for all its shards.
+"""References in a trigger's arguments to XComs of other tasks; one read serves all shards of a run.
 
-A template in a trigger's arguments would be rendered for each shard, in the triggerer's event loop, and would wait
-there for the API server: a thousand shards would read the same list of a thousand names, one after the other, while
-nothing else goes on.
+A template with ``xcom_pull`` would be rendered once per shard and block the triggerer's event loop while it waits for
+the API server: a thousand shards would read the same list of a thousand names, one after the other.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from ecs_feature.aws.shared_reads import SharedReads
 from ecs_feature.exceptions import MissingValueError
 
 SCHEME: Final = "xcom://"
-# The shards of a run start within seconds of each other; a task that was cleared leaves a new value.
+# The shards of a run start within seconds of each other; a cleared task writes a new value.
 FRESH_SECONDS: Final = 5.0
 TIMEOUT_SECONDS: Final = 60.0
-"""How long a value may be missing: clearing a shard clears its setup tasks, and with them their XComs."""
+"""How long to wait for a missing value: clearing a shard also clears its setup tasks and their XComs."""
 RETRY_SECONDS: Final = 2.0
 
 
 def reference(task_id: str, index: str = "") -> str:
-    """Names the XCom ``return_value`` of a task of the same run.
+    """A reference to the XCom ``return_value`` of a task of the same run.
 
-    :param index: of an item of it, e.g. ``{{ ti.map_index }}``; empty: all of it.
+    :param index: of one item, e.g. ``{{ ti.map_index }}``; empty: the whole value.
     """
     return f"{SCHEME}{task_id}#{index}" if index else SCHEME + task_id
 
@@ -39,10 +38,10 @@ def is_reference(value: object) -> bool:
 
 
 def look_up(value: str, pull: Callable[[str], Any]) -> Any:
-    """What a reference names; any other value is itself.
+    """The value that a reference stands for; any other value is returned unchanged.
 
     :param pull: task id -> its XCom.
-    :raises MissingValueError: there is none.
+    :raises MissingValueError: there is no such XCom.
     """
     if not is_reference(value):
         return value
@@ -51,7 +50,7 @@ def look_up(value: str, pull: Callable[[str], Any]) -> Any:
 
 
 async def look_up_shared(value: str, ti: Any) -> Any:
-    """As :func:`look_up`, in the triggerer: one read serves all shards of the run that ask within seconds.
+    """:func:`look_up` for the triggerer: one read serves all shards of the run that ask within seconds.
 
     A value that is missing is waited for, see :data:`TIMEOUT_SECONDS`.
     """
@@ -68,7 +67,7 @@ _reads: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedReads[Key, Any]] = We
 
 
 async def _read(key: Key) -> Any:
-    """The value, waited for; None when it is still not there."""
+    """Wait for the value; None after the timeout."""
     dag_id, run_id, task_id = key
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:

@@ -1,4 +1,4 @@
-"""The socket by which a trigger's log lines go to Airflow's supervisor, and how far it has read them."""
+"""The socket that carries triggers' log lines to Airflow's supervisor, and how far the supervisor has read it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import Final
 
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 0.5
-"""Between two looks at how far it has read; each is twice the one before, for most lines are read within one."""
+"""Pauses between two checks of the socket; each is twice the one before, because most lines are read at once."""
 TIMEOUT_SECONDS: Final = 30.0
-"""How long a shard's end waits at most for a supervisor that does not come to reading: longer than a full socket takes.
-With thousands of triggers its rounds take seconds while new ones are taken on."""
+"""How long a shard's end waits at most for the supervisor to read; longer than a full socket takes. With thousands of
+triggers, the supervisor's loop takes seconds while new ones start."""
 FALLBACK_SECONDS: Final = 1.0
-"""How long it is given where the system does not tell (Linux does)."""
+"""How long to wait where the system does not report it (Linux does)."""
 
 
 class SupervisorSocket:
-    """How far the other end has read a socket, to which others write as well.
+    """How far the supervisor has read the socket, to which other triggers write as well.
 
-    The system tells how much waits in it, not how much has been read. Each time that less waits than before, at least
-    the difference has been read, and when nothing waits all has. What others write between two looks hides as much of
-    what is read meanwhile, so that a position counts as read late rather than early.
+    The system reports the number of unread bytes, not of read ones. When it falls, at least the difference was read;
+    when it is zero, everything was. Bytes that others write between two checks hide the same number of bytes read, so
+    a position may be reported as read too late, but never too early.
 
-    :param descriptor: the socket's.
+    :param descriptor: the socket's file descriptor.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -37,26 +37,26 @@ class SupervisorSocket:
         self._read = self._waiting = self._furthest = 0
 
     def position(self) -> int:
-        """Where the next byte would be written.
+        """The position of the next byte to be written.
 
-        :raises OSError: the system does not tell.
+        :raises OSError: the system does not report it.
         """
         self._look()
         self._furthest = self._read + self._waiting
         return self._furthest
 
     def has_read(self, position: int) -> bool:
-        """Whether the other end has read all that was written before.
+        """Whether the supervisor has read everything before this position.
 
-        :raises OSError: the system does not tell.
+        :raises OSError: the system does not report it.
         """
         self._look()
         return self._read >= position
 
     async def read(self, position: int) -> None:
-        """Wait until it has, but no longer than :data:`TIMEOUT_SECONDS`.
+        """Wait until the supervisor has read up to this position, at most :data:`TIMEOUT_SECONDS`.
 
-        :raises OSError: the system does not tell.
+        :raises OSError: the system does not report it.
         """
         pause, waited = FIRST_PAUSE_SECONDS, 0.0
         while waited < TIMEOUT_SECONDS and not self.has_read(position):
@@ -74,7 +74,7 @@ class SupervisorSocket:
 
 @cache
 def supervisor_socket() -> SupervisorSocket | None:
-    """The socket of this process; None outside a triggerer."""
+    """The log socket of this process; None outside a triggerer."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
             try:

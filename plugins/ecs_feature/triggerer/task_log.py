@@ -1,4 +1,4 @@
-"""Log lines of a trigger: gathered for a second into one record, and written beside the event loop."""
+"""Log lines of a trigger: collected for up to a second into one record, and written in a thread."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FLUSH_SECONDS: Final = 1.0
 class GatheredLog:
     """A logger whose ``info`` lines are written at the next whole second of the event loop's clock, as one record.
 
-    The triggerer's supervisor reads some of its triggers' records at a time, and asks the database for all its
-    triggers in between, which is some 10 ms of CPU. A record repeats 300 bytes about the task instance, so what
-    belongs together goes into one; and records of several shards at the same moment are read together. When they fill
-    the pipe, whoever writes has to wait: a thread, not the event loop of all shards.
+    The triggerer's supervisor reads a few records at a time and queries the database for its triggers in between, which
+    costs about 10 ms of CPU. Each record repeats 300 bytes about the task instance. So lines are collected into one
+    record, and all shards write at the same moment. When the socket is full, the writer blocks: that is a thread, not
+    the event loop.
 
-    Anything above ``info`` is written at once, after the lines that wait, and so is all by :meth:`flush`.
+    Warnings and errors are written at once, after the collected lines; so are all lines by :meth:`flush`.
 
-    :param log: the trigger's own.
+    :param log: the trigger's logger.
     """
 
     def __init__(self, log: Any) -> None:
@@ -39,7 +39,7 @@ class GatheredLog:
         self._lines.append(message % arguments if arguments else message)
         if self._flush_handle is None:
             loop = asyncio.get_running_loop()
-            # The handle keeps the context of the shard, by which Airflow finds the task's log.
+            # The handle keeps the shard's contextvars, by which Airflow finds the task's log.
             self._flush_handle = loop.call_at(math.ceil(loop.time() / FLUSH_SECONDS) * FLUSH_SECONDS, self.flush)
 
     def warning(self, message: str, *arguments: Any) -> None:
@@ -53,7 +53,7 @@ class GatheredLog:
         self._write(self._log.error, message, *arguments)
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the collected lines."""
         if self._flush_handle is not None:
             self._flush_handle.cancel()
             self._flush_handle = None
@@ -62,16 +62,16 @@ class GatheredLog:
             self._write(self._log.info, "%s", "\n".join(lines))
 
     async def written(self) -> None:
-        """Write what waits, and wait until all is."""
+        """Write the collected lines, and wait until all is written."""
         self.flush()
         if self._written is not None:
             await asyncio.shield(self._written)
 
     async def read(self) -> None:
-        """Write what waits, and wait until the supervisor has read it.
+        """Write the collected lines, and wait until the supervisor has read them.
 
-        It closes a shard's log when it hears of the shard's end, which comes to it beside the lines: what it has not
-        read by then is lost.
+        The supervisor closes a shard's log when it learns of the shard's end, which takes another way than the lines:
+        lines that it has not read by then are lost.
         """
         await self.written()
         socket = supervisor_socket()
@@ -89,5 +89,5 @@ class GatheredLog:
 
 @cache
 def _writer() -> ThreadPoolExecutor:
-    """One thread for all shards, which keeps the order of each one's lines."""
+    """One thread for all shards, so that each shard's lines stay in order."""
     return ThreadPoolExecutor(1, thread_name_prefix="shard-log")
