@@ -159,13 +159,13 @@ def given(
     after_seconds: float,
     detection_lag_seconds: float = 0.0,
 ) -> list[PastRun]:
-    """A past made of durations that somebody gives, instead of receipts.
+    """Past runs made from given durations instead of records.
 
     :param seconds: shard -> how long its container runs, once or more often; ``*`` for every other shard.
     :param variants: name -> vCPUs and GB of its task, and what a run holds of its services.
     :param start_seconds: from launch to start; billed as well, so at most what Fargate bills.
     :param before_seconds: what precedes the shards; the services are held for all of it.
-    :param detection_lag_seconds: from a container's end until its place is free.
+    :param detection_lag_seconds: from a container's stop to the release of its slot.
     """
     rounds = max(map(len, seconds.values()))
     return [

@@ -1,4 +1,4 @@
-"""What runs have to do: their variants, the shards of these, the launches of a shard, and the services it needs."""
+"""The work of runs: their variants, shards, launches, and the services that they hold."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _NO_USAGE = Usage()
 class LaunchSample:
     """One launch of a shard's ECS task.
 
-    :param start_seconds: from RunTask to the container's start; ``run_seconds``: from there until it stopped.
-    :param vcpus: its size.
-    :param used: what it is billed for.
-    :param detection_lag_seconds: from there until the triggerer has seen it and given its place to another.
+    :param start_seconds: from RunTask to the container's start.
+    :param run_seconds: from the container's start to its stop.
+    :param vcpus: of the task.
+    :param used: the billed usage.
+    :param detection_lag_seconds: from the container's stop to the release of its slot.
     """
 
     start_seconds: float
@@ -28,12 +29,12 @@ class LaunchSample:
 
     @property
     def seconds(self) -> float:
-        """How long it keeps its place."""
+        """How long it holds its slot."""
         return self.start_seconds + self.run_seconds + self.detection_lag_seconds
 
 
 LaunchHistory = tuple[LaunchSample, ...]
-"""The launches of one shard, one after the other; only the last one ends it."""
+"""The launches of one shard in order; the shard ends with the last one."""
 
 
 @dataclass(frozen=True)

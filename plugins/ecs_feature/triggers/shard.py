@@ -28,16 +28,16 @@ from ecs_feature.triggerer.task_log import GatheredLog
 from ecs_feature.triggerer.xcoms import pull_own, push
 
 KILL_SECONDS = 20.0
-"""How long Airflow is kept waiting for a shard's stop, which goes on beside it: hundreds take longer at AWS's rate."""
+"""How long ``on_kill`` waits for the stop; it continues in the background, as hundreds take longer at AWS's rate."""
 LINK_SECONDS = 20.0
-"""A shard that runs longer leaves word of its task while it runs, for its links and for a later try. That is a request
-to Airflow's API and costs the triggerer more than the shard itself; at the end the record is there for them."""
+"""A shard that runs longer stores its task's ARN in an XCom, for its links and for a later try. That request costs the
+triggerer more than the shard itself; shorter shards are found by the record at their end."""
 TEMPLATED = ("shard", "launch", "token_id", "selected", "record", "since")
-"""The arguments that are rendered; they stand in place of the task's ``template_fields``, of which it has none."""
+"""The arguments that are rendered as templates; the operator itself has no ``template_fields``."""
 COMPILED = 4096
-"""Templates that are remembered."""
+"""How many compiled templates are kept."""
 _stopping: set[asyncio.Task[None]] = set()
-"""What stops the tasks of killed shards; kept here because an event loop does not keep its tasks."""
+"""The asyncio tasks that stop killed shards; an event loop holds only weak references to its tasks."""
 
 
 class ShardTrigger(BaseTrigger):  # type: ignore[misc]
@@ -54,8 +54,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
 
     :param shared: the name of the other arguments in the DAG's default arguments, see
         :func:`ecs_feature.operators.shard.shared_start_args`; without it they are given here.
-    :param shard: the shard's name; selects and is told in every message. It and the launch's task definition may be
-        references to what another task has left, see :mod:`ecs_feature.triggerer.references`.
+    :param shard: the shard's name, which is in every message. It and the launch's task definition may be references to
+        XComs of other tasks, see :mod:`ecs_feature.triggerer.references`.
     :param launch: :meth:`ecs_feature.tasks.launch.Launch.to_dict`.
     :param policy: :meth:`ecs_feature.shards.policy.ShardPolicy.to_dict`.
     :param aws: the fields of :class:`ecs_feature.fleet.fleet.FleetKey`.
@@ -105,7 +105,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         return super().get_template_env(dag) if dag is not None else _environment()
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
-        """Also takes the run's wish for live lines: a template for it would be in the DAG once for each shard."""
+        """Also reads the run's param ``live_log_shards``: a template for it would be in the DAG once per shard."""
         if self.shared:
             for name, value in context["dag"].default_args[SHARED_ARGUMENTS][self.shared].items():
                 setattr(self, name, value)
@@ -148,9 +148,9 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         yield event
 
     def _forget_dag(self) -> None:
-        """Let go of the DAG, which Airflow makes for each trigger to render it, which is done.
+        """Release the DAG, which Airflow loads for each trigger to render templates; that is done by now.
 
-        Airflow's runner holds the context until the trigger ends; where the DAG is a copy of the shard's own
+        Airflow's runner holds the context until the trigger ends; where each shard has its own copy of the DAG
         (not so with :mod:`ecs_feature.airflow_patches.dags`), it is half of the memory that a waiting shard takes.
         """
         if self._context:
@@ -158,7 +158,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             self.task_instance.task = None
 
     async def _resolve(self) -> None:
-        """Put values in place of references to other tasks' XComs."""
+        """Replace references to other tasks' XComs by their values."""
         shard, definition = await asyncio.gather(
             *(look_up_shared(value, self.task_instance) for value in (self.shard, self.launch["task_definition"]))
         )
@@ -166,7 +166,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
 
     def _refused(self, error: EcsFeatureError) -> TriggerEvent:
         message = f"Shard {self.shard}: {error}"
-        # What is missing may be there for the next try, which waits for the tasks before it.
+        # A missing value may exist in the next try, because a retry waits for upstream tasks.
         payer = Payer.APPLICATION if isinstance(error, MissingValueError) else Payer.PERMANENT
         return TriggerEvent(
             {"state": "failed", "message": message, "kind": "refused", "payer": str(payer), "record": {}}
@@ -229,7 +229,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         return superseded_task(await pull_own(ti, RUNNING_KEY, self.log), ti.try_number)
 
     async def _earlier_launches(self) -> list[dict[str, Any]]:
-        """The launches of the shard's earlier tries, which its XCom still has."""
+        """The launches of the shard's earlier tries, from its XCom."""
         if self.task_instance is None or self.task_instance.try_number < 2:
             return []
         record = shard_record(await pull_own(self.task_instance, "return_value", self.log))
@@ -238,13 +238,13 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     def _end(
         self, event: type[TaskSuccessEvent | TaskSkippedEvent], state: str, record: dict[str, Any]
     ) -> TriggerEvent:
-        """End the Airflow task here, or where it began on a worker have a worker do it."""
+        """End the Airflow task in the triggerer, or on a worker if it started there."""
         if not self.end_in_triggerer:
             return TriggerEvent({"state": state, "record": record})
         return event(xcoms={"return_value": record})
 
     async def _show_task(self, task: EcsTask) -> None:
-        """Leave word of a task that runs for long, for the links."""
+        """Store the ARN of a long-running task in an XCom, for the links."""
         ti, container = self.task_instance, self.launch["container"]
 
         async def soon() -> None:
@@ -299,7 +299,7 @@ def is_selected(shard: str, selected: str) -> bool:
 
 
 def _earliest(run_started: str, token_id: str) -> datetime | None:
-    """Since when this try may have launched anything; None when it is not known.
+    """The earliest time at which this try may have launched a task; None: not known.
 
     :param run_started: ISO 8601, as a template renders a date and time.
     :param token_id: the try's UUID. Airflow makes one of version 7 for each try (and for mapped ones when they are
