@@ -28,7 +28,7 @@ up: environment  ## Keep Airflow and the local Fargate running, UI on http://127
 chaos: environment  ## Run real DAGs under seeded faults and kills, beside the stock operator (SEED=7 RUNS=2 ONLY=spot SIDES=ours)
 	@$(BIN)/python -m devstack.chaos
 
-bench: environment  ## Measure the same fan-out on both sides, with PostgreSQL (SHARDS=1000 SECONDS=10 SIDES=ours,stock SUITE=full)
+bench: environment  ## Measure the same fan-out on both sides, with PostgreSQL (SHARDS=1000 SECONDS=10 SIDES=ours,stock SUITE=full PATCH=1)
 	@$(BIN)/python -m devstack.bench
 
 test: environment  ## Run the whole suite (ARGS="tests/unit -x": a part of it)

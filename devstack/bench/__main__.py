@@ -60,12 +60,17 @@ def _run(folder: Path) -> None:
 
 
 def _draw(folder: Path, target: Path) -> int:
-    """Draw and tabulate the fan-outs of all reports; of one that is in several, the newest."""
+    """Tabulate the fan-outs of all reports, and draw those without patches; of one that is in several, the newest."""
     from devstack.bench import plots, tables
 
     reports: list[dict[str, Any]] = [json.loads(path.read_text()) for path in folder.glob("report*.json")]
     reports.sort(key=lambda each: str(each["machine"]["at"]))
-    fan_outs = {name: fan_out for each in reports for name, fan_out in each["fan_outs"].items()}
+    fan_outs = {
+        name: fan_out
+        for each in reports
+        if not each["options"].get("patch")
+        for name, fan_out in each["fan_outs"].items()
+    }
     drawn = plots.draw(fan_outs, target)
     (target / "results.md").write_text(tables.results(reports))
     sys.stdout.write(f"Plots: {', '.join(path.name for path in drawn)} and results.md in {target}\n")

@@ -26,6 +26,7 @@ class Options:
     :param pace: PACE, of the local Fargate's state changes.
     :param triggerers: TRIGGERERS.
     :param capacity: CAPACITY of each triggerer.
+    :param patch: PATCH, whether the plugin patches Airflow.
     """
 
     shards: int = 1000
@@ -37,6 +38,7 @@ class Options:
     pace: float = 0.01
     triggerers: int = 1
     capacity: int = 10_000
+    patch: bool = False
 
 
 def parse(environ: Mapping[str, str]) -> Options:
@@ -55,7 +57,15 @@ def parse(environ: Mapping[str, str]) -> Options:
         pace=_number(environ, "PACE", Options.pace, 10),
         triggerers=_whole(environ, "TRIGGERERS", Options.triggerers, 8),
         capacity=_whole(environ, "CAPACITY", Options.capacity, 100_000),
+        patch=_flag(environ, "PATCH"),
     )
+
+
+def _flag(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name, "").strip() or "0"
+    if text not in ("0", "1"):
+        raise UsageError(f"{name} is {text!r}, but must be 0 or 1, like {name}=1.")
+    return text == "1"
 
 
 def _names(environ: Mapping[str, str], name: str, known: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:

@@ -83,8 +83,9 @@ def machine() -> dict[str, Any]:
 
 
 def name(options: Options) -> str:
-    """The file's name; a part of the suite has a report of its own."""
-    return "report.json" if "compare" in options.parts else f"report-{'-'.join(options.parts)}.json"
+    """The file's name; a part of the suite has a report of its own, and so has a patched Airflow."""
+    parts = [] if "compare" in options.parts else list(options.parts)
+    return f"{'-'.join(['report', *parts, *(['patched'] if options.patch else [])])}.json"
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

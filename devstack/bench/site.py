@@ -30,6 +30,7 @@ def bench(
     pace: float,
     capacity: int,
     triggerers: int = 1,
+    patch: bool = False,
     postgres: bool = True,
     fan_outs: Sequence[DagFile] = (),
     options: Mapping[str, Mapping[str, str]] | None = None,
@@ -41,6 +42,7 @@ def bench(
     :param pace: factor on the time that a Fargate task takes from RunTask to RUNNING (32 s) and from its end to
         STOPPED (10 s).
     :param capacity: of each triggerer.
+    :param patch: whether the plugin patches Airflow.
     :param postgres: False is SQLite, for small tests.
     :param fan_outs: those known before, so that their DAGs are parsed early.
     :param options: further Airflow configuration.
@@ -56,6 +58,7 @@ def bench(
         # Each time it looks, the scheduler loads all task instances of a running run.
         "scheduler": {"scheduler_idle_sleep_time": "2"},
         "triggerer": {"capacity": str(capacity)},
+        "ecs_feature": {"patch_airflow": str(patch)},
     }
     for section, values in (options or {}).items():
         settings.setdefault(section, {}).update(values)

@@ -59,7 +59,7 @@ def run(options: Options, folder: Path, results: Results, tell: Tell) -> None:
     if planned:
         with bench(
             folder / "main", pace=options.pace, capacity=options.capacity, triggerers=options.triggerers,
-            fan_outs=[WARM_UP, *planned],
+            patch=options.patch, fan_outs=[WARM_UP, *planned],
         ) as running:  # fmt: skip
             if "sizes" in options.parts:
                 results.parse = parse_times(running.stack.environment)
@@ -129,7 +129,7 @@ def _waves(options: Options, folder: Path, results: Results, tell: Tell) -> None
     for triggerers in (1, 2):
         with bench(
             folder / "triggerers", pace=options.pace, capacity=WAVE_CAPACITY, triggerers=triggerers,
-            fan_outs=[WARM_UP, WAVE],
+            patch=options.patch, fan_outs=[WARM_UP, WAVE],
         ) as running:  # fmt: skip
             _one(running, WARM_UP, tell)
             results.add(f"triggerers_{triggerers}", _one(running, WAVE, tell))
@@ -144,7 +144,8 @@ def _waves(options: Options, folder: Path, results: Results, tell: Tell) -> None
 def _estimates(options: Options, folder: Path, results: Results, tell: Tell) -> None:
     """What is said before a run, and what it then takes."""
     with bench(
-        folder, pace=options.pace, capacity=options.capacity, fan_outs=[WARM_UP, estimates.PAST, estimates.NEW],
+        folder, pace=options.pace, capacity=options.capacity, patch=options.patch,
+        fan_outs=[WARM_UP, estimates.PAST, estimates.NEW],
         fargate_arguments=("--runtime", "simulated", "--fargate-vcpus", str(estimates.MAX_VCPUS)),
     ) as running:  # fmt: skip
         _one(running, WARM_UP, tell)

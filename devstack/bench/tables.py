@@ -18,49 +18,56 @@ PREDICTION_HEADS = (
     "said, USD", "receipts, USD", "off by", "bound by",
 )  # fmt: skip
 
+PATCHED = ", Airflow patched"
+"""Marks what was measured with ``PATCH=1``."""
+
 
 def results(reports: Iterable[Mapping[str, Any]]) -> str:
     """A page with all fan-outs of some reports, and what held.
 
     :param reports: oldest first; of a fan-out that is in several, the newest counts.
     """
-    fan_outs: dict[str, Mapping[str, Any]] = {}
+    fan_outs: dict[tuple[str, str], Mapping[str, Any]] = {}
     held: dict[str, Mapping[str, Any]] = {}
     predictions: dict[str, Mapping[str, Any]] = {}
     lines = ["# Figures", "", "Written by `python -m devstack.bench plots`; README.md beside it explains them.", ""]
     for report in reports:
         machine, suite = report["machine"], ",".join(report["options"]["parts"])
+        patched = PATCHED if report["options"].get("patch") else ""
         lines.append(
-            f"- `SUITE={suite}`: {machine['at']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Python "
-            f"{machine['python']}, load average at the end {machine['load_average'][0]:g}."
+            f"- `SUITE={suite}`{patched}: {machine['at']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+            f"Python {machine['python']}, load average at the end {machine['load_average'][0]:g}."
         )
-        fan_outs |= report["fan_outs"]
-        predictions |= report.get("estimate", {})
-        held |= {bar["what"]: bar for bar in report["bars"]}
-    lines += ["", *_table(HEADS, [_row(name, each) for name, each in fan_outs.items()])]
+        fan_outs |= {(name, patched): each for name, each in report["fan_outs"].items()}
+        predictions |= {name + patched: each for name, each in report.get("estimate", {}).items()}
+        held |= {bar["what"] + patched: bar for bar in report["bars"]}
+    lines += ["", *_table(HEADS, [_row(name, patched, each) for (name, patched), each in fan_outs.items()])]
     if predictions:
         rows = [_prediction(name, each) for name, each in predictions.items()]
         lines += ["", "## What was said before the runs", "", *_table(PREDICTION_HEADS, rows)]
     bars = [
-        (bar["what"], f"{bar['value']:.4g}", _bound(bar), "yes" if bar["passed"] else "**no**") for bar in held.values()
+        (what, f"{bar['value']:.4g}", _bound(bar), "yes" if bar["passed"] else "**no**") for what, bar in held.items()
     ]
     lines += ["", "## What must hold", "", *_table(("what", "measured", "bar", "holds"), bars)]
     processes = sorted({name for each in fan_outs.values() for name in each["cpu_by_process"]})
     cpu = [
-        [name, *(f"{1000 * each['cpu_by_process'].get(process, 0.0):.1f}" for process in processes)]
-        for name, each in fan_outs.items()
+        [name + patched, *(f"{1000 * each['cpu_by_process'].get(process, 0.0):.1f}" for process in processes)]
+        for (name, patched), each in fan_outs.items()
     ]
     lines += ["", "## CPU, ms a shard, by process", "", *_table(("fan-out", *processes), cpu)]
-    calls = [(name, ", ".join(f"{op} {n:,}" for op, n in each["api_calls"].items())) for name, each in fan_outs.items()]
+    calls = [
+        (name + patched, ", ".join(f"{op} {n:,}" for op, n in each["api_calls"].items()))
+        for (name, patched), each in fan_outs.items()
+    ]
     lines += ["", "## AWS API calls", "", *_table(("fan-out", "calls"), calls)]
     return "\n".join(lines) + "\n"
 
 
-def _row(name: str, each: Mapping[str, Any]) -> list[str]:
+def _row(name: str, patched: str, each: Mapping[str, Any]) -> list[str]:
     runs = f"{each['runs']} x " if each["runs"] > 1 else ""
     side = f"{SIDE_NAMES[each['side']]} ({name})" if name.startswith("triggerers") else SIDE_NAMES[each["side"]]
     return [
-        side,
+        side + patched,
         f"{runs}{each['shards']:,} of {each['shard_seconds']:g} s",
         f"{each['makespan_seconds']:.1f}",
         f"{each['limit_seconds']:.1f}",

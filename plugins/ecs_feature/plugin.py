@@ -1,8 +1,9 @@
-"""The Airflow plugin: links to the AWS console, the order in which shards are taken on, and Airflow's tuning."""
+"""The Airflow plugin: links to the AWS console, the order in which shards are taken on, and patches if asked for."""
 
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
@@ -10,7 +11,6 @@ from airflow.plugins_manager import AirflowPlugin
 # What a pipeline's DAG file imports. The DAG processor loads plugins before it forks: a parse does not import it anew,
 # 0.2 s each time.
 import ecs_feature.pipeline.dag  # noqa: F401
-from ecs_feature.airflow_patches import tune
 from ecs_feature.links.ecs import EcsTaskLink, EcsTaskLogLink, TaskLink
 from ecs_feature.operators.shard import EcsShardOperator
 from ecs_feature.shards.priority import ShardsInTurns
@@ -30,11 +30,20 @@ class EcsFeaturePlugin(AirflowPlugin):  # type: ignore[misc]
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Tune the process; Airflow calls this in each of its own. The plugin is there without it, too."""
-        from airflow.providers.common.compat.sdk import conf
+        """Patch Airflow if the user asks for it; Airflow calls this in each of its processes, in some twice."""
+        _patch_airflow()
 
-        try:
-            if conf.getboolean("ecs_feature", "tune_airflow", fallback=True):
-                tune(EcsShardOperator.__name__, ShardTrigger)
-        except Exception as error:  # Airflow would drop the plugin, without which mapped pipelines cannot be read.
-            log.warning("[ecs_feature] tune_airflow (True or False): Airflow is not, or not wholly, tuned: %s", error)
+
+@cache
+def _patch_airflow() -> None:
+    from airflow.providers.common.compat.sdk import conf
+
+    try:
+        if conf.has_option("ecs_feature", "tune_airflow"):
+            log.warning("[ecs_feature] tune_airflow is ignored: it has been replaced by patch_airflow (default False).")
+        if conf.getboolean("ecs_feature", "patch_airflow", fallback=False):
+            from ecs_feature.airflow_patches import apply_patches, patches
+
+            apply_patches(patches(EcsShardOperator.__name__, ShardTrigger))
+    except Exception as error:  # Airflow would drop the plugin, without which mapped pipelines cannot be read.
+        log.warning("[ecs_feature] patch_airflow (True or False): not all patches of Airflow are applied: %s", error)

@@ -155,6 +155,7 @@ def test_without_options_the_issues_own_comparison_is_run() -> None:
     ("given", "sentence"),
     [
         ({"SHARDS": "1e3"}, "SHARDS is '1e3', but must be a whole number from 1 to 50000, like SHARDS=1000."),
+        ({"PATCH": "yes"}, "PATCH is 'yes', but must be 0 or 1, like PATCH=1."),
         ({"SECONDS": "-1"}, "SECONDS is '-1', but must be a number from 0 to 3600, like SECONDS=10."),
         (
             {"SIDES": "ours,theirs"},
@@ -177,6 +178,21 @@ def test_parts_of_the_suite_share_a_stack_and_full_is_all_of_them() -> None:
     assert [(each.shards, each.runs) for each in suite.plan(asked)] == [(5000, 1), (2000, 5)]
     assert report.name(asked) == "report-large-runs.json"
     assert options.parse({"SUITE": "full"}).parts == options.PARTS
+
+
+def test_a_patched_airflow_has_reports_and_rows_of_its_own() -> None:
+    asked = options.parse({"SUITE": "compare", "PATCH": "1"})
+    assert asked.patch
+    assert report.name(asked) == "report-patched.json"
+    assert report.name(options.parse({"SUITE": "large", "PATCH": "1"})) == "report-large-patched.json"
+    held = [bars.Bar("x", 0.5, most=1)]
+    reports = [
+        report.report(options.Options(patch=patch), suite.Results({"ours_100": MEASURED}, held))
+        for patch in (False, True)
+    ]
+    heads = [line.split(" | ")[0] for line in tables.results(reports).splitlines()]
+    for row in ("| EcsShardOperator, mapped", "| x", "| ours_100"):
+        assert heads.count(row) == heads.count(f"{row}, Airflow patched") == (2 if row == "| ours_100" else 1)
 
 
 def test_a_fan_outs_dag_file_makes_its_dag() -> None:

@@ -62,10 +62,18 @@ def home_with(folder: Path, dags: str) -> Path:
     return folder
 
 
-def printed(home: Path, program: str, *, tuned: str) -> Any:
+def output(home: Path, program: str, options: Mapping[str, str]) -> list[str]:
+    """The lines that a program prints in an Airflow that has the plugin.
+
+    :param options: of ``[ecs_feature]``.
+    """
+    given = {f"AIRFLOW__ECS_FEATURE__{name.upper()}": value for name, value in options.items()}
+    return python(home, "-c", program, more={"AIRFLOW__CORE__PLUGINS_FOLDER": str(PLUGINS)} | given)
+
+
+def printed(home: Path, program: str, *, patched: str) -> Any:
     """What a program prints last, as JSON, in an Airflow that has the plugin.
 
-    :param tuned: ``[ecs_feature] tune_airflow``.
+    :param patched: ``[ecs_feature] patch_airflow``.
     """
-    more = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(PLUGINS), "AIRFLOW__ECS_FEATURE__TUNE_AIRFLOW": tuned}
-    return json.loads(python(home, "-c", program, more=more)[-1])
+    return json.loads(output(home, program, {"patch_airflow": patched})[-1])

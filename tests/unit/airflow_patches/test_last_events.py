@@ -1,4 +1,4 @@
-"""When a triggerer's runner tells of ends at once, and of which: whose end is a group's last."""
+"""When a triggerer's runner reports events between its turns, and which: whose end is a group's last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from ecs_feature.airflow_patches.rounds import LastOfGroup
+from ecs_feature.airflow_patches.last_events import LastEventReporter
 
 
 class Shard:
@@ -48,7 +48,7 @@ class Runner:
     """Runs triggers, which it knows by name, and queues an event of each that ends."""
 
     def __init__(self) -> None:
-        self.last = LastOfGroup(Shard, list)
+        self.last = LastEventReporter(Shard, lambda runner, events: runner.comms_decoder.asend(events))
         self.events: deque[Event] = deque()
         self.comms_decoder: Any = Supervisor()
         self.tasks: dict[str, asyncio.Task[None]] = {}
@@ -67,7 +67,7 @@ class Runner:
         end = self.ends[name] = asyncio.get_running_loop().create_future()
 
         async def run() -> None:
-            self.last.begins(name, trigger, self)
+            self.last.started(name, trigger, self)
             await end
             self.events.append(Event(name))
 

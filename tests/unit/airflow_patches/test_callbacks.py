@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ecs_feature.airflow_patches.callbacks import NoSuccessCallbacks
+from ecs_feature.airflow_patches.callbacks import SuccessCallbackFilter
 
 ID = "01a205cc-b266-7d6f-b892-56113904428b"
 
@@ -25,7 +25,7 @@ def taken(row: Any, operator: str = "EcsShardOperator") -> bool:
     """Whether a row is taken out before it is written, for a task instance of an operator."""
     rows: list[Any] = []
     session: Any = SimpleNamespace(new=[row], expunge=rows.append, get=lambda *_: SimpleNamespace(operator=operator))
-    NoSuccessCallbacks("EcsShardOperator").before_flush(session)
+    SuccessCallbackFilter("EcsShardOperator").before_flush(session)
     return rows == [row]
 
 
