@@ -150,8 +150,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     def _forget_dag(self) -> None:
         """Release the DAG, which Airflow loads for each trigger to render templates; that is done by now.
 
-        Airflow's runner holds the context until the trigger ends; where each shard has its own copy of the DAG
-        (not so with :mod:`ecs_feature.airflow_patches.dags`), it is half of the memory that a waiting shard takes.
+        Airflow's runner holds the context until the trigger ends. Where each shard has its own copy of the DAG (not so
+        with :mod:`ecs_feature.airflow_patches.deserialized_dags`), it is half of the memory that a waiting shard takes.
         """
         if self._context:
             self._context.clear()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -69,18 +66,3 @@ async def test_a_connection_that_could_not_be_looked_up_is_looked_up_again(monke
         assert looked_up.times == 2
     finally:
         await clients.close()
-
-
-def test_airflow_loads_the_plugin_and_what_is_imported_is_spared_by_the_collector() -> None:
-    code = (
-        "import gc\n"
-        "from airflow import plugins_manager\n"
-        "before = gc.get_freeze_count()\n"
-        "plugins_manager.ensure_plugins_loaded()\n"
-        "names = [plugin['name'] for plugin in plugins_manager.get_plugin_info()]\n"
-        "print(names.count('ecs_feature'), gc.get_freeze_count() - before > 100_000, gc.get_threshold())\n"
-    )
-    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    young, middle, _ = gc.get_threshold()
-    assert ran.stdout.splitlines()[-1] == f"1 True ({young}, {middle}, 100)"
-    assert gc.isenabled()
