@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from ecs_feature.detached import spawn_detached
 
 TRIGGERER: Final = "airflow.jobs.triggerer_job_runner"
 """The module of both."""
@@ -138,9 +139,7 @@ class LastOfGroup:
             return
         del self._groups[key]
         if not task.cancelled() and (self._telling is None or self._telling.done()):
-            # A context of its own: Airflow routes log lines to task logs by context, and this is no shard's any more.
-            telling = self._tell(runner, group.ended)
-            self._telling = task.get_loop().create_task(telling, context=contextvars.Context())
+            self._telling = spawn_detached(self._tell(runner, group.ended))
 
     async def _tell(self, runner: Any, ended: set[int]) -> None:
         told = [entry for entry in runner.events if entry.trigger_id in ended]

@@ -7,7 +7,6 @@ slots. It belongs to an event loop; :mod:`ecs_feature.fleet.registry` shares it.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from ecs_feature.aws.clients import AwsClients
 from ecs_feature.aws.errors import NOT_THERE_CODES, is_transient, may_have_launched, translate
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.aws.shared_reads import SharedReads
+from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import ClientTokenConflictError, EcsFeatureError, LaunchError
 from ecs_feature.fleet.launch_queue import LaunchQueue
 from ecs_feature.fleet.slots import SlotRequest, Slots
@@ -144,10 +144,7 @@ class Fleet:
         with self._counted(started_by):
             if vcpus and max_vcpus is None:
                 if self._refresh is None:
-                    # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-                    self._refresh = asyncio.get_running_loop().create_task(
-                        self._quota.watch(), context=contextvars.Context()
-                    )
+                    self._refresh = spawn_detached(self._quota.watch())
                 await self._quota.known(capacity)
             async with self._slots.held(request):
                 yield

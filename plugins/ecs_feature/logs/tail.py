@@ -6,7 +6,6 @@ A log never fails a shard: what cannot be read within :data:`MAX_SECONDS` is lef
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ecs_feature.aws import limits
 from ecs_feature.aws.errors import is_transient
 from ecs_feature.aws.resources import EcsTask
+from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.logs.cursor import LogLine
 
@@ -167,8 +167,7 @@ class LogTail:
             for start in range(0, len(batch), limits.FILTER_LOG_STREAMS):
                 await self._read_batch(*key, batch[start : start + limits.FILTER_LOG_STREAMS])
 
-        # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-        reader = asyncio.get_running_loop().create_task(read(), context=contextvars.Context())
+        reader = spawn_detached(read())
         self._readers.add(reader)
         reader.add_done_callback(self._readers.discard)
 
