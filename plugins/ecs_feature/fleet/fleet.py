@@ -20,6 +20,7 @@ from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception, wait_r
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.clients import AwsClients
+from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.aws.errors import NOT_THERE_CODES, is_transient, may_have_launched, translate
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.aws.shared_reads import SharedReads
@@ -40,15 +41,12 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FleetKey:
+class FleetKey(AwsConnection):
     """What shards must have in common to share a fleet.
 
     :param events_queue_url: the SQS queue to which EventBridge sends ECS's task state changes; empty: none.
     """
 
-    aws_conn_id: str | None = "aws_default"
-    region_name: str | None = None
-    verify: bool | str | None = None
     events_queue_url: str = ""
 
 
@@ -66,7 +64,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         key = self.key
-        self._clients = AwsClients(key.aws_conn_id, key.region_name, key.verify)
+        self._clients = AwsClients(key)
         self._queue = LaunchQueue()
         self._definitions = SharedReads(self._describe_definition)
         self._defaults = SharedReads(self._describe_defaults)
