@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aiolimiter import AsyncLimiter
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception, wait_random_exponential
 
@@ -22,6 +21,7 @@ from ecs_feature.aws import limits
 from ecs_feature.aws.clients import AwsClients
 from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.aws.errors import NOT_THERE_CODES, is_transient, may_have_launched, translate
+from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.aws.shared_reads import SharedReads
 from ecs_feature.detached import spawn_detached
@@ -75,7 +75,10 @@ class Fleet:
         self._quota = VcpuQuota(
             self._call_service, self._is_own, self._slots.waiting_for_quota, lambda: self._slots.admit()
         )
-        self._stops, self._searches = _limiter(limits.TASK_WRITE_CALLS, 2), _limiter(limits.TASK_READ_CALLS, 2)
+        # Half of what AWS allows.
+        self._stops, self._searches = (
+            Limiter(burst / 2, rate / 2) for burst, rate in (limits.TASK_WRITE_CALLS, limits.TASK_READ_CALLS)
+        )
         if key.events_queue_url:
             self._events = TaskEvents(
                 key.events_queue_url, lambda: self._clients.get("sqs"), self._watcher.report_stopped
@@ -380,9 +383,3 @@ class Fleet:
         except (ClientError, BotoCoreError) as error:
             self._refused = True
             raise translate(error) from error
-
-
-def _limiter(bucket: tuple[int, int], share: int) -> AsyncLimiter:
-    """A limiter that uses 1/``share`` of an API's bucket, given as (burst, per second)."""
-    burst, per_second = bucket
-    return AsyncLimiter(burst / share, burst / per_second)

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiolimiter import AsyncLimiter
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.errors import is_transient, translate
+from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import EcsFeatureError
@@ -124,7 +124,7 @@ class LogFollower:
 
     client: Callable[[str], Awaitable[Any]]
     task_definition: Callable[[str], Awaitable[dict[str, Any]]]
-    limiter: AsyncLimiter
+    limiter: Limiter
     round_seconds: float = ROUND_SECONDS
     collect_seconds: float = COLLECT_SECONDS
     finish_seconds: float = FINISH_SECONDS

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from aiolimiter import AsyncLimiter
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.errors import is_transient
+from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import EcsFeatureError
@@ -92,8 +92,8 @@ class LogTail:
     task_definition: Callable[[str], Awaitable[dict[str, Any]]]
     collect_seconds: float = COLLECT_SECONDS
     max_seconds: float = MAX_SECONDS
-    batched: AsyncLimiter = field(default_factory=lambda: AsyncLimiter(1, 1 / limits.FILTER_LOG_EVENTS_PER_SECOND))
-    _exact: AsyncLimiter = field(default_factory=lambda: AsyncLimiter(1, 1 / limits.GET_LOG_EVENTS_PER_SECOND))
+    batched: Limiter = field(default_factory=lambda: Limiter(1, limits.FILTER_LOG_EVENTS_PER_SECOND))
+    _exact: Limiter = field(default_factory=lambda: Limiter(1, limits.GET_LOG_EVENTS_PER_SECOND))
     _exact_waiting: int = 0
     _wanted: dict[tuple[str, str], list[TailRequest]] = field(default_factory=lambda: defaultdict(list))
     _readers: set[asyncio.Task[None]] = field(default_factory=set)
@@ -248,7 +248,7 @@ def _by_stream(events: list[dict[str, Any]]) -> dict[str, list[LogLine]]:
     return dict(lines)
 
 
-async def _call_at_rate(limiter: AsyncLimiter, call: Callable[..., Awaitable[Any]], **request: Any) -> Any:
+async def _call_at_rate(limiter: Limiter, call: Callable[..., Awaitable[Any]], **request: Any) -> Any:
     """Call at the limiter's rate; repeat after transient errors until the caller's timeout."""
     while True:
         await limiter.acquire()
