@@ -37,11 +37,12 @@ test: environment  ## Run the whole suite (ARGS="tests/unit -x": a part of it)
 test-slow: environment  ## Run the tests that the suite leaves out for their length
 	@$(BIN)/python -m pytest tests -m slow
 
-lint: environment  ## Check style, types, and which room imports which
+lint: environment  ## Check style, types, dependencies, and which room imports which
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/deptry plugins
 
 lock: environment  ## Write requirements.lock anew from requirements.txt, for every supported Python
 	@$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --no-header requirements.txt -o requirements.lock

@@ -14,14 +14,13 @@ from rich.console import Console
 from devstack.errors import RunFailedError, StackError, UsageError
 from devstack.follow import look
 from devstack.processes import ROOT
-from devstack.progress import Progress
+from devstack.progress import Progress, stack_shown
 from devstack.runs import DAG_ID, ENDED, RUN_SECONDS, check_services, parse_day, receipt_of
-from devstack.stack import Stack, clear
+from devstack.stack import Stack
 
 FOLDER: Final = ROOT / "build" / "backfill"
 LOOK_SECONDS: Final = 2.0
 """A look asks for the tasks of all days."""
-GRACE_SECONDS: Final = 2.0
 MAX_RUNS: Final = 10
 """Each run at once is 32 containers and 4 service tasks, all of them processes of this machine."""
 
@@ -66,17 +65,9 @@ def backfill(days: Days, console: Console) -> None:
 
     :raises StackError: the stack or a run failed; the message tells where and where the logs are.
     """
-    clear(FOLDER)
-    progress = Progress(console)
-    stack = Stack(FOLDER, grace_seconds=GRACE_SECONDS, report=lambda phase: progress.reached(*_PHASES[phase]))
-    try:
-        progress.start("starting the local Fargate and making Airflow's database")
-        with stack:
-            receipts = run_days(stack, days, progress)
-            progress.reached("every service is at 0", "stopping the stack")
-        progress.reached("everything is stopped")
-    finally:
-        progress.stop()
+    with stack_shown(FOLDER, console) as (stack, progress):
+        receipts = run_days(stack, days, progress)
+        progress.reached("every service is at 0", "stopping the stack")
     path = FOLDER / "receipts.json"
     path.write_text(json.dumps(receipts, indent=2) + "\n")
     for line in (
@@ -86,12 +77,6 @@ def backfill(days: Days, console: Console) -> None:
         f"Receipts: {path.relative_to(ROOT)}   Logs: {FOLDER.relative_to(ROOT)}/",
     ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-_PHASES: Final = {
-    "fargate": ("local Fargate is ready, services are at 0", "starting Airflow"),
-    "airflow": ("Airflow is healthy", "waiting for the DAG"),
-}
 
 
 def run_days(stack: Stack, days: Days, progress: Progress) -> list[dict[str, Any]]:

@@ -13,15 +13,13 @@ from rich.console import Console
 from devstack.errors import StackError
 from devstack.follow import look
 from devstack.processes import ROOT
-from devstack.progress import Progress
+from devstack.progress import Progress, stack_shown
 from devstack.runs import DAG_ID, ENDED, RUN_SECONDS, check_services, receipt_of
-from devstack.stack import Stack, clear
+from devstack.stack import Stack
 from ecs_feature.results.receipts import render
 
 FOLDER: Final = ROOT / "build" / "demo"
 LOOK_SECONDS: Final = 1.0
-GRACE_SECONDS: Final = 2.0
-"""The run has ended and the next demo starts from nothing: no part has anything to put away."""
 
 
 def demo(day: date, console: Console) -> None:
@@ -29,28 +27,14 @@ def demo(day: date, console: Console) -> None:
 
     :raises StackError: the stack or the run failed; the message tells where and where the logs are.
     """
-    clear(FOLDER)
-    progress = Progress(console)
-    stack = Stack(FOLDER, grace_seconds=GRACE_SECONDS, report=lambda phase: progress.reached(*_PHASES[phase]))
-    try:
-        progress.start("starting the local Fargate and making Airflow's database")
-        with stack:
-            receipt = run_day(stack, day, progress)
-            progress.reached(f"run succeeded after {receipt['seconds']:.0f} s", "stopping the stack")
-        progress.reached("everything is stopped")
-    finally:
-        progress.stop()
+    with stack_shown(FOLDER, console) as (stack, progress):
+        receipt = run_day(stack, day, progress)
+        progress.reached(f"run succeeded after {receipt['seconds']:.0f} s", "stopping the stack")
     path = FOLDER / "receipt.json"
     path.write_text(json.dumps(receipt, indent=2) + "\n")
     console.print(render(receipt), highlight=False, markup=False, soft_wrap=True)
     where = f"Receipt: {path.relative_to(ROOT)}   Logs: {FOLDER.relative_to(ROOT)}/"
     console.print(where, highlight=False, markup=False, soft_wrap=True)
-
-
-_PHASES: Final = {
-    "fargate": ("local Fargate is ready, services are at 0", "starting Airflow"),
-    "airflow": ("Airflow is healthy", "waiting for the DAG"),
-}
 
 
 def run_day(stack: Stack, day: date, progress: Progress) -> dict[str, Any]:

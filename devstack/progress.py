@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -13,9 +16,36 @@ from rich.table import Table
 from rich.text import Text
 
 from devstack.follow import RunView, Shards, changes
+from devstack.stack import Stack, clear
 
 REFRESH_PER_SECOND: Final = 4
 BAR_WIDTH: Final = 30
+GRACE_SECONDS: Final = 2.0
+"""The runs have ended and the next stack starts from nothing: no part has anything to put away."""
+_PHASES: Final = {
+    "fargate": ("local Fargate is ready, services are at 0", "starting Airflow"),
+    "airflow": ("Airflow is healthy", "waiting for the DAG"),
+}
+
+
+@contextmanager
+def stack_shown(folder: Path, console: Console) -> Iterator[tuple[Stack, Progress]]:
+    """A new stack for the ``with`` block, and the progress that has shown its start and shows its end.
+
+    :param folder: of its files; cleared.
+    :raises StackError: the stack failed; the message tells where and where the logs are.
+    """
+    clear(folder)
+    progress = Progress(console)
+    try:
+        progress.start("starting the local Fargate and making Airflow's database")
+        with Stack(
+            folder, grace_seconds=GRACE_SECONDS, report=lambda phase: progress.reached(*_PHASES[phase])
+        ) as stack:
+            yield stack, progress
+        progress.reached("everything is stopped")
+    finally:
+        progress.stop()
 
 
 class Progress:

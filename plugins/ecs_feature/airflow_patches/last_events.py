@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ecs_feature.airflow_patches.patch import TRIGGERER
+from ecs_feature.detached import spawn_detached
 
 TARGETS: Final = {
     TRIGGERER: {
@@ -98,9 +98,7 @@ class LastEventReporter:
             return
         del self._groups[key]
         if not task.cancelled() and (self._reporting is None or self._reporting.done()):
-            # A context of its own: Airflow routes log lines to task logs by context, and this is no shard's any more.
-            reporting = self._report_group(runner, group.ended)
-            self._reporting = task.get_loop().create_task(reporting, context=contextvars.Context())
+            self._reporting = spawn_detached(self._report_group(runner, group.ended))
 
     async def _report_group(self, runner: Any, ended: set[int]) -> None:
         events = [entry for entry in runner.events if entry.trigger_id in ended]

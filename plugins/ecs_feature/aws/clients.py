@@ -1,9 +1,9 @@
-"""AWS clients, created when needed: importing the hook takes longer than parsing a DAG file."""
+"""The aiobotocore clients of a fleet, created when needed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,17 +11,8 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
+from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.aws.raw_tasks import take_as_json
-
-
-def client_of(service: str, aws: Mapping[str, Any]) -> Any:
-    """A boto3 client of a service.
-
-    :param aws: ``aws_conn_id``, ``region_name`` and ``verify``, as of :class:`ecs_feature.hooks.ecs.EcsFeatureHook`.
-    """
-    from ecs_feature.hooks.ecs import EcsFeatureHook
-
-    return EcsFeatureHook(service, **aws).client()
 
 
 @dataclass(eq=False)
@@ -31,9 +22,7 @@ class AwsClients:
     Close them when no call is running any more.
     """
 
-    aws_conn_id: str | None
-    region_name: str | None
-    verify: bool | str | None
+    connection: AwsConnection
     _made: dict[tuple[object, ...], asyncio.Task[Any]] = field(default_factory=dict)
     _resources: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -80,9 +69,7 @@ class AwsClients:
         """A hook with the connection looked up, shared by all clients."""
 
         def look_up() -> Any:
-            from ecs_feature.hooks.ecs import EcsFeatureHook
-
-            hook = EcsFeatureHook("ecs", self.aws_conn_id, self.region_name, self.verify)
+            hook = self.connection.hook("ecs")
             _ = hook.conn_config
             return hook
 

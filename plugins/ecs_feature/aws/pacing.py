@@ -1,9 +1,13 @@
-"""Call rates for AWS: a token bucket, and a pace that learns the real limit. Pure; the caller passes the time."""
+"""Call rates for AWS: a token bucket, a limiter that callers wait for, and a pace that learns the real limit.
+
+Bucket and pace are pure: the caller passes the time (docs/decisions/0021-one-rate-limiter.md).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 # Additive increase, multiplicative decrease: callers that share a quota converge to equal shares.
@@ -49,6 +53,21 @@ class Bucket:
     def take(self, now: float) -> None:
         self.fill(now)
         self.tokens -= 1
+
+
+@dataclass(eq=False)
+class Limiter(Bucket):
+    """A bucket on the event loop's clock; callers wait for a token, first come, first served."""
+
+    _head: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def acquire(self) -> None:
+        """Wait for a token and take it; a caller cancelled meanwhile takes none."""
+        clock = asyncio.get_running_loop().time
+        async with self._head:
+            if wait := self.wait(clock()):
+                await asyncio.sleep(wait)
+            self.take(clock())
 
 
 @dataclass

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import math
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
+
+from ecs_feature.detached import spawn_detached
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -35,8 +36,7 @@ class SharedReads(Generic[Key, Value]):
         for old in [old for old, (at, task) in self._reads.items() if task.done() and now - at > self.fresh_seconds]:
             del self._reads[old]
         if key not in self._reads:
-            # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-            task = asyncio.get_running_loop().create_task(self.read(key), context=contextvars.Context())
+            task = spawn_detached(self.read(key))
             task.add_done_callback(partial(self._drop_failed, key))
             self._reads[key] = (now, task)
         _, task = self._reads[key]

@@ -67,7 +67,7 @@ def _wanted(run: Run, args: Namespace) -> list[RunShard]:
 
 def _key(aws: Mapping[str, Any]) -> FleetKey:
     """The shards' connection and region, but not their queue of task events: the triggerers read that."""
-    return FleetKey(**{name: aws[name] for name in ("aws_conn_id", "region_name", "verify") if name in aws})
+    return replace(FleetKey(**aws), events_queue_url="")
 
 
 @dataclass(eq=False)

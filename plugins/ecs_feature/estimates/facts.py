@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.exceptions import SelectionError
+from ecs_feature.fleet.fleet import FleetKey
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.tasks.capacity import ON_DEMAND, bucket_of
 
 _SHARD = "EcsShardOperator"
 _PLAN = "FeaturePlanOperator"
-_CONNECTION = frozenset({"aws_conn_id", "region_name", "verify"})
-"""Keys that AwsBaseHook accepts; the trigger adds events_queue_url."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class PipelineFacts:
     bucket: str
     parallelism: int | None
     max_vcpus: float | None
-    aws: Mapping[str, Any]
+    aws: AwsConnection
     poll_seconds: float = ShardPolicy.poll_seconds
 
     @classmethod
@@ -57,7 +57,7 @@ class PipelineFacts:
             bucket=bucket_of(launch.get("capacity", ON_DEMAND)),
             parallelism=policy.parallelism,
             max_vcpus=policy.max_vcpus,
-            aws={name: value for name, value in arguments["aws"].items() if name in _CONNECTION},
+            aws=FleetKey(**arguments["aws"]),
             poll_seconds=policy.poll_seconds,
         )
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ecs_feature.aws import limits
+from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.aws.errors import translated
 from ecs_feature.exceptions import EcsFeatureError
 
 
-def vcpu_quota(bucket: str, aws: Mapping[str, Any]) -> tuple[float | None, str]:
+def vcpu_quota(bucket: str, aws: AwsConnection) -> tuple[float | None, str]:
     """vCPUs of ``bucket`` at once, and a note; None where there is no such quota or it cannot be read.
 
     :param bucket: ``FARGATE``, ``FARGATE_SPOT``, or neither.
-    :param aws: connection id, region and verify, as the pipeline's shards use them.
+    :param aws: what the pipeline's shards use.
     """
     code = limits.FARGATE_VCPU_QUOTAS.get(bucket)
     if code is None:
@@ -33,12 +33,10 @@ def vcpu_quota(bucket: str, aws: Mapping[str, Any]) -> tuple[float | None, str]:
     return value, f"{bucket} allows {value:g} vCPUs at once in this account."
 
 
-def _client(aws: Mapping[str, Any]) -> Any:
+def _client(aws: AwsConnection) -> Any:
     """A client that gives up soon: the quota is a help, not a need."""
     from botocore.config import Config
 
-    from ecs_feature.hooks.ecs import EcsFeatureHook
-
-    hook = EcsFeatureHook("service-quotas", **aws)
+    hook = aws.hook("service-quotas")
     hasty = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 1})
     return hook.get_client_type(region_name=hook.region_name, config=hook._client_config().merge(hasty))

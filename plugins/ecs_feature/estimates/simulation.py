@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,7 +18,9 @@ from ecs_feature.aws import limits
 from ecs_feature.aws.pacing import Bucket
 from ecs_feature.estimates.workload import LaunchHistory, LaunchSample, Run, Services, VariantWork, total
 from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.fleet.slots import Used
 from ecs_feature.tasks.cost import Usage
+from ecs_feature.tasks.relaunches import backoff_seconds
 
 EPSILON = 1e-9
 
@@ -80,11 +82,6 @@ def simulate(runs: Sequence[Run], bounds: Bounds) -> Timeline:
     return _World(runs, bounds).timeline()
 
 
-def relaunch_pause(number: int) -> float:
-    """What a shard waits before relaunch ``number`` (from 0) on average: 0.75, 1.5, 3 ... at most 45 s."""
-    return 0.75 * min(60.0, 2.0**number)
-
-
 @dataclass(eq=False)
 class _Line:
     """One variant of one run: its shards that wait, as (shard, which attempt is next), and how many have not ended."""
@@ -104,15 +101,14 @@ class _Line:
 
 @dataclass(eq=False)
 class _Use:
-    """What is in use now, and what was at most."""
+    """What is in use now, and what was at most. Between two launches a shard keeps its place, but no vCPUs."""
 
     bounds: Bounds
     tasks: int = 0
-    shards: int = 0
+    shards: Used = field(default_factory=Used)
+    variants: dict[str, Used] = field(default_factory=lambda: defaultdict(Used))
     vcpus: float = 0.0
     counted_vcpus: float = 0.0
-    variant_shards: Counter[str] = field(default_factory=Counter)
-    variant_vcpus: dict[str, float] = field(default_factory=dict)
     peak_tasks: int = 0
     peak_vcpus: float = 0.0
 
@@ -124,22 +120,16 @@ class _Use:
         return self.bounds.max_vcpus is None or self.counted_vcpus + vcpus <= self.bounds.max_vcpus + EPSILON
 
     def fits(self, line: _Line) -> bool:
-        name, vcpus, bounds = line.work.name, line.head.vcpus, self.bounds
-        if not self.quota_fits(vcpus):
-            return False
-        mine = self.variant_vcpus.get(name, 0.0)
-        # As in the fleet, a task bigger than the variant's cap runs alone.
-        if bounds.variant_vcpus is not None and mine > EPSILON and mine + vcpus > bounds.variant_vcpus + EPSILON:
+        vcpus, mine, bounds = line.head.vcpus, self.variants[line.work.name], self.bounds
+        if not (self.quota_fits(vcpus) and mine.vcpus_fit(vcpus, bounds.variant_vcpus)):
             return False
         if line.waiting[0][1]:
             return True  # a relaunch has its place
-        if bounds.parallelism is not None and self.variant_shards[name] >= bounds.parallelism:
-            return False
-        return bounds.max_shards is None or self.shards < bounds.max_shards
+        return mine.task_fits(bounds.parallelism) and self.shards.task_fits(bounds.max_shards)
 
     def task(self, name: str, vcpus: float, sign: int) -> None:
         self.tasks += sign
-        self.variant_vcpus[name] = self.variant_vcpus.get(name, 0.0) + sign * vcpus
+        self.variants[name].vcpus += sign * vcpus
         self.size(sign * vcpus, sign * vcpus)
         self.peak_tasks = max(self.peak_tasks, self.tasks)
 
@@ -149,8 +139,8 @@ class _Use:
         self.peak_vcpus = max(self.peak_vcpus, self.vcpus)
 
     def shard(self, name: str, sign: int) -> None:
-        self.shards += sign
-        self.variant_shards[name] += sign
+        self.shards.tasks += sign
+        self.variants[name].tasks += sign
 
 
 class _World:
@@ -305,7 +295,7 @@ class _World:
     def _stopped(self, line: _Line, shard: LaunchHistory, number: int) -> None:
         self.use.task(line.work.name, shard[number].vcpus, -1)
         if number + 1 < len(shard):
-            self._after(relaunch_pause(number), lambda: self._again(line, shard, number + 1))
+            self._after(backoff_seconds(number), lambda: self._again(line, shard, number + 1))
             return
         self.use.shard(line.work.name, -1)
         line.left -= 1

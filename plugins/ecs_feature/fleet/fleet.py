@@ -7,7 +7,6 @@ slots. It belongs to an event loop; :mod:`ecs_feature.fleet.registry` shares it.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -15,15 +14,17 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aiolimiter import AsyncLimiter
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception, wait_random_exponential
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.clients import AwsClients
+from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.aws.errors import NOT_THERE_CODES, is_transient, may_have_launched, translate
+from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.aws.shared_reads import SharedReads
+from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import ClientTokenConflictError, EcsFeatureError, LaunchError
 from ecs_feature.fleet.launch_queue import LaunchQueue
 from ecs_feature.fleet.slots import SlotRequest, Slots
@@ -40,15 +41,12 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FleetKey:
+class FleetKey(AwsConnection):
     """What shards must have in common to share a fleet.
 
     :param events_queue_url: the SQS queue to which EventBridge sends ECS's task state changes; empty: none.
     """
 
-    aws_conn_id: str | None = "aws_default"
-    region_name: str | None = None
-    verify: bool | str | None = None
     events_queue_url: str = ""
 
 
@@ -66,7 +64,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         key = self.key
-        self._clients = AwsClients(key.aws_conn_id, key.region_name, key.verify)
+        self._clients = AwsClients(key)
         self._queue = LaunchQueue()
         self._definitions = SharedReads(self._describe_definition)
         self._defaults = SharedReads(self._describe_defaults)
@@ -77,7 +75,10 @@ class Fleet:
         self._quota = VcpuQuota(
             self._call_service, self._is_own, self._slots.waiting_for_quota, lambda: self._slots.admit()
         )
-        self._stops, self._searches = _limiter(limits.TASK_WRITE_CALLS, 2), _limiter(limits.TASK_READ_CALLS, 2)
+        # Half of what AWS allows.
+        self._stops, self._searches = (
+            Limiter(burst / 2, rate / 2) for burst, rate in (limits.TASK_WRITE_CALLS, limits.TASK_READ_CALLS)
+        )
         if key.events_queue_url:
             self._events = TaskEvents(
                 key.events_queue_url, lambda: self._clients.get("sqs"), self._watcher.report_stopped
@@ -144,10 +145,7 @@ class Fleet:
         with self._counted(started_by):
             if vcpus and max_vcpus is None:
                 if self._refresh is None:
-                    # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-                    self._refresh = asyncio.get_running_loop().create_task(
-                        self._quota.watch(), context=contextvars.Context()
-                    )
+                    self._refresh = spawn_detached(self._quota.watch())
                 await self._quota.known(capacity)
             async with self._slots.held(request):
                 yield
@@ -385,9 +383,3 @@ class Fleet:
         except (ClientError, BotoCoreError) as error:
             self._refused = True
             raise translate(error) from error
-
-
-def _limiter(bucket: tuple[int, int], share: int) -> AsyncLimiter:
-    """A limiter that uses 1/``share`` of an API's bucket, given as (burst, per second)."""
-    burst, per_second = bucket
-    return AsyncLimiter(burst / share, burst / per_second)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import random
 import time
@@ -15,6 +14,7 @@ from typing import TypeVar
 from ecs_feature.aws import limits
 from ecs_feature.aws.errors import is_throttling
 from ecs_feature.aws.pacing import Bucket, Pace
+from ecs_feature.detached import spawn_detached
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -196,12 +196,10 @@ class LaunchQueue:
             await asyncio.gather(self._pump, return_exceptions=True)
 
     async def _turn(self, capacity: str, share: str) -> None:
-        loop = asyncio.get_running_loop()
-        ticket = Ticket(capacity, share, loop.create_future())
+        ticket = Ticket(capacity, share, asyncio.get_running_loop().create_future())
         self._plan.add(ticket)
         if self._pump is None or self._pump.done():
-            # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-            self._pump = loop.create_task(self._give_turns(), context=contextvars.Context())
+            self._pump = spawn_detached(self._give_turns())
         try:
             await ticket.turn
         except BaseException:

@@ -6,13 +6,13 @@ The first trigger opens it; it is closed after the last one has left, for shards
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from ecs_feature.detached import spawn_detached
 from ecs_feature.fleet.fleet import Fleet, FleetKey
 
 IDLE_SECONDS: Final = 60.0
@@ -72,8 +72,7 @@ class _Shared:
                     forget()
                     await self.fleet.close()
 
-        # A context of its own: Airflow routes log lines to task logs by context, and this is no shard's any more.
-        self._closing = asyncio.get_running_loop().create_task(close(), context=contextvars.Context())
+        self._closing = spawn_detached(close())
 
 
 _Fleets = dict[FleetKey, _Shared]

@@ -32,14 +32,18 @@ class SlotRequest:
 
 @dataclass
 class Used:
+    """What counts against a limit; the fleet and the estimate share its rules."""
+
     tasks: int = 0
     vcpus: float = 0.0
 
-    def fits(self, request: SlotRequest) -> bool:
-        """Whether the group\'s limits allow it. A task bigger than ``max_vcpus`` runs alone, or it would never run."""
-        if request.parallelism and self.tasks >= request.parallelism:
-            return False
-        return request.max_vcpus is None or not self.tasks or self.vcpus + request.vcpus <= request.max_vcpus + EPSILON
+    def task_fits(self, limit: int | None) -> bool:
+        """Whether a limit in tasks allows one more."""
+        return not limit or self.tasks < limit
+
+    def vcpus_fit(self, vcpus: float, limit: float | None) -> bool:
+        """Whether a limit in vCPUs allows ``vcpus`` more. A task bigger than it runs alone, or it would never run."""
+        return limit is None or self.vcpus <= EPSILON or self.vcpus + vcpus <= limit + EPSILON
 
 
 @dataclass(eq=False)
@@ -67,9 +71,7 @@ class Slots:
         """Whether a request waits only because of the account's quota."""
         heads = (queue[0][0] for queue in self._waiting.values())
         return any(
-            request.capacity == capacity
-            and self._groups[request.group].fits(request)
-            and not self._account_fits(request)
+            request.capacity == capacity and self._group_fits(request) and not self._account_fits(request)
             for request in heads
         )
 
@@ -130,9 +132,12 @@ class Slots:
             used.vcpus += sign * request.vcpus
 
     def _fits(self, request: SlotRequest) -> bool:
-        return self._groups[request.group].fits(request) and self._account_fits(request)
+        return self._group_fits(request) and self._account_fits(request)
+
+    def _group_fits(self, request: SlotRequest) -> bool:
+        used = self._groups[request.group]
+        return used.task_fits(request.parallelism) and used.vcpus_fit(request.vcpus, request.max_vcpus)
 
     def _account_fits(self, request: SlotRequest) -> bool:
         quota = self.quota(request.capacity) if request.vcpus and request.max_vcpus is None else None
-        used = self._accounts[request.capacity]
-        return quota is None or not used.vcpus or used.vcpus + request.vcpus <= quota + EPSILON
+        return self._accounts[request.capacity].vcpus_fit(request.vcpus, quota)

@@ -9,7 +9,6 @@ AmazonECS/latest/developerguide/ecs_task_events.html
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import json
 import logging
 import random
@@ -23,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.resources import EcsTask
+from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import EcsFeatureError
 
 log = logging.getLogger(__name__)
@@ -74,9 +74,7 @@ class TaskEvents:
     _noticed_at: float = float("-inf")
 
     def open(self) -> None:
-        loop = asyncio.get_running_loop()
-        # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-        self._receiver = loop.create_task(self._receive_for_ever(), context=contextvars.Context())
+        self._receiver = spawn_detached(self._receive_for_ever())
 
     async def close(self) -> None:
         if self._receiver is not None:

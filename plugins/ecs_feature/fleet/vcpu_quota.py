@@ -9,7 +9,6 @@ waits and tries again.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -19,6 +18,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ecs_feature.aws import limits
+from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import AccessDeniedError, EcsFeatureError
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class VcpuQuota:
         if capacity not in limits.FARGATE_VCPU_QUOTAS:
             return
         if capacity not in self._reading:
-            self._reading[capacity] = self._read_soon(capacity)
+            self._reading[capacity] = spawn_detached(self._read(capacity))
         await asyncio.shield(self._reading[capacity])
 
     def own(self, started_by: str) -> None:
@@ -89,16 +89,12 @@ class VcpuQuota:
         for reading in self._reading.values():
             reading.cancel()
         self._quotas.clear()
-        self._reading = {capacity: self._read_soon(capacity) for capacity in asked}
+        self._reading = {capacity: spawn_detached(self._read(capacity)) for capacity in asked}
 
     async def close(self) -> None:
         for reading in self._reading.values():
             reading.cancel()
         await asyncio.gather(*self._reading.values(), return_exceptions=True)
-
-    def _read_soon(self, capacity: str) -> asyncio.Task[None]:
-        # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-        return asyncio.get_running_loop().create_task(self._read(capacity), context=contextvars.Context())
 
     async def _read(self, capacity: str) -> None:
         try:

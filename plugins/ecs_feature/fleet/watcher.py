@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import math
 import time
@@ -17,6 +16,7 @@ from ecs_feature.aws import limits
 from ecs_feature.aws.errors import is_throttling, is_transient, translate
 from ecs_feature.aws.pacing import Pace
 from ecs_feature.aws.resources import EcsTask
+from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.fleet.task_events import TaskEvents
 
@@ -137,7 +137,7 @@ class TaskWatcher:
         """
         if self.events is not None and (heard := self.events.stopped(task.arn)) is not None:
             return heard
-        loop, now = asyncio.get_running_loop(), self.clock()
+        now = self.clock()
         age = max(0.0, (self.now() - task.created_at).total_seconds()) if task.created_at else 0.0
         one = Watched(
             cluster=cluster,
@@ -146,12 +146,11 @@ class TaskWatcher:
             born=now - age,
             start_by=math.inf if start_seconds is None else now - age + start_seconds,
             asked=now,
-            result=loop.create_future(),
+            result=asyncio.get_running_loop().create_future(),
         )
         self._watched.setdefault(task.arn, set()).add(one)
         if self._loop is None or self._loop.done():
-            # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-            self._loop = loop.create_task(self._run(), context=contextvars.Context())
+            self._loop = spawn_detached(self._run())
         try:
             return await one.result
         finally:
@@ -194,7 +193,7 @@ class TaskWatcher:
             self._pace.take(self.clock())
             for one in batch:
                 one.asking, one.asked_before, one.asked = True, one.asked, self.clock()
-            call = asyncio.get_running_loop().create_task(self._ask(batch), context=contextvars.Context())
+            call = spawn_detached(self._ask(batch))
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
         # Let answers that arrive at once count for the next poll.

@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiolimiter import AsyncLimiter
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.errors import is_transient, translate
+from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
+from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.logs.cursor import Cursor, Fresh, LogLine, Shown, capped, chunk, lines_at_once
 from ecs_feature.logs.tail import LogPlace, log_place, milliseconds
@@ -123,7 +124,7 @@ class LogFollower:
 
     client: Callable[[str], Awaitable[Any]]
     task_definition: Callable[[str], Awaitable[dict[str, Any]]]
-    limiter: AsyncLimiter
+    limiter: Limiter
     round_seconds: float = ROUND_SECONDS
     collect_seconds: float = COLLECT_SECONDS
     finish_seconds: float = FINISH_SECONDS
@@ -166,8 +167,7 @@ class LogFollower:
         self._followed.setdefault(task.arn, set()).add(one)
         self.note(task)
         if self._loop is None or self._loop.done():
-            # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-            self._loop = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
+            self._loop = spawn_detached(self._run())
         try:
             yield one
         finally:

@@ -6,7 +6,6 @@ A log never fails a shard: what cannot be read within :data:`MAX_SECONDS` is lef
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,12 +13,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from aiolimiter import AsyncLimiter
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.errors import is_transient
+from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
+from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.logs.cursor import LogLine
 
@@ -92,8 +92,8 @@ class LogTail:
     task_definition: Callable[[str], Awaitable[dict[str, Any]]]
     collect_seconds: float = COLLECT_SECONDS
     max_seconds: float = MAX_SECONDS
-    batched: AsyncLimiter = field(default_factory=lambda: AsyncLimiter(1, 1 / limits.FILTER_LOG_EVENTS_PER_SECOND))
-    _exact: AsyncLimiter = field(default_factory=lambda: AsyncLimiter(1, 1 / limits.GET_LOG_EVENTS_PER_SECOND))
+    batched: Limiter = field(default_factory=lambda: Limiter(1, limits.FILTER_LOG_EVENTS_PER_SECOND))
+    _exact: Limiter = field(default_factory=lambda: Limiter(1, limits.GET_LOG_EVENTS_PER_SECOND))
     _exact_waiting: int = 0
     _wanted: dict[tuple[str, str], list[TailRequest]] = field(default_factory=lambda: defaultdict(list))
     _readers: set[asyncio.Task[None]] = field(default_factory=set)
@@ -167,8 +167,7 @@ class LogTail:
             for start in range(0, len(batch), limits.FILTER_LOG_STREAMS):
                 await self._read_batch(*key, batch[start : start + limits.FILTER_LOG_STREAMS])
 
-        # A context of its own: Airflow routes log lines to task logs by context, and this serves many.
-        reader = asyncio.get_running_loop().create_task(read(), context=contextvars.Context())
+        reader = spawn_detached(read())
         self._readers.add(reader)
         reader.add_done_callback(self._readers.discard)
 
@@ -249,7 +248,7 @@ def _by_stream(events: list[dict[str, Any]]) -> dict[str, list[LogLine]]:
     return dict(lines)
 
 
-async def _call_at_rate(limiter: AsyncLimiter, call: Callable[..., Awaitable[Any]], **request: Any) -> Any:
+async def _call_at_rate(limiter: Limiter, call: Callable[..., Awaitable[Any]], **request: Any) -> Any:
     """Call at the limiter's rate; repeat after transient errors until the caller's timeout."""
     while True:
         await limiter.acquire()

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from ecs_feature.aws.clients import client_of
 from ecs_feature.aws.errors import translated
+from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.exceptions import EcsFeatureError, SelectionError
 from ecs_feature.shards.selection import ALL_FOUND, LIVE_LOG_SHARDS, select
 from ecs_feature.shards.sources import checked, listed
 
 
-class FindShardsOperator(BaseOperator):  # type: ignore[misc]
+class FindShardsOperator(AwsOperator):
     """Asks a callable, or lists folders in S3, for the run's shards, and restricts them to the param ``shards``.
 
     XCom: the list of names, which the shards' mapped tasks are expanded over; and where that is not all,
@@ -35,9 +34,6 @@ class FindShardsOperator(BaseOperator):  # type: ignore[misc]
         function: Callable[..., Iterable[str]] | None = None,
         day: str = "{{ ds }}",
         input_uri: str = "",
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -45,7 +41,6 @@ class FindShardsOperator(BaseOperator):  # type: ignore[misc]
         self.function = function
         self.day = day
         self.input_uri = input_uri
-        self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> list[str]:
         try:
@@ -63,8 +58,12 @@ class FindShardsOperator(BaseOperator):  # type: ignore[misc]
 
     def _found(self) -> list[str]:
         if self.function is not None:
-            aws = {name: self.aws[name] for name in ("aws_conn_id", "region_name")}
-            name = getattr(self.function, "__name__", repr(self.function))
-            return checked(self.function(day=self.day, input_uri=self.input_uri, **aws), name)
+            found = self.function(
+                day=self.day,
+                input_uri=self.input_uri,
+                aws_conn_id=self.aws.aws_conn_id,
+                region_name=self.aws.region_name,
+            )
+            return checked(found, getattr(self.function, "__name__", repr(self.function)))
         with translated(self.source):
-            return checked(listed(client_of("s3", self.aws), self.source), self.source)
+            return checked(listed(self.aws.client("s3"), self.source), self.source)

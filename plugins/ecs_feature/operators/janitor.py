@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from ecs_feature.aws.clients import client_of
+from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.janitor.sweep import ClusterJanitor
@@ -16,7 +15,7 @@ from ecs_feature.services.client import EcsServices
 from ecs_feature.services.lease_holders import active_run_checker
 
 
-class EcsJanitorOperator(BaseOperator):  # type: ignore[misc]
+class EcsJanitorOperator(AwsOperator):
     """Returns services whose leases have ended to their baseline, and stops shard tasks past their deadline.
 
     It never touches what has no tag of ours: a service without ``ecs-feature:policy``, a task without
@@ -44,15 +43,11 @@ class EcsJanitorOperator(BaseOperator):  # type: ignore[misc]
         *,
         clusters: Sequence[str],
         dry_run: bool | str = False,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.clusters = list(clusters)
         self.dry_run = dry_run
-        self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> dict[str, Any]:
         dry_run = str(self.dry_run).strip().lower() in ("true", "1", "yes")
@@ -80,7 +75,7 @@ class EcsJanitorOperator(BaseOperator):  # type: ignore[misc]
         return names
 
     def _open_services(self, cluster: str, task_instance: Any) -> EcsServices:
-        ecs, scaling = (client_of(name, self.aws) for name in ("ecs", "application-autoscaling"))
+        ecs, scaling = (self.aws.client(name) for name in ("ecs", "application-autoscaling"))
         return EcsServices(ecs, cluster, autoscaling=scaling, run_is_active=active_run_checker(task_instance))
 
     def _tell(self, report: dict[str, Any]) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 from airflow.providers.standard.operators.branch import BaseBranchOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from ecs_feature.aws.clients import client_of
 from ecs_feature.aws.errors import is_transient
+from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, SelectionError, ThrottledError
 from ecs_feature.services.client import EcsServices
 from ecs_feature.shards.selection import select
 
 
-class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
+class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc]
     """The first task of a run: which shards and variants, and whether AWS is as the pipeline needs it.
 
     Skips the variants that the run's params leave out. Fails at once, with one sentence, for an unknown shard
@@ -43,9 +43,6 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
         always: Sequence[str] = (),
         services: Mapping[str, Sequence[str]] | None = None,
         capacity_providers: Sequence[str] = (),
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -55,7 +52,6 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
         self.always = list(always)
         self.services = {variant: list(names) for variant, names in (services or {}).items()}
         self.capacity_providers = list(capacity_providers)
-        self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> dict[str, Any]:
         try:
@@ -77,7 +73,7 @@ class FeaturePlanOperator(BaseBranchOperator):  # type: ignore[misc]
         return plan
 
     def _check_aws(self, variants: Sequence[str]) -> None:
-        services = EcsServices(client_of("ecs", self.aws), self.cluster)
+        services = EcsServices(self.aws.client("ecs"), self.cluster)
         services.check_cluster(self.capacity_providers)
         names = [name for variant in variants for name in self.services.get(variant, ())]
         if names:

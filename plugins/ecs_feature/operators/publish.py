@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from ecs_feature.aws.clients import client_of
 from ecs_feature.aws.errors import translated
+from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.exceptions import EcsFeatureError, PublishError
 from ecs_feature.results.manifests import Expected, ManifestStore
 from ecs_feature.results.result_files import read_results
@@ -19,7 +18,7 @@ from ecs_feature.shards.selection import ALL_FOUND, of_this_run
 from ecs_feature.tasks.outcomes import Kind
 
 
-class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
+class FeaturePublishOperator(AwsOperator):
     """Checks the result file of every shard that ran, and publishes a new manifest with an atomic swap.
 
     Shards that the run left out keep the files of the version before. The task's outlets (assets) get the
@@ -47,9 +46,6 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
         about: Mapping[str, str],
         shards: Sequence[str] = (),
         found_by: str = "",
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -58,7 +54,6 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
         self.about = dict(about)
         self.shards = list(shards)
         self.found_by = found_by
-        self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> dict[str, Any]:
         ti = context["ti"]
@@ -69,7 +64,7 @@ class FeaturePublishOperator(BaseOperator):  # type: ignore[misc]
         skipped = [record["shard"] for record in left if record["outcome"] == Kind.SKIPPED]
         all_found = ti.xcom_pull(task_ids=self.found_by, key=ALL_FOUND) if self.found_by else None
         known: Sequence[str] = all_found or found or self.shards
-        s3 = client_of("s3", self.aws)
+        s3 = self.aws.client("s3")
         try:
             if not records:
                 raise PublishError("No shard of this run has left a record; clear the shards to run them again.")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from ecs_feature.aws.clients import client_of
+from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
 from ecs_feature.services.client import EcsServices
@@ -19,7 +19,7 @@ from ecs_feature.tasks import cost
 from ecs_feature.triggers.service import EcsServiceSteadyTrigger
 
 
-class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
+class EcsServiceScaleOperator(AwsOperator):
     """Takes (``up``, a setup) or gives back (``down``, a teardown) a run's lease on services.
 
     It never sets a desired count by itself: the count is what all live leases want, see
@@ -58,9 +58,6 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
         policies: dict[str, SharingPolicy] | None = None,
         timeout_seconds: float = 900,
         poll_seconds: float = 5,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -76,10 +73,9 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
         self.policies = dict(policies or {})
         self.timeout_seconds = timeout_seconds
         self.poll_seconds = poll_seconds
-        self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> dict[str, Any] | None:
-        ecs, scaling = (client_of(name, self.aws) for name in ("ecs", "application-autoscaling"))
+        ecs, scaling = (self.aws.client(name) for name in ("ecs", "application-autoscaling"))
         services = EcsServices(ecs, self.cluster, autoscaling=scaling, run_is_active=active_run_checker(context["ti"]))
         try:
             if self.direction == "up":
@@ -93,7 +89,7 @@ class EcsServiceScaleOperator(BaseOperator):  # type: ignore[misc]
             trigger=EcsServiceSteadyTrigger(
                 cluster=self.cluster,
                 services=list(self.services),
-                aws=self.aws,
+                aws=asdict(self.aws),
                 timeout_seconds=self.timeout_seconds,
                 poll_seconds=self.poll_seconds,
                 descending=True,

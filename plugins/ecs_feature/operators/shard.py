@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.triggers.base import StartTriggerArgs
 
+from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.exceptions import MissingValueError, ShardFailedError
+from ecs_feature.fleet.fleet import FleetKey
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.records import record_text
 from ecs_feature.tasks.launch import Launch, check_overrides
@@ -21,7 +23,7 @@ TRIGGER = "ecs_feature.triggers.shard.ShardTrigger"
 _DEFAULT_POLICY = ShardPolicy()
 
 
-class EcsShardOperator(BaseOperator):  # type: ignore[misc]
+class EcsShardOperator(AwsOperator):
     """One shard: one Airflow task, one ECS task per try.
 
     It starts in the triggerer and, when it succeeds, ends there: no worker is used. A shard that failed is
@@ -74,9 +76,6 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
         policy: ShardPolicy = _DEFAULT_POLICY,
         selected: str = "[]",
         record: Mapping[str, str] | None = None,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
         events_queue_url: str = "",
         start_from_trigger: bool = True,
         start_trigger_args: StartTriggerArgs | None = None,
@@ -84,7 +83,7 @@ class EcsShardOperator(BaseOperator):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         check_overrides(launch.overrides())
-        aws = (aws_conn_id, region_name, verify, events_queue_url)
+        aws = {**asdict(self.aws), "events_queue_url": events_queue_url}
         ends_on_worker = bool(self.on_success_callback or self.outlets)
         arguments = _trigger_kwargs(shard, launch, policy, selected, record, aws, ends_on_worker=ends_on_worker)
         self.shard = shard
@@ -132,20 +131,20 @@ def start_args(
     launch: Launch,
     policy: ShardPolicy = _DEFAULT_POLICY,
     record: Mapping[str, str] | None = None,
-    aws_conn_id: str | None = "aws_default",
-    region_name: str | None = None,
-    verify: bool | str | None = None,
-    events_queue_url: str = "",
+    *,
     ends_on_worker: bool = False,
+    **aws: Any,
 ) -> StartTriggerArgs:
-    """``start_trigger_args`` for ``EcsShardOperator.partial``; the arguments are the operator's.
+    """``start_trigger_args`` for ``EcsShardOperator.partial``; the arguments are the operator's, those for AWS too.
 
     :param shard: a template or a reference, since what the task is expanded over is not known to the trigger:
         ``reference("find_shards", "{{ ti.map_index }}")``, see :mod:`ecs_feature.triggerer.references`.
     :param ends_on_worker: for tasks with ``on_success_callback`` or ``outlets``, see :class:`EcsShardOperator`.
     """
-    aws = (aws_conn_id, region_name, verify, events_queue_url)
-    return _start_trigger_args(_trigger_kwargs(shard, launch, policy, "[]", record, aws, ends_on_worker=ends_on_worker))
+    shared = asdict(FleetKey(**aws))
+    return _start_trigger_args(
+        _trigger_kwargs(shard, launch, policy, "[]", record, shared, ends_on_worker=ends_on_worker)
+    )
 
 
 def shared_start_args(shard: str, name: str) -> StartTriggerArgs:
@@ -170,7 +169,7 @@ def _trigger_kwargs(
     policy: ShardPolicy,
     selected: str,
     record: Mapping[str, str] | None,
-    aws: tuple[str | None, str | None, bool | str | None, str],
+    aws: dict[str, Any],
     *,
     ends_on_worker: bool,
 ) -> dict[str, Any]:
@@ -178,7 +177,7 @@ def _trigger_kwargs(
         "shard": shard,
         "launch": launch.to_dict(),
         "policy": policy.to_dict(),
-        "aws": dict(zip(("aws_conn_id", "region_name", "verify", "events_queue_url"), aws, strict=True)),
+        "aws": aws,
         "token_id": "{{ ti.id }}",
         "selected": selected,
         "record": dict(record or {}),

@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from ecs_feature.aws.clients import client_of
 from ecs_feature.aws.errors import translated
+from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.environment import load_environment
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
 from ecs_feature.tasks import definitions
 
 
-class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
+class EcsTaskDefinitionOperator(AwsOperator):
     """Registers the task definition in a JSON file, only when its content differs from the latest revision.
 
     The file is what ``RegisterTaskDefinition`` takes, with ``${NAME}`` placeholders for the environment file's
@@ -38,16 +37,12 @@ class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
         path: str | Path,
         container: str = "",
         environment: Mapping[str, str] | None = None,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.path = str(path)
         self.container = container
         self.environment = environment
-        self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
 
     def execute(self, context: Any) -> str:
         try:
@@ -56,7 +51,7 @@ class EcsTaskDefinitionOperator(BaseOperator):  # type: ignore[misc]
             )
             self._check_container(definition)
             with translated(f"Task definition {definition['family']!r}"):
-                registered = definitions.register(client_of("ecs", self.aws), definition)
+                registered = definitions.register(self.aws.client("ecs"), definition)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
         except EcsFeatureError as error:

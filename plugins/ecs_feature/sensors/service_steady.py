@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowException
 from airflow.triggers.base import StartTriggerArgs
 
+from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.triggers.service import EcsServiceSteadyTrigger
 
 TRIGGER = "ecs_feature.triggers.service.EcsServiceSteadyTrigger"
 
 
-class EcsServiceSteadySensor(BaseSensorOperator):  # type: ignore[misc]
+class EcsServiceSteadySensor(AwsOperator, BaseSensorOperator):  # type: ignore[misc]
     """Waits until every service is steady: running = desired, one deployment, and all tasks healthy.
 
     Healthy means by the containers' health checks and, behind a load balancer, by its target groups. It
@@ -37,9 +39,6 @@ class EcsServiceSteadySensor(BaseSensorOperator):  # type: ignore[misc]
         services: Sequence[str],
         timeout_seconds: float = 900,
         poll_seconds: float = 5,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
         start_from_trigger: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -48,15 +47,14 @@ class EcsServiceSteadySensor(BaseSensorOperator):  # type: ignore[misc]
         self.services = list(services)
         self.timeout_seconds = timeout_seconds
         self.poll_seconds = poll_seconds
-        self.aws: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name, "verify": verify}
         self.start_from_trigger = start_from_trigger
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls=TRIGGER, next_method="execute_complete", trigger_kwargs=self._trigger_kwargs()
         )
 
     def _trigger_kwargs(self) -> dict[str, Any]:
-        names = ("cluster", "services", "aws", "timeout_seconds", "poll_seconds")
-        return {name: getattr(self, name) for name in names}
+        names = ("cluster", "services", "timeout_seconds", "poll_seconds")
+        return {**{name: getattr(self, name) for name in names}, "aws": asdict(self.aws)}
 
     def execute(self, context: Any) -> None:
         """Defer; only where Airflow does not start from the trigger."""

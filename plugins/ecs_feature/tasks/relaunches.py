@@ -74,7 +74,7 @@ def next_launch(
     history: Sequence[Ended], policy: RelaunchPolicy, rng: random.Random | None = None
 ) -> NextLaunch | None:
     """The launch after those in ``history``, the ended launches of this try; None: the try ends."""
-    last = history[-1]
+    last, drawn = history[-1], (rng or random).random()
     if last.outcome.kind is Kind.OUT_OF_MEMORY:
         return _bigger(history, policy)
     if last.outcome.payer is not Payer.INFRASTRUCTURE:
@@ -84,12 +84,12 @@ def next_launch(
         waited = (last.at - waits[0].at).total_seconds()
         if waited >= policy.capacity_seconds:
             return None
-        pause = backoff_seconds(len(waits) - 1, rng)
+        pause = backoff_seconds(len(waits) - 1, drawn)
         return _placed(history, policy, min(pause, policy.capacity_seconds - waited))
     used = relaunches_used(history)
     if used > policy.max_relaunches:
         return None
-    return _placed(history, policy, backoff_seconds(used - 1, rng))
+    return _placed(history, policy, backoff_seconds(used - 1, drawn))
 
 
 def relaunches_used(history: Sequence[Ended]) -> int:
@@ -100,10 +100,13 @@ def relaunches_used(history: Sequence[Ended]) -> int:
     )
 
 
-def backoff_seconds(relaunch: int, rng: random.Random | None = None) -> float:
-    """Pause before relaunch number ``relaunch`` + 1: 1, 2, 4 ... at most 60 s, with jitter above a half."""
+def backoff_seconds(relaunch: int, drawn: float = 0.5) -> float:
+    """Pause before relaunch number ``relaunch`` + 1: 1, 2, 4 ... at most 60 s, with jitter above a half.
+
+    :param drawn: the jitter, from 0 to 1; the default gives the mean pause.
+    """
     longest = min(MAX_PAUSE_SECONDS, 2.0 ** min(relaunch, 10))
-    return longest / 2 + (rng or random).random() * longest / 2
+    return longest / 2 + drawn * longest / 2
 
 
 def _waits(history: Sequence[Ended]) -> list[Ended]:

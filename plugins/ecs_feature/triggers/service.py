@@ -11,7 +11,7 @@ from typing import Any, Final
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from ecs_feature.aws.clients import client_of
+from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.aws.errors import is_transient
 from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, ServiceNotSteadyError, ThrottledError
@@ -129,7 +129,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
 
     def _open_services(self) -> EcsServices:
         names = ("ecs", "elbv2", "application-autoscaling")
-        ecs, elbv2, autoscaling = (client_of(name, self.aws) for name in names)
+        ecs, elbv2, autoscaling = (AwsConnection(**self.aws).client(name) for name in names)
         return EcsServices(ecs, self.cluster, elbv2, autoscaling, run_is_active=_may_be_active)
 
     def _read(self, services: EcsServices) -> list[tuple[EcsService, Steadiness]]:

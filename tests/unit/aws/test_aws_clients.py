@@ -9,6 +9,7 @@ import pytest
 from airflow.sdk import Connection
 
 from ecs_feature.aws.clients import AwsClients
+from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.hooks.ecs import DIRECT_CONFIG, EcsFeatureHook
 
 
@@ -35,7 +36,7 @@ def look_ups(monkeypatch: pytest.MonkeyPatch) -> LookedUp:
 
 
 async def test_all_clients_of_a_fleet_cost_one_look_up_of_the_connection(look_ups: LookedUp) -> None:
-    clients = AwsClients("aws_default", None, None)
+    clients = AwsClients(AwsConnection())
     ecs, direct, logs, s3 = await asyncio.gather(
         clients.get("ecs"),
         clients.get("ecs", direct=True),
@@ -58,7 +59,7 @@ async def test_all_clients_of_a_fleet_cost_one_look_up_of_the_connection(look_up
 async def test_a_connection_that_could_not_be_looked_up_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_up = LookedUp(ConnectionError("no database"), '{"region_name": "eu-west-1"}')
     monkeypatch.setattr(EcsFeatureHook, "get_connection", looked_up)
-    clients = AwsClients("aws_default", None, None)
+    clients = AwsClients(AwsConnection())
     with pytest.raises(ConnectionError, match="no database"):
         await clients.get("ecs")
     try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import pytest
 
-from ecs_feature.aws.pacing import TRIAL_AFTER_SECONDS, TRIAL_BARRED_SECONDS, Bucket, Pace
+from ecs_feature.aws.pacing import TRIAL_AFTER_SECONDS, TRIAL_BARRED_SECONDS, Bucket, Limiter, Pace
 from fargate_local.quotas import TokenBucket
 
 
@@ -28,6 +29,32 @@ def test_a_clock_that_goes_back_adds_nothing() -> None:
     bucket.take(100.0)
     assert bucket.wait(50.0) == pytest.approx(1.0)
     assert bucket.wait(100.5) == pytest.approx(0.5)
+
+
+async def test_callers_of_a_limiter_pass_in_the_order_they_came_and_a_cancelled_one_takes_no_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    take, taken = Bucket.take, []
+    monkeypatch.setattr(Bucket, "take", lambda self, now: (taken.append(now), take(self, now)))
+    clock = asyncio.get_running_loop().time
+    limiter, began = Limiter(2, 20), clock()
+    passed: list[int] = []
+    calls = []
+
+    async def call(number: int) -> None:
+        await limiter.acquire()
+        passed.append(number)
+
+    for number in range(9):
+        calls.append(asyncio.create_task(call(number)))
+    await asyncio.sleep(0)
+    assert passed == [0, 1]
+    for cancelled in (2, 4):  # the first that waits, and one behind it
+        calls[cancelled].cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert passed == [0, 1, 3, 5, 6, 7, 8]
+    assert len(taken) == 7
+    assert clock() - began >= 5 / 20 - 0.001
 
 
 def run(paces: list[Pace], allowed: float, seconds: float, burst: float = 0) -> tuple[list[int], int]:

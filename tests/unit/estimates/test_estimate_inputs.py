@@ -26,7 +26,6 @@ from ecs_feature.estimates.past_runs import Draw, EstimateRequest, PastRun, Past
 from ecs_feature.estimates.simulation import Bounds, simulate
 from ecs_feature.estimates.workload import LaunchSample, Services
 from ecs_feature.exceptions import SelectionError
-from ecs_feature.hooks.ecs import EcsFeatureHook
 from ecs_feature.shards import SHARED_ARGUMENTS
 from ecs_feature.tasks.cost import Usage
 
@@ -161,7 +160,7 @@ def test_a_hook_is_given_only_what_it_takes_of_a_shards_aws_arguments() -> None:
         "record": {"variant": "control"},
         "launch": {},
         "policy": {},
-        "aws": {"aws_conn_id": "aws_default", "region_name": None, "verify": None, "events_queue_url": ""},
+        "aws": {"aws_conn_id": "mine", "region_name": "eu-west-1", "verify": False, "events_queue_url": "https://q"},
     }
     shard = SimpleNamespace(
         task_id="control.shards.AA",
@@ -171,8 +170,13 @@ def test_a_hook_is_given_only_what_it_takes_of_a_shards_aws_arguments() -> None:
     )
     plan = SimpleNamespace(task_id="plan", task_type="FeaturePlanOperator", start_trigger_args=None)
     facts = PipelineFacts.of(SimpleNamespace(dag_id="p", task_dict={"a": plan, "b": shard}, default_args={}))
-    assert facts.aws == {"aws_conn_id": "aws_default", "region_name": None, "verify": None}
-    EcsFeatureHook("service-quotas", **facts.aws)
+    hook = facts.aws.hook("service-quotas")
+    assert (hook.client_type, hook.aws_conn_id, hook.region_name, hook.verify) == (
+        "service-quotas",
+        "mine",
+        "eu-west-1",
+        False,
+    )
 
 
 def test_the_arguments_that_named_shards_share_are_found() -> None:

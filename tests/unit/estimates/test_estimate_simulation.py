@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecs_feature.estimates.simulation import Bounds, Timeline, relaunch_pause, simulate
+from ecs_feature.estimates.simulation import Bounds, Timeline, simulate
 from ecs_feature.estimates.workload import LaunchSample, Run, Services, VariantWork
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.tasks.cost import Usage
+from ecs_feature.tasks.relaunches import backoff_seconds
 
 FREE = Bounds(launches=(1e9, 1e9), run_task_calls=(1e9, 1e9), max_active_runs=100)
 
@@ -87,7 +88,7 @@ def test_a_relaunch_waits_keeps_its_place_and_is_paid_for() -> None:
     shard = (sample(5), sample(7), sample(1))
     run = Run((VariantWork("control", (shard, (sample(4),))),))
     timeline = simulate([run], dataclasses.replace(FREE, parallelism=1))
-    assert timeline.seconds == 5 + relaunch_pause(0) + 7 + relaunch_pause(1) + 1 + 4
+    assert timeline.seconds == 5 + backoff_seconds(0) + 7 + backoff_seconds(1) + 1 + 4
     assert timeline.runs[0].shards == Usage(0.5 * 17, 17)
     assert timeline.peak_tasks == 1
 
@@ -134,7 +135,7 @@ bounds_of_all_kinds = st.builds(
 
 
 def shard_seconds(shard: tuple[LaunchSample, ...]) -> float:
-    return sum(each.seconds for each in shard) + sum(relaunch_pause(i) for i in range(len(shard) - 1))
+    return sum(each.seconds for each in shard) + sum(backoff_seconds(i) for i in range(len(shard) - 1))
 
 
 def critical(run: Run) -> float:

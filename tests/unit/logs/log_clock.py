@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aiolimiter import AsyncLimiter
 from botocore.exceptions import ClientError
 
+from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.logs.cursor import Fresh
 from ecs_feature.logs.follower import Followed, LogFollower
@@ -103,7 +103,7 @@ class Logs:
         return LogFollower(
             self.client,
             self.definition,
-            AsyncLimiter(1, 1 / 5),
+            Limiter(1, 5),
             clock=now,
             now=lambda: EPOCH.timestamp() + now(),
         )

@@ -11,9 +11,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowException
 from moto import mock_aws
 
+from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.aws.s3 import split_uri
 from ecs_feature.exceptions import PublishError
-from ecs_feature.operators import publish as publish_module
 from ecs_feature.operators.publish import FeaturePublishOperator
 from ecs_feature.results.manifests import Expected, ManifestStore, merge
 from ecs_feature.results.result_files import read_result
@@ -155,7 +155,7 @@ def publish(
     found: dict[str, list[str]] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    monkeypatch.setattr(publish_module, "client_of", lambda service, aws: s3)
+    monkeypatch.setattr(AwsConnection, "client", lambda self, service: s3)
     operator = FeaturePublishOperator(
         task_id="publish", shard_task_ids=["UA"], prefix="s3://bucket/p", about={}, **options
     )
@@ -185,7 +185,7 @@ def test_a_run_of_chosen_shards_names_those_that_nobody_has_published(s3: Any, m
     put(s3, "f", "1234")
     skipped = {"shard": "WN", "outcome": "skipped", "result_uri": "s3://bucket/none"}
     records = ({**RECORD, "outcome": "succeeded"}, skipped)
-    monkeypatch.setattr(publish_module, "client_of", lambda service, aws: s3)
+    monkeypatch.setattr(AwsConnection, "client", lambda self, service: s3)
     named = FeaturePublishOperator(
         task_id="publish", shard_task_ids=["UA"], prefix="s3://bucket/named", about={}, shards=["AA", "UA", "WN"]
     )
