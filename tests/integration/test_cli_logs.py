@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_home import SYNC_DAGS, environment
+from airflow_home import SYNC_DAGS, environment, home_with
 from operator_context import CLUSTER, register_logged
 
 from ecs_feature.tasks.launch import started_by
@@ -133,8 +133,7 @@ class World:
     def __init__(self, home: Path, aws: LocalFargate) -> None:
         self.home, self.aws, self.ecs = home, aws, aws.client("ecs")
         self.processes: list[Following] = []
-        (home / "dags").mkdir()
-        (home / "dags" / "talks.py").write_text(DAGS)
+        home_with(home, DAGS)
         self.environment = {
             **environment(home),
             **aws.environ,
@@ -142,7 +141,6 @@ class World:
             # The package is also installed: Airflow warns of a plugin that it knows already.
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         }
-        assert self.python("-m", "airflow", "db", "migrate").returncode == 0
         made = self.python("-c", SETUP)
         assert made.returncode == 0, made.stderr[-3000:]
         self.ids: dict[str, str] = json.loads(made.stdout.splitlines()[-1])
@@ -228,6 +226,7 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.timeout(300)
 def test_a_run_is_read_while_it_goes_on_and_afterwards(world: World) -> None:
     ended = world.launch("talks/control_AA", "control-AA", "30", "0.01")
     failed = world.launch("talks/treatment_AA", "treatment-AA", "3", "0.01")

@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from service_watch import Look, watched_services
+
+from .service_watch import Look, watched_services
 
 DAG_ID = "rerun_features"
 ENCODERS = ["encoder-control", "encoder-treatment"]
