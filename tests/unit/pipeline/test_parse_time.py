@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Forks
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted(path.name for path in (ROOT / "dags").glob("*.py"))
@@ -54,20 +55,6 @@ for owner, name in (
 """
 
 
-FORKS = """
-import os, traceback
-for line in sys.stdin:
-    if (child := os.fork()) == 0:
-        try:
-            exec(json.loads(line), globals())
-        except BaseException:
-            print(json.dumps(traceback.format_exc()))
-        sys.stdout.flush()
-        os._exit(0)
-    os.waitpid(child, 0)
-    print("END", flush=True)
-"""
-
 Fresh = Callable[[str], Any]
 
 
@@ -85,25 +72,15 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fresh]:
     """Runs code in a process that has done :data:`AIRFLOW_FIRST` alone; what it prints as JSON on its last line."""
-    variables = environment(tmp_path_factory.mktemp("values"))
-    command = [sys.executable, "-c", AIRFLOW_FIRST + FORKS]
-    with subprocess.Popen(command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        asked, printed = process.stdin, process.stdout
+    folder = tmp_path_factory.mktemp("parse")
+    with Forks(AIRFLOW_FIRST, folder, environment(folder)) as forks:
 
         def run(code: str) -> Any:
-            asked.write(json.dumps(textwrap.dedent(code)) + "\n")
-            asked.flush()
-            lines: list[str] = []
-            for line in printed:
-                if line == "END\n":
-                    return json.loads(lines[-1])
-                lines.append(line)
-            raise AssertionError(f"the process has ended: {lines}")
+            done = forks.run(textwrap.dedent(code))
+            assert done.returncode == 0, done.stderr[-3000:]
+            return json.loads(done.stdout.splitlines()[-1])
 
         yield run
-        asked.close()
 
 
 def test_importing_the_pipeline_loads_nothing_that_airflow_has_not_loaded_but_ourselves(fresh: Fresh) -> None:
