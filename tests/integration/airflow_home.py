@@ -68,15 +68,6 @@ def home_with(folder: Path, dags: str) -> Path:
     return folder
 
 
-def output(home: Path, program: str, options: Mapping[str, str]) -> list[str]:
-    """The lines that a program prints in an Airflow that has the plugin.
-
-    :param options: of ``[ecs_feature]``.
-    """
-    given = {f"AIRFLOW__ECS_FEATURE__{name.upper()}": value for name, value in options.items()}
-    return python(home, "-c", program, more={"AIRFLOW__CORE__PLUGINS_FOLDER": str(PLUGINS)} | given)
-
-
 def migrated() -> Path:
     """A database as Airflow makes it: made once for its version and kept in build/, because that takes long."""
     kept = ROOT / "build" / "test" / f"airflow-{importlib.metadata.version('apache-airflow-core')}.db"
@@ -87,6 +78,15 @@ def migrated() -> Path:
             python(Path(home), "-m", "airflow", "db", "migrate")
             (Path(home) / DATABASE).rename(kept)
     return kept
+
+
+def output(home: Path, program: str, options: Mapping[str, str]) -> list[str]:
+    """The lines that a program prints in an Airflow that has the plugin.
+
+    :param options: of ``[ecs_feature]``.
+    """
+    given = {f"AIRFLOW__ECS_FEATURE__{name.upper()}": value for name, value in options.items()}
+    return python(home, "-c", program, more={"AIRFLOW__CORE__PLUGINS_FOLDER": str(PLUGINS)} | given)
 
 
 def printed(home: Path, program: str, *, patched: str) -> Any:
