@@ -3,50 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 
 class LoopWatch:
-    """The longest delays so far.
+    """:ivar blocked_seconds: how long the loop did nothing else at most, without what it waited for a free core."""
 
-    :ivar loop_seconds: of the event loop.
-    :ivar machine_seconds: of a thread beside it: what a busy machine takes from everybody.
-    """
+    blocked_seconds = 0.0
 
-    loop_seconds = 0.0
-    machine_seconds = 0.0
 
-    @property
-    def blocked_seconds(self) -> float:
-        """What the loop itself took, at least."""
-        return self.loop_seconds - self.machine_seconds
+def waited_for_a_core() -> float:
+    """Seconds that threads of this process were ready to run while others had the cores; 0 where Linux is not there."""
+    seconds = 0.0
+    for thread in Path("/proc/self/task").glob("*/schedstat"):
+        try:
+            _, waited, _ = thread.read_text().split()
+        except OSError:  # it has ended
+            continue
+        seconds += int(waited) / 1e9
+    return seconds
 
 
 @asynccontextmanager
-async def watched_loop(every: float = 0.01) -> AsyncIterator[LoopWatch]:
+async def watched_loop(every: float = 0.02) -> AsyncIterator[LoopWatch]:
     """Watch the running loop, until the block ends."""
-    watch, over = LoopWatch(), threading.Event()
+    watch = LoopWatch()
 
     async def look() -> None:
         while True:
-            before = time.monotonic()
+            before, waited = time.monotonic(), waited_for_a_core()
             await asyncio.sleep(every)
-            watch.loop_seconds = max(watch.loop_seconds, time.monotonic() - before)
+            took = time.monotonic() - before - max(0.0, waited_for_a_core() - waited)
+            watch.blocked_seconds = max(watch.blocked_seconds, took)
 
-    def look_beside() -> None:
-        before = time.monotonic()
-        while not over.wait(every):
-            watch.machine_seconds = max(watch.machine_seconds, time.monotonic() - before)
-            before = time.monotonic()
-
-    looking, beside = asyncio.create_task(look()), threading.Thread(target=look_beside)
-    beside.start()
+    looking = asyncio.create_task(look())
     try:
         yield watch
     finally:
         looking.cancel()
-        over.set()
-        beside.join()

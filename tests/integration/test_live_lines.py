@@ -150,7 +150,7 @@ async def test_150_streams_at_once_cost_about_a_call_a_second(simulated: LocalFa
         outcomes = await asyncio.gather(*(one.run() for one in shards))
         took = time.monotonic() - began
     calls = made(simulated)
-    blocked = watch.loop_seconds
+    blocked = watch.blocked_seconds
     print(f"150 streams, {took:.1f} s: {dict(calls)}, loop blocked for {blocked:.2f} s at most", file=sys.stderr)  # noqa: T201
     assert {outcome.kind for outcome in outcomes} == {Kind.SUCCEEDED}
     # The launch, and the two lines of the container: each once, the first of them while it ran.
