@@ -32,7 +32,7 @@ bench: environment  ## Measure the same fan-out on both sides, with PostgreSQL (
 	@$(BIN)/python -m devstack.bench
 
 test: environment  ## Run the whole suite (ARGS="tests/unit -x": a part of it)
-	@$(BIN)/python -m pytest $(or $(ARGS),tests -m "not slow")
+	@$(BIN)/python -m pytest -n auto $(or $(ARGS),tests -m "not slow")
 
 test-slow: environment  ## Run the tests that the suite leaves out for their length
 	@$(BIN)/python -m pytest tests -m slow

@@ -1,10 +1,13 @@
-"""Airflow of the tests: its own home, no examples, nothing of the user's."""
+"""Airflow of the tests: its own home, no examples, nothing of the user's. And how the tests are spread and timed."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 _HOME = tempfile.TemporaryDirectory(prefix="ecs-feature-tests-")
@@ -19,3 +22,29 @@ os.environ |= {
     "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+TIMEOUT_SECONDS = {"tests/chaos/": 900, "tests/system/": 500, "tests/integration/": 180}
+"""Of each test in a folder, its fixtures included: for the start of a stack, for the runs that a module waits for, and
+for Airflow commands on a busy machine. All others have the time-out of pyproject.toml."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        seconds = next((most for folder, most in TIMEOUT_SECONDS.items() if item.nodeid.startswith(folder)), None)
+        if seconds is not None and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(seconds))
+    if hasattr(config, "workerinput"):
+        from scheduling import slow_first
+
+        items.sort(key=slow_first)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: the tests wait more than they compute."""
+    return min(8, (os.cpu_count() or 1) + 1)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from scheduling import scheduler
+
+    return scheduler(config, log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,13 +13,15 @@ from devstack.chaos.scenarios import SCENARIOS, SMALL
 
 SEED = int(os.environ.get("CHAOS_SEED", "7"))
 TOGETHER = tuple(each for each in SCENARIOS if each.name in ("spot", "start_failures"))
+PATIENT_SECONDS = 450.0
+"""The deadline of every shard: nothing here says how long a shard may take on a busy machine."""
 
 
 @pytest.fixture(scope="module")
 def results(chaos_stack: Any) -> dict[str, Result]:
     lines: list[str] = []
     campaign = Campaign(chaos_stack.stack, ("ours",), SEED, 1, lines.append)
-    scenarios = (*TOGETHER, SMALL)
+    scenarios = tuple(replace(each, deadline_seconds=PATIENT_SECONDS) for each in (*TOGETHER, SMALL))
     campaign.prepare(scenarios)
     # All at once: what the small one does to everybody, the others have to survive as well.
     found = campaign.phase(scenarios)
@@ -26,7 +29,6 @@ def results(chaos_stack: Any) -> dict[str, Result]:
     return {result.scenario.name: result for result in found}
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", [*(each.name for each in TOGETHER), SMALL.name])
 def test_nothing_is_doubled_lost_left_running_or_paid_for_by_the_wrong_one(
     results: dict[str, Result], name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from airflow.sdk import Asset
 from airflow.serialization.serialized_objects import BaseSerialization, DagSerialization
+from pipelines import pipeline
 
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
@@ -47,29 +48,25 @@ def test_every_dag_file_is_found_by_airflow_and_parses(environment_file: Path) -
     assert {"flight_delay_features", "destination_features"} <= set(bag.dags)
 
 
-def pipeline(**changes: Any) -> FeaturePipeline:
+def with_values(**changes: Any) -> FeaturePipeline:
+    """A pipeline with placeholders, two shards, and two variants, of which one has a service."""
     values: dict[str, Any] = {
-        "dag_id": "p",
-        "schedule": None,
-        "start_date": datetime(2013, 1, 1),
         "cluster": "${CLUSTER}",
         "shards": ("AA", "UA"),
         "variants": [
             Variant("control", "f-control", [ScaledService("encoder", 2)]),
             Variant("treatment", "f-treatment"),
         ],
-        "container": "features",
         "input_uri": "s3://${BUCKET}/raw/",
         "output_uri": "s3://${BUCKET}/features",
         "environment": VALUES,
-        **changes,
     }
-    return FeaturePipeline(**values)
+    return pipeline(**(values | changes))
 
 
 def serialized(**changes: Any) -> Any:
     """The DAG as the scheduler sees it."""
-    return DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(pipeline(**changes).dag()))))
+    return DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(with_values(**changes).dag()))))
 
 
 def test_a_named_shard_is_a_task_that_starts_in_the_triggerer() -> None:
@@ -144,7 +141,7 @@ def test_shards_found_at_run_time_are_mapped_and_start_in_the_triggerer_too(shar
 
 
 def test_publish_and_receipt_know_which_shards_a_whole_day_has() -> None:
-    named, found = pipeline().dag(), pipeline(shards="s3://bucket/raw/carrier=*/").dag()
+    named, found = with_values().dag(), with_values(shards="s3://bucket/raw/carrier=*/").dag()
     publish = named.get_task("control.publish")
     assert (publish.shards, publish.found_by, named.get_task("receipt").found_by) == (["AA", "UA"], "", "")
     publish = found.get_task("control.publish")
@@ -152,10 +149,10 @@ def test_publish_and_receipt_know_which_shards_a_whole_day_has() -> None:
 
 
 def test_what_the_launches_need_is_checked_before_anything_starts() -> None:
-    dag = pipeline(capacity="spot_with_fallback").dag()
+    dag = with_values(capacity="spot_with_fallback").dag()
     assert dag.get_task("plan").capacity_providers == ["FARGATE_SPOT"]
     assert dag.get_task("control.register").container == "features"
-    assert pipeline().dag().get_task("plan").capacity_providers == []
+    assert with_values().dag().get_task("plan").capacity_providers == []
 
 
 def test_the_trigger_form_offers_the_shards_and_the_variants() -> None:
@@ -167,7 +164,7 @@ def test_the_trigger_form_offers_the_shards_and_the_variants() -> None:
 
 
 def test_200_named_shards_serialize_small_enough_to_start_quickly() -> None:
-    dag = pipeline(shards=tuple(f"S{i}" for i in range(200)), variants=[Variant("control", "f")]).dag()
+    dag = with_values(shards=tuple(f"S{i}" for i in range(200)), variants=[Variant("control", "f")]).dag()
     # Each shard's trigger is sent all of it: no task may carry a copy of what all shards have in common.
     assert len(json.dumps(DagSerialization.to_dict(dag))) < 202_000
 
@@ -230,14 +227,14 @@ def test_what_the_pipeline_says_of_endings_reaches_every_shard(fields: dict[str,
 )
 def test_a_wrong_value_fails_at_parse_time_with_one_sentence(fields: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        pipeline(**fields).dag()
+        with_values(**fields).dag()
     assert sentence in str(refused.value)
 
 
 @pytest.mark.parametrize(("parallelism", "waves"), [(None, 1), (2, 1), (1, 2)])
 def test_the_backstop_outlasts_shards_that_wait_for_their_turn(parallelism: int | None, waves: int) -> None:
-    dag = pipeline(parallelism=parallelism).dag()
-    once = pipeline().dag()
+    dag = with_values(parallelism=parallelism).dag()
+    once = with_values().dag()
     # A lease lasts as long as its run anyway.
     assert dag.get_task("control.scale_up").lease == once.get_task("control.scale_up").lease < timedelta(hours=4)
     backstops = [of.get_task("control.shards.UA").execution_timeout - timedelta(days=1) for of in (dag, once)]

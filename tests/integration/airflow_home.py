@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
+import importlib.metadata
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
+DATABASE = "airflow.db"
+ROOT = Path(__file__).resolve().parents[2]
+PLUGINS = ROOT / "plugins"
 SYNC_DAGS = """
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
@@ -33,7 +39,7 @@ def environment(home: Path) -> dict[str, str]:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / DATABASE}",
     }
 
 
@@ -58,8 +64,20 @@ def home_with(folder: Path, dags: str) -> Path:
     """An Airflow home in ``folder``, with a database and a DAG file."""
     (folder / "dags").mkdir()
     (folder / "dags" / "dags.py").write_text(dags)
-    python(folder, "-m", "airflow", "db", "migrate")
+    shutil.copy(migrated(), folder / DATABASE)
     return folder
+
+
+def migrated() -> Path:
+    """A database as Airflow makes it: made once for its version and kept in build/, because that takes long."""
+    kept = ROOT / "build" / "test" / f"airflow-{importlib.metadata.version('apache-airflow-core')}.db"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with (kept.parent / "airflow-db.lock").open("a") as lock, tempfile.TemporaryDirectory(dir=kept.parent) as home:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            python(Path(home), "-m", "airflow", "db", "migrate")
+            (Path(home) / DATABASE).rename(kept)
+    return kept
 
 
 def output(home: Path, program: str, options: Mapping[str, str]) -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from airflow_home import SYNC_DAGS, environment
+from airflow_home import SYNC_DAGS, environment, home_with
+from forks import Forks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -99,11 +99,10 @@ Estimate = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def estimate(tmp_path_factory: pytest.TempPathFactory) -> Estimate:
+def estimate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estimate]:
     """Runs the command in an Airflow home with three DAGs and five past runs of one of them."""
-    home = tmp_path_factory.mktemp("airflow")
-    (home / "dags").mkdir()
-    (home / "dags" / "pipelines.py").write_text(DAGS.replace("TASKDEFS", repr(str(ROOT / "include" / "taskdefs"))))
+    dags = DAGS.replace("TASKDEFS", repr(str(ROOT / "include" / "taskdefs")))
+    home = home_with(tmp_path_factory.mktemp("airflow"), dags)
     placeholders = (
         "EXECUTION_ROLE_ARN FEATURES_TASK_ROLE_ARN ENCODER_TASK_ROLE_ARN ENCODER_TOKEN_SECRET_ARN IMAGE_REGISTRY "
         "IMAGE_TAG LOG_GROUP REGION EFS_FILE_SYSTEM_ID EFS_ACCESS_POINT_ID"
@@ -116,14 +115,10 @@ def estimate(tmp_path_factory: pytest.TempPathFactory) -> Estimate:
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 
-    def python(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *arguments], env=environ, cwd=home, capture_output=True, text=True, timeout=180
-        )
-
-    for made in (python("-m", "airflow", "db", "migrate"), python("-c", HISTORY)):
+    with Forks("import airflow.cli.cli_parser, airflow.models.serialized_dag\n", home, environ) as forks:
+        made = forks.run(HISTORY)
         assert made.returncode == 0, made.stderr[-3000:]
-    return lambda *arguments: python("-m", "airflow", "ecs-feature", "estimate", *arguments)
+        yield lambda *arguments: forks.run_module("airflow", "ecs-feature", "estimate", *arguments)
 
 
 def answer(done: subprocess.CompletedProcess[str]) -> dict[str, object]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_home import SYNC_DAGS, environment
+from airflow_home import SYNC_DAGS, environment, home_with
+from forks import Forks
 from operator_context import CLUSTER, register_logged
 
 from ecs_feature.tasks.launch import started_by
@@ -88,7 +89,7 @@ print(json.dumps(ids))
 """
 )
 END = """
-import json, sys
+import json
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
@@ -96,7 +97,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 
 with create_session() as session:
-    for dag_id, task_id, state, record in json.loads(sys.argv[1]):
+    for dag_id, task_id, state, record in CHANGES:
         ti = session.scalar(select(TaskInstance).where(TaskInstance.dag_id == dag_id, TaskInstance.task_id == task_id))
         ti.state = state
         run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id))
@@ -133,8 +134,7 @@ class World:
     def __init__(self, home: Path, aws: LocalFargate) -> None:
         self.home, self.aws, self.ecs = home, aws, aws.client("ecs")
         self.processes: list[Following] = []
-        (home / "dags").mkdir()
-        (home / "dags" / "talks.py").write_text(DAGS)
+        home_with(home, DAGS)
         self.environment = {
             **environment(home),
             **aws.environ,
@@ -142,23 +142,13 @@ class World:
             # The package is also installed: Airflow warns of a plugin that it knows already.
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         }
-        assert self.python("-m", "airflow", "db", "migrate").returncode == 0
-        made = self.python("-c", SETUP)
+        self.forks = Forks("import airflow.models.serialized_dag\n", home, self.environment)
+        made = self.forks.run(SETUP)
         assert made.returncode == 0, made.stderr[-3000:]
         self.ids: dict[str, str] = json.loads(made.stdout.splitlines()[-1])
 
-    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *arguments],
-            env=self.environment,
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
     def logs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.python("-m", "ecs_feature.cli", "logs", *arguments)
+        return self.forks.run_module("ecs_feature.cli", "logs", *arguments)
 
     def following(self, *arguments: str) -> Following:
         self.processes.append(Following(self, "-m", "ecs_feature.cli", "logs", *arguments, "--follow"))
@@ -199,7 +189,7 @@ class World:
             launch = {"task_arn": arn, "outcome": outcome, **times}
             record = {"shard": task_id.rpartition("_")[2], "outcome": outcome, "launches": [launch]}
             changes.append((dag_id, task_id, state, record))
-        done = self.python("-c", END, json.dumps(changes))
+        done = self.forks.run(f"CHANGES = {changes!r}\n{END}")
         assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -212,7 +202,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with LocalFargate(Settings(images=images, state_dir=state, pace=0.001)) as aws:
         aws.client("ecs").create_cluster(clusterName=CLUSTER)
         register_logged(aws, "talk", GROUP)
-        yield World(tmp_path_factory.mktemp("airflow"), aws)
+        world = World(tmp_path_factory.mktemp("airflow"), aws)
+        with world.forks:
+            yield world
 
 
 @pytest.fixture(autouse=True)
@@ -228,6 +220,7 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.timeout(300)
 def test_a_run_is_read_while_it_goes_on_and_afterwards(world: World) -> None:
     ended = world.launch("talks/control_AA", "control-AA", "30", "0.01")
     failed = world.launch("talks/treatment_AA", "treatment-AA", "3", "0.01")

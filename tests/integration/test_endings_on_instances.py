@@ -67,14 +67,15 @@ def add_provider(aws: LocalFargate, *names: str, scales: bool = False, default: 
     )
 
 
-def occupy(aws: LocalFargate, seconds: float) -> None:
-    """Another's task on the only instance, for some seconds."""
-    environment = [{"name": "SIMULATED_SECONDS", "value": str(seconds)}]
+def occupy(aws: LocalFargate) -> str:
+    """Another's task on the only instance, which does not end by itself; its ARN."""
+    environment = [{"name": "SIMULATED_SECONDS", "value": "600"}]
     overrides = {"containerOverrides": [{"name": "job", "environment": environment, "memory": 1000}]}
     answer = aws.client("ecs").run_task(
         cluster="features", taskDefinition="host", launchType="EC2", overrides=overrides
     )
     assert answer["failures"] == []
+    return str(answer["tasks"][0]["taskArn"])
 
 
 async def test_a_shard_runs_on_an_instance_without_a_size_a_network_or_a_price_of_its_own(host: LocalFargate) -> None:
@@ -109,9 +110,12 @@ async def test_on_an_instance_only_a_task_with_an_interface_gets_the_network(
 
 async def test_a_full_instance_is_waited_for_under_one_token(host: LocalFargate) -> None:
     add_instance(host)
-    occupy(host, 1.5)
+    other = occupy(host)
     async with shard(capacity="ec2", definition="host", max_relaunches=0) as run:
-        assert (await run.run()).kind is Kind.SUCCEEDED
+        working = asyncio.create_task(run.run())
+        await until(lambda: len(run.history) == 2)
+        host.client("ecs").stop_task(cluster="features", task=other)
+        assert (await working).kind is Kind.SUCCEEDED
     *waits, last = run.launches
     assert {(wait.outcome, wait.reason, wait.task_arn) for wait in waits} == {
         ("capacity_unavailable", "RESOURCE:MEMORY", "")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loop_watch import watched_loop
 from operator_context import CLUSTER, register_logged
 
 from ecs_feature.fleet.fleet import Fleet, FleetKey
@@ -141,26 +142,16 @@ async def test_shards_that_succeed_at_their_first_try_are_not_followed(simulated
 @pytest.mark.slow
 async def test_150_streams_at_once_cost_about_a_call_a_second(simulated: LocalFargate) -> None:
     logs = [TaskLog() for _ in range(150)]
-    longest = 0.0
-
-    async def watch_the_loop() -> None:
-        nonlocal longest
-        while True:
-            before = time.monotonic()
-            await asyncio.sleep(0.01)
-            longest = max(longest, time.monotonic() - before)
-
-    async with joined(KEY) as fleet:
-        watching = asyncio.create_task(watch_the_loop())
+    async with watched_loop() as watch, joined(KEY) as fleet:
         began = time.monotonic()
         shards = [
             shard(fleet, n, logs[n], family="job", seconds=15, poll_seconds=1, live_lines="always") for n in range(150)
         ]
         outcomes = await asyncio.gather(*(one.run() for one in shards))
         took = time.monotonic() - began
-        watching.cancel()
     calls = made(simulated)
-    print(f"150 streams, {took:.1f} s: {dict(calls)}, loop blocked for {longest:.2f} s at most", file=sys.stderr)  # noqa: T201
+    blocked = watch.blocked_seconds
+    print(f"150 streams, {took:.1f} s: {dict(calls)}, loop blocked for {blocked:.2f} s at most", file=sys.stderr)  # noqa: T201
     assert {outcome.kind for outcome in outcomes} == {Kind.SUCCEEDED}
     # The launch, and the two lines of the container: each once, the first of them while it ran.
     assert [len(log.lines) for log in logs] == [3] * 150
@@ -168,7 +159,7 @@ async def test_150_streams_at_once_cost_about_a_call_a_second(simulated: LocalFa
     assert min(ran) > 3
     assert calls["GetLogEvents"] == 0
     assert calls["FilterLogEvents"] <= took + 10  # one shard one call every three seconds would be 750
-    assert longest < 1.0
+    assert watch.blocked_seconds < 1.0
 
 
 async def test_a_log_that_cannot_be_read_neither_fails_nor_delays_a_shard(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from operator_context import CLUSTER, context
+from pipelines import pipeline
 
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.operators.plan import FeaturePlanOperator
 from ecs_feature.operators.service_scale import EcsServiceScaleOperator
 from ecs_feature.operators.shard import EcsShardOperator
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
-from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
+from ecs_feature.pipeline import ScaledService, Variant
 from ecs_feature.tasks.launch import Launch, Network
 from fargate_local import LocalFargate
 
@@ -160,22 +160,6 @@ def test_overrides_that_are_too_long() -> None:
     assert "but RunTask takes 8192, JSON included" in one_sentence(error.value)
 
 
-PIPELINE = {
-    "dag_id": "p",
-    "schedule": None,
-    "start_date": datetime(2013, 1, 1),
-    "cluster": "features",
-    "shards": ("AA",),
-    "variants": [Variant("control", "features")],
-    "container": "features",
-    "input_uri": "s3://b/raw/",
-    "output_uri": "s3://b/features",
-    "subnets": "subnet-0a",
-    "security_groups": "",
-    "environment": {},
-}
-
-
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -215,7 +199,7 @@ PIPELINE = {
 )
 def test_a_wrong_pipeline_fails_at_parse_time(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError) as error:
-        FeaturePipeline(**{**PIPELINE, **changes}).dag()
+        pipeline(**changes).dag()
     assert said in one_sentence(error.value)
 
 

@@ -82,7 +82,7 @@ class SystemStack:
         }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[SystemStack]:
     """A healthy Airflow and a local Fargate, with the DAGs of dags/ and of tests/system/dags/."""
     clear(FOLDER)

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import pytest
-from service_watch import Look, watched_services
+from .service_watch import Look, watched_services
 
 DAG_ID = "rerun_features"
 ENCODERS = ["encoder-control", "encoder-treatment"]
@@ -18,8 +17,6 @@ BACKFILL_DAYS = [date(2013, 2, 18) + timedelta(days=n) for n in range(4)]
 MANUAL_DAY = datetime(2013, 2, 25, tzinfo=UTC)
 CRASH_DAY = datetime(2013, 2, 27, tzinfo=UTC)
 RUN_SECONDS = 200
-
-pytestmark = pytest.mark.timeout(500)
 
 
 def test_clearing_two_shards_of_a_finished_run_computes_these_and_keeps_the_rest(stack: Any) -> None:

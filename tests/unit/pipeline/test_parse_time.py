@@ -1,6 +1,6 @@
 """What makes DAG files slow to parse: imports, clients, the network. Counted, not timed: clocks of busy machines lie.
 
-Each test asks a fresh process, as the DAG processor parses each file in one of its own.
+Each test asks a process of its own, forked from one that has imported Airflow: as the DAG processor parses each file.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Forks
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted(path.name for path in (ROOT / "dags").glob("*.py"))
@@ -53,53 +55,65 @@ for owner, name in (
 """
 
 
-def fresh(code: str, tmp_path: Path) -> Any:
-    """What a new process, with the plugins and the DAGs on its path, prints as JSON on its last line."""
+Fresh = Callable[[str], Any]
+
+
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Of a process with the plugins and the DAGs on its path, and a value for each placeholder."""
     path = tmp_path / "environment.json"
     path.write_text(json.dumps(dict.fromkeys(VALUES, "value")))
-    environment = {
+    return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in ("plugins", "dags")),
         "AIRFLOW__ECS_FEATURE__ENVIRONMENT_FILE": str(path),
     }
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_importing_the_pipeline_loads_nothing_that_airflow_has_not_loaded_but_ourselves(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fresh]:
+    """Runs code in a process that has done :data:`AIRFLOW_FIRST` alone; what it prints as JSON on its last line."""
+    folder = tmp_path_factory.mktemp("parse")
+    with Forks(AIRFLOW_FIRST, folder, environment(folder)) as forks:
+
+        def run(code: str) -> Any:
+            done = forks.run(textwrap.dedent(code))
+            assert done.returncode == 0, done.stderr[-3000:]
+            return json.loads(done.stdout.splitlines()[-1])
+
+        yield run
+
+
+def test_importing_the_pipeline_loads_nothing_that_airflow_has_not_loaded_but_ourselves(fresh: Fresh) -> None:
     code = """
     import ecs_feature.pipeline
     new = {name.partition(".")[0] for name in set(sys.modules) - before}
     print(json.dumps(sorted(new - set(sys.stdlib_module_names))))
     """
-    assert fresh(AIRFLOW_FIRST + textwrap.dedent(code), tmp_path) == ["ecs_feature"]
+    assert fresh(code) == ["ecs_feature"]
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_dag_file_parses_without_a_client_or_the_network(file: str, tmp_path: Path) -> None:
+def test_a_dag_file_parses_without_a_client_or_the_network(file: str, fresh: Fresh) -> None:
     code = f"""
     from airflow.dag_processing.dagbag import DagBag
     bag = DagBag({str(ROOT / "dags" / file)!r})
     print(json.dumps([len(bag.dags), bag.import_errors, calls]))
     """
-    assert fresh(AIRFLOW_FIRST + WATCHED + textwrap.dedent(code), tmp_path) == [1, {}, []]
+    assert fresh(WATCHED + textwrap.dedent(code)) == [1, {}, []]
 
 
-def test_the_watch_notices_a_client(tmp_path: Path) -> None:
+def test_the_watch_notices_a_client(fresh: Fresh) -> None:
     code = """
     boto3.session.Session(region_name="us-east-1").client("ecs")
     print(json.dumps(calls))
     """
-    assert fresh(AIRFLOW_FIRST + WATCHED + textwrap.dedent(code), tmp_path) == [
+    assert fresh(WATCHED + textwrap.dedent(code)) == [
         "Session.client",
         "Session.create_client",
     ]
 
 
-def test_parsing_all_dag_files_loads_nothing_that_only_running_needs(tmp_path: Path) -> None:
+def test_parsing_all_dag_files_loads_nothing_that_only_running_needs(fresh: Fresh) -> None:
     heavy = {
         "aiobotocore",
         "aiohttp",
@@ -119,21 +133,23 @@ def test_parsing_all_dag_files_loads_nothing_that_only_running_needs(tmp_path: P
     commands = [name for name in sys.modules if name.startswith("ecs_feature.cli")]
     print(json.dumps(sorted(new & {heavy!r}) + commands))
     """
-    assert fresh(AIRFLOW_FIRST + textwrap.dedent(code), tmp_path) == []
+    assert fresh(code) == []
 
 
 def test_every_airflow_command_loads_no_more_of_the_package_than_what_describes_it(tmp_path: Path) -> None:
     code = """
-    import json, sys
-    from airflow.cli import cli_parser
-    names = cli_parser.ALL_COMMANDS_DICT.keys() & {"ecs-feature"}
-    print(json.dumps([sorted(names), sorted(name for name in sys.modules if name.partition(".")[0] == "ecs_feature")]))
-    """
+import json, sys
+from airflow.cli import cli_parser
+names = cli_parser.ALL_COMMANDS_DICT.keys() & {"ecs-feature"}
+print(json.dumps([sorted(names), sorted(name for name in sys.modules if name.partition(".")[0] == "ecs_feature")]))
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, check=True)
     modules = ["ecs_feature", "ecs_feature.cli", "ecs_feature.cli.definition", "ecs_feature.provider_info"]
-    assert fresh(code, tmp_path) == [["ecs-feature"], modules]
+    assert json.loads(done.stdout.splitlines()[-1]) == [["ecs-feature"], modules]
 
 
-def test_a_process_that_has_loaded_plugins_has_all_of_the_package_that_a_dag_file_needs(tmp_path: Path) -> None:
+def test_a_process_that_has_loaded_plugins_has_all_of_the_package_that_a_dag_file_needs(fresh: Fresh) -> None:
     code = f"""
     from airflow.dag_processing.dagbag import DagBag
     from airflow.plugins_manager import get_operator_extra_links
@@ -144,4 +160,4 @@ def test_a_process_that_has_loaded_plugins_has_all_of_the_package_that_a_dag_fil
     new = sorted(set(sys.modules) - before)
     print(json.dumps([name for name in new if name.startswith(("ecs_feature", "airflow.sdk", "airflow.providers"))]))
     """
-    assert fresh(AIRFLOW_FIRST + textwrap.dedent(code), tmp_path) == []
+    assert fresh(code) == []

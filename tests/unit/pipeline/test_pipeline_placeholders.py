@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pipelines import pipeline
 
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
@@ -28,15 +28,12 @@ PLACES: dict[str, Any] = {
 }
 
 
-def pipeline(environment: dict[str, str] | None, **changes: Any) -> FeaturePipeline:
-    given: dict[str, Any] = {**PLACES, **changes}
-    return FeaturePipeline(
-        dag_id="d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), environment=environment, **given
-    )
+def filled(environment: dict[str, str] | None, **changes: Any) -> FeaturePipeline:
+    return pipeline(**{**PLACES, "environment": environment, **changes})
 
 
 def test_every_string_is_filled() -> None:
-    resolved = pipeline({"X": "value"}).resolved()
+    resolved = filled({"X": "value"}).resolved()
     assert {name for name in PLACES if "${X}" in repr(getattr(resolved, name))} == set()
     assert resolved.region_name == "value"
     assert resolved.capacity == [{"capacityProvider": "value", "weight": 1}]
@@ -45,16 +42,16 @@ def test_every_string_is_filled() -> None:
 
 @pytest.mark.parametrize("field", [name for name in PLACES if name != "variants"])
 def test_a_placeholder_without_a_value_names_its_field(field: str) -> None:
-    others = {name: getattr(pipeline({"X": "value"}).resolved(), name) for name in PLACES if name != field}
+    others = {name: getattr(filled({"X": "value"}).resolved(), name) for name in PLACES if name != field}
     with pytest.raises(ConfigurationError, match=rf"^{field}.*the placeholder \$\{{X\}} has no value"):
-        pipeline({}, **others).resolved()
+        filled({}, **others).resolved()
 
 
 def test_what_is_no_text_stays_as_it_is() -> None:
-    resolved = pipeline({"X": "value"}, taskdefs=Path("/opt/${X}"), aws_conn_id=None, region_name=None).resolved()
+    resolved = filled({"X": "value"}, taskdefs=Path("/opt/${X}"), aws_conn_id=None, region_name=None).resolved()
     assert (resolved.taskdefs, resolved.aws_conn_id, resolved.region_name) == (Path("/opt/${X}"), None, None)
 
 
 def test_the_values_of_a_pipeline_are_also_its_task_definitions() -> None:
-    dag = pipeline({"X": "value"}).dag()
+    dag = filled({"X": "value"}).dag()
     assert dag.get_task("control.register").environment == {"X": "value"}

@@ -195,7 +195,7 @@ Leases.TestCase.settings = settings(
     print_blob=False,
     report_multiple_bugs=False,
 )
-TestAnyInterleaving = Leases.TestCase
+TestAnyInterleaving = pytest.mark.timeout(300)(Leases.TestCase)
 
 
 def interleavings(first: int, second: int) -> list[frozenset[int]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from pipelines import pipeline
 
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.pipeline import FeaturePipeline, Variant
 from ecs_feature.tasks.capacity import Fallback, bucket_of, check_capacity, may_be_instances, request_of
 from ecs_feature.tasks.launch import Network
 
@@ -108,19 +108,10 @@ def test_a_fallback_that_cannot_be_is_refused(values: dict[str, Any], sentence: 
         Fallback(**values)
 
 
-def pipeline(**values: Any) -> FeaturePipeline:
-    given = {
-        "dag_id": "d", "schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=UTC), "cluster": "features",
-        "shards": ("a",), "variants": [Variant("control", "f")], "container": "job", "input_uri": "s3://b/in",
-        "output_uri": "s3://b/out", "subnets": "", "security_groups": "", "environment": {},
-    }  # fmt: skip
-    return FeaturePipeline(**{**given, **values}).resolved()
-
-
 @pytest.mark.parametrize("capacity", ["ec2", "cluster_default", EC2_PROVIDER])
 def test_a_pipeline_on_instances_needs_no_subnets_and_its_memory_has_no_bound_of_fargate(capacity: Any) -> None:
-    assert pipeline(capacity=capacity, max_memory_mib=500_000).network() is None
-    assert pipeline(capacity=capacity, subnets="subnet-0a").network() == Network(("subnet-0a",))
+    assert pipeline(capacity=capacity, subnets="", max_memory_mib=500_000).resolved().network() is None
+    assert pipeline(capacity=capacity).resolved().network() == Network(("subnet-0a",))
 
 
 @pytest.mark.parametrize(
@@ -135,4 +126,4 @@ def test_a_pipeline_on_instances_needs_no_subnets_and_its_memory_has_no_bound_of
 )
 def test_what_a_pipeline_cannot_be_is_refused(values: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
-        pipeline(**values)
+        pipeline(**{"subnets": "", **values}).resolved()
