@@ -113,7 +113,7 @@ def _held(options: Options, fan_out: FanOut, measured: Measured) -> list[Bar]:
     if fan_out.shards == 5000:
         return bars.of_large(measured)
     if fan_out.shards == options.shards:
-        return bars.of_fan_out(measured, ratio=1.15, name=f"{fan_out.shards} mapped")
+        return bars.of_fan_out(measured, ratio=1.15, name=f"{fan_out.shards} mapped", patched=options.patch)
     return []
 
 

@@ -15,6 +15,7 @@ from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.run import ShardRun
 from ecs_feature.tasks.launch import Launch, Network
 from fargate_local import LocalFargate
+from tests.loggers import PromptLog
 
 KEY = FleetKey(aws_conn_id=None)
 RESULT = "s3://bucket/shard=UA/try.json"
@@ -46,7 +47,7 @@ async def shard(
             launch,
             ShardPolicy(poll_seconds=0.1, **policy),
             "try",
-            logging.getLogger(__name__),
+            PromptLog(logging.getLogger(__name__)),
             since=since,
             result_uri=RESULT,
         )

@@ -46,6 +46,9 @@ class TaskLog:
 
     warning = error = info
 
+    def info_within(self, _: float, message: str, *arguments: Any) -> None:
+        self.info(message, *arguments)
+
     def of_container(self) -> list[str]:
         return [text.split("] ", 1)[1] for _, text in self.lines if text.startswith("[talk] ")]
 

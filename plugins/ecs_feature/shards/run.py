@@ -26,6 +26,8 @@ from ecs_feature.tasks.relaunches import Ended, NextLaunch, next_launch
 
 # AmazonECS/latest/APIReference/ECS_Idempotency.html: a client token is valid for at least an hour; ten minutes margin.
 TOKEN_AGE: Final = timedelta(minutes=50)
+LAUNCH_LINE_SECONDS: Final = 15.0
+"""How long the line about a launch may wait: with the last lines of a short shard it is one record, not two."""
 # How long to wait for the stop of a task that never started, before the next launch; it can no longer run.
 STOP_SECONDS: Final = 120.0
 
@@ -182,7 +184,8 @@ class ShardRun:
             tags=self._tags(),
         )
         task = await self.fleet.launch(self.current, share=self.share, in_doubt=self._note_doubt)
-        self.log.info(
+        self.log.info_within(
+            LAUNCH_LINE_SECONDS,
             "Shard %s runs as ECS task %s (launch %d%s).",
             self.shard,
             task.arn,

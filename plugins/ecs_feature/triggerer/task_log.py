@@ -10,9 +10,22 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any, Final
 
+from structlog.contextvars import unbind_contextvars
+
 from ecs_feature.triggerer.supervisor_socket import FALLBACK_SECONDS, supervisor_socket
 
 FLUSH_SECONDS: Final = 1.0
+REPEATED: Final = ("ti_id", "dag_id", "task_id", "run_id", "try_number", "map_index")
+"""What Airflow puts into every record of a trigger, beside the id by which the supervisor finds the task's log."""
+
+
+def shorten_records() -> None:
+    """Leave the names of the task instance out of the trigger's further records, Airflow's own included.
+
+    The supervisor reads 4 KiB of records in each of its rounds, and asks the database for all its triggers in between.
+    The names are 180 bytes of each record, and the log of one task says them once, in Airflow's first line.
+    """
+    unbind_contextvars(*REPEATED)
 
 
 class GatheredLog:
@@ -36,11 +49,19 @@ class GatheredLog:
 
     def info(self, message: str, *arguments: Any) -> None:
         """Write a line within a second."""
+        self.info_within(0.0, message, *arguments)
+
+    def info_within(self, seconds: float, message: str, *arguments: Any) -> None:
+        """Write a line at the first whole second after so many seconds, or earlier with one that waits less."""
         self._lines.append(message % arguments if arguments else message)
-        if self._flush_handle is None:
-            loop = asyncio.get_running_loop()
-            # The handle keeps the shard's contextvars, by which Airflow finds the task's log.
-            self._flush_handle = loop.call_at(math.ceil(loop.time() / FLUSH_SECONDS) * FLUSH_SECONDS, self.flush)
+        loop = asyncio.get_running_loop()
+        at = math.ceil((loop.time() + seconds) / FLUSH_SECONDS) * FLUSH_SECONDS
+        if self._flush_handle is not None:
+            if self._flush_handle.when() <= at:
+                return
+            self._flush_handle.cancel()
+        # The handle keeps the shard's contextvars, by which Airflow finds the task's log.
+        self._flush_handle = loop.call_at(at, self.flush)
 
     def warning(self, message: str, *arguments: Any) -> None:
         """Write a line now."""

@@ -23,8 +23,9 @@ from ecs_feature.shards.run import ShardRun
 from ecs_feature.shards.selection import LIVE_LOG_SHARDS, names_in
 from ecs_feature.tasks.launch import Launch, fill_shard
 from ecs_feature.tasks.outcomes import Kind, Payer
+from ecs_feature.triggerer.end_batches import EndBatches
 from ecs_feature.triggerer.references import look_up_shared
-from ecs_feature.triggerer.task_log import GatheredLog
+from ecs_feature.triggerer.task_log import GatheredLog, shorten_records
 from ecs_feature.triggerer.xcoms import pull_own, push
 
 KILL_SECONDS = 20.0
@@ -36,6 +37,7 @@ TEMPLATED = ("shard", "launch", "token_id", "selected", "record", "since")
 """The arguments that are rendered as templates; the operator itself has no ``template_fields``."""
 COMPILED = 4096
 """How many compiled templates are kept."""
+_ends = EndBatches()
 _stopping: set[asyncio.Task[None]] = set()
 """The asyncio tasks that stop killed shards; an event loop holds only weak references to its tasks."""
 
@@ -130,6 +132,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        shorten_records()
         try:
             await self._resolve()
         except EcsFeatureError as error:
@@ -140,11 +143,13 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             yield TaskSkippedEvent() if self.end_in_triggerer else TriggerEvent({"state": "skipped"})
             return
         self._forget_dag()
-        try:
-            event = await self._run_shard()
-            await self._lines.read()
-        finally:
-            self._lines.flush()
+        with _ends.counted():
+            try:
+                event = await self._run_shard()
+                await _ends.turn()
+                await self._lines.read()
+            finally:
+                self._lines.flush()
         yield event
 
     def _forget_dag(self) -> None:

@@ -17,6 +17,7 @@ from ecs_feature.services.leases import Lease, SharingPolicy, reconcile
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.run import ShardRun
 from ecs_feature.tasks.launch import Launch, Network
+from tests.loggers import PromptLog
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -127,7 +128,7 @@ async def test_a_shard_carries_its_timeout_and_a_repeated_launch_is_the_same_req
     for timeout in (90.5, 90.5, None):
         launch = Launch("features", "f:1", "features", Network(("subnet-0a",)), tags={"ecs-feature:shard": "UA"})
         policy = ShardPolicy(timeout_seconds=timeout, capacity_seconds=0)
-        await ShardRun(cast(Any, Fleet()), "UA", launch, policy, "id", logging.getLogger()).run()
+        await ShardRun(cast(Any, Fleet()), "UA", launch, policy, "id", PromptLog(logging.getLogger())).run()
     mark = {"key": "ecs-feature:shard", "value": "UA"}
     assert asked[0]["tags"] == [mark, {"key": "ecs-feature:timeout-seconds", "value": "91"}]
     assert asked[0] == asked[1]

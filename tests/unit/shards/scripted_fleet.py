@@ -15,6 +15,7 @@ from ecs_feature.logs.follower import Followed
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.run import ShardRun
 from ecs_feature.tasks.launch import Launch, Network
+from tests.loggers import PromptLog
 
 LAUNCH = Launch("features", "f:1", "features", Network(("subnet-0a",)), started_by="d/uuid")
 BATCH = ({"capacityProvider": "batch", "weight": 1},)
@@ -148,7 +149,7 @@ def shard_run(
         launch,
         ShardPolicy(**policy),
         "uuid",
-        logging.getLogger("test"),
+        PromptLog(logging.getLogger("test")),
         sleep=sleep,
         since=since,
         result_uri=result_uri,

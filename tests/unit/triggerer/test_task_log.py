@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from log_supervisor import Supervisor
+from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from ecs_feature.triggerer import supervisor_socket, task_log
-from ecs_feature.triggerer.task_log import GatheredLog
+from ecs_feature.triggerer.task_log import GatheredLog, shorten_records
 
 
 class Written:
@@ -155,3 +156,28 @@ async def test_outside_a_triggerer_nobody_is_waited_for(written: Written) -> Non
     log.info("line")
     await log.read()
     assert written.records == [("info", "line")]
+
+
+async def test_a_line_that_may_wait_comes_with_the_next_that_may_not(written: Written) -> None:
+    log = GatheredLog(written)
+    log.info_within(30, "Shard %s runs.", "UA")
+    await asyncio.sleep(0.25)
+    assert written.records == []
+    log.info("100 %")
+    log.info_within(30, "last")
+    await asyncio.sleep(0.25)
+    assert written.records == [("info", "Shard UA runs.\n100 %\nlast")]
+
+
+async def test_a_line_that_may_wait_is_written_when_nothing_else_is(written: Written) -> None:
+    log = GatheredLog(written)
+    log.info_within(0.3, "Shard UA runs.")
+    await asyncio.sleep(0.6)
+    assert written.records == [("info", "Shard UA runs.")]
+
+
+def test_records_keep_what_the_supervisor_finds_the_log_by_and_nothing_else() -> None:
+    bind_contextvars(trigger_id=7, **dict.fromkeys(task_log.REPEATED, "long"), span="kept")
+    shorten_records()
+    assert get_contextvars() == {"trigger_id": 7, "span": "kept"}
+    clear_contextvars()
