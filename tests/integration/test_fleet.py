@@ -66,7 +66,7 @@ async def test_200_shards_cost_200_run_tasks_and_few_describes(aws: LocalFargate
     assert made["RunTask"] <= 220
     assert made["DescribeTasks"] <= 1.5 * took / 1
     assert made["DescribeTaskDefinition"] == 1
-    assert all(tails)
+    assert all(tail.lines for tail in tails)
     assert made["GetLogEvents"] == 0
     assert made["FilterLogEvents"] <= 6
     assert watch.blocked_seconds < 1.0
@@ -139,9 +139,9 @@ async def test_a_failed_shards_log_is_read_by_itself_and_others_together(aws: Lo
         exact = await fleet.log_tail(ended[0], "job", 1, failed=True)
         together = await asyncio.gather(*(fleet.log_tail(task, "job", 20) for task in ended[1:]))
         unknown = await fleet.log_tail(ended[0], "no such container", 20)
-    assert len(exact) == 1
-    assert all(lines[-1].text == exact[0].text for lines in together)
-    assert unknown == []
+    assert len(exact.lines) == 1
+    assert all(tail.lines[-1].text == exact.lines[0].text for tail in together)
+    assert unknown.missing == "container no such container is not in the task definition, so there are no lines here"
     made = calls(aws)
     assert (made["GetLogEvents"], made["FilterLogEvents"]) == (1, 1)
 
@@ -150,8 +150,9 @@ async def test_a_task_without_a_readable_log_group_has_no_lines(aws: LocalFargat
     async with joined(KEY) as fleet:
         task = await shard(fleet, 1)
         aws.client("logs").delete_log_group(logGroupName=GROUP)
-        assert await fleet.log_tail(task, "job", 5) == []
-        assert await fleet.log_tail(task, "job", 5, failed=True) == []
+        for failed in (False, True):
+            tail = await fleet.log_tail(task, "job", 5, failed=failed)
+            assert tail.missing == f"its log group {GROUP} does not exist, so there are no lines here"
 
 
 async def test_a_cap_in_vcpus_holds(aws: LocalFargate) -> None:

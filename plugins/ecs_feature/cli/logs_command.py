@@ -197,7 +197,10 @@ class LogReader:
                 _tell(f"[{shard.label}] its task definition is not known any more, and so where its log is")
                 return []
             until_now = task if task.stopped else replace(task, stopped_at=now)
-            return await fleet.log_tail(until_now, shard.container, self.args.lines, failed=len(found) <= FEW)
+            last = await fleet.log_tail(until_now, shard.container, self.args.lines, failed=len(found) <= FEW)
+            if last.missing and not last.logged:
+                _tell(f"[{shard.label}] {last.missing}")
+            return list(last.lines)
 
         tails = await asyncio.gather(*(tail(shard, task) for shard, task in found))
         self._lines += [

@@ -33,7 +33,7 @@ from ecs_feature.fleet.vcpu_quota import VcpuQuota
 from ecs_feature.fleet.watcher import TaskWatcher
 from ecs_feature.logs.cursor import Fresh, LogLine
 from ecs_feature.logs.follower import Followed, LogFollower
-from ecs_feature.logs.tail import LogTail
+from ecs_feature.logs.tail import LastLines, LogTail
 from ecs_feature.tasks.capacity import Strategy
 from ecs_feature.tasks.launch import Launch
 
@@ -321,8 +321,8 @@ class Fleet:
 
     async def log_tail(
         self, task: EcsTask, container: str, lines: int, *, failed: bool = False, quiet: bool = False
-    ) -> list[LogLine]:
-        """The last log lines of a task's container; empty when there are none or they cannot be read.
+    ) -> LastLines:
+        """The last log lines of a task's container.
 
         :param failed: read with a call of its own, for the exact last lines; else in a batch.
         :param quiet: do not log that they cannot be read.

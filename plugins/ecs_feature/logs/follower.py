@@ -278,9 +278,11 @@ class LogFollower:
         except (EcsFeatureError, TimeoutError) as error:
             one.give_up(str(error) or "its task definition cannot be read")
             return
-        one.place = log_place(definition, one.container)
-        if one.place is None:
-            one.give_up(f"container {one.container} does not log with awslogs and a stream prefix")
+        place = log_place(definition, one.container)
+        if isinstance(place, str):
+            one.give_up(place)
+        else:
+            one.place = place
 
     async def _read(self, some: list[Followed]) -> None:
         self._calls = 0

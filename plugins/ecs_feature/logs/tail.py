@@ -38,6 +38,7 @@ WINDOWS_SECONDS: Sequence[float | None] = (None, 30.0, 3.0)
 
 
 CANNOT_BE_READ = "The log of task %s cannot be read: %s"
+NO_LINES = ", so there are no lines here"
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,33 @@ class LogPlace:
         return f"{self.prefix}/{container}/{task_id}"
 
 
-def log_place(task_definition: dict[str, Any], container: str) -> LogPlace | None:
-    """The container's log options; None unless it logs with awslogs and a stream prefix."""
-    for definition in task_definition.get("containerDefinitions", ()):
-        configuration = definition.get("logConfiguration", {})
-        if definition.get("name") == container and configuration.get("logDriver") == "awslogs":
-            options = configuration.get("options", {})
-            if "awslogs-group" in options and "awslogs-stream-prefix" in options:
-                return LogPlace(
-                    options["awslogs-group"],
-                    options["awslogs-stream-prefix"],
-                    options.get("awslogs-region", ""),
-                )
-    return None
+def log_place(task_definition: dict[str, Any], container: str) -> LogPlace | str:
+    """The container's log options; if its lines are not in a stream that can be found, one clause that says why."""
+    definitions = {one.get("name"): one for one in task_definition.get("containerDefinitions", ())}
+    if container not in definitions:
+        return f"container {container} is not in the task definition{NO_LINES}"
+    configuration = definitions[container].get("logConfiguration") or {}
+    driver, options = configuration.get("logDriver", ""), configuration.get("options") or {}
+    if not driver:
+        return f"it has no logConfiguration{NO_LINES}"
+    if driver != "awslogs":
+        return f"its log goes to {driver}{NO_LINES}"
+    if "awslogs-group" not in options or "awslogs-stream-prefix" not in options:
+        return f"its log goes to awslogs without an awslogs-stream-prefix{NO_LINES}"
+    return LogPlace(options["awslogs-group"], options["awslogs-stream-prefix"], options.get("awslogs-region", ""))
+
+
+@dataclass(frozen=True)
+class LastLines:
+    """The last lines of one container's log, oldest first.
+
+    :param missing: why there are none although the container may have written some: one clause; empty: it has not.
+    :param logged: whether that was already logged.
+    """
+
+    lines: tuple[LogLine, ...] = ()
+    missing: str = ""
+    logged: bool = False
 
 
 @dataclass(eq=False)
@@ -100,30 +115,33 @@ class LogTail:
 
     async def last_lines(
         self, task: EcsTask, container: str, lines: int, *, failed: bool = False, quiet: bool = False
-    ) -> list[LogLine]:
-        """At most ``lines`` last lines of the container's log, oldest first.
-
-        Empty when there are none, or when they cannot be read in time; that is logged.
+    ) -> LastLines:
+        """At most ``lines`` last lines of the container's log; that they cannot be read in time is logged.
 
         :param failed: read with a call of its own, for the exact last lines; in a batch when too many fail at once.
         :param quiet: do not log that they cannot be read, because that was logged before.
         """
+        place: LogPlace | str = ""
         try:
             async with asyncio.timeout(self.max_seconds):
                 place = log_place(await self.task_definition(task.task_definition_arn), container)
-                if place is None or lines < 1:
-                    return []
+                if isinstance(place, str):
+                    return LastLines(missing=place)
+                if lines < 1:
+                    return LastLines()
                 stream = place.stream(container, task.task_id)
                 # At most as many calls as fit into a third of the timeout.
                 if failed and self._exact_waiting < limits.GET_LOG_EVENTS_PER_SECOND * self.max_seconds / 3:
-                    return await self._read_one(place, stream, lines)
+                    return LastLines(tuple(await self._read_one(place, stream, lines)))
                 if task.started_at is None and not failed:
-                    return []  # nothing ran, so there is no stream
-                return await self._read_with_others(place, stream, task, lines)
+                    return LastLines()  # nothing ran, so there is no stream
+                return LastLines(tuple(await self._read_with_others(place, stream, task, lines)))
         except (EcsFeatureError, ClientError, BotoCoreError, TimeoutError) as error:
             why = str(error) or f"no answer within {self.max_seconds:g} s"
+            if isinstance(place, LogPlace) and _is_group_missing(error):
+                return LastLines(missing=f"its log group {place.group} does not exist{NO_LINES}")
             log.log(logging.DEBUG if quiet else logging.WARNING, CANNOT_BE_READ, task.task_id, why)
-            return []
+            return LastLines(missing="its log cannot be read", logged=True)
 
     async def close(self) -> None:
         for reader in self._readers:
@@ -139,7 +157,9 @@ class LogTail:
                 answer = await _call_at_rate(
                     self._exact, client.get_log_events, **request, **({"nextToken": token} if token else {})
                 )
-            except client.exceptions.ResourceNotFoundException:
+            except ClientError as error:
+                if not _is_missing(error) or _is_group_missing(error):
+                    raise
                 return []
             finally:
                 self._exact_waiting -= 1
@@ -179,24 +199,29 @@ class LogTail:
         try:
             async with asyncio.timeout(self.max_seconds):
                 found = await self._tails(client, group, batch)
-        except client.exceptions.ResourceNotFoundException:
-            # CloudWatch does not say which stream is missing, and returns nothing: halve the batch to find it.
-            if len(batch) == 1:
-                found = {}
-            else:
-                half = len(batch) // 2
-                await asyncio.gather(
-                    self._read_batch(group, region, batch[:half]), self._read_batch(group, region, batch[half:])
-                )
-                return
         except (ClientError, BotoCoreError, TimeoutError) as error:
-            for wanted in batch:
-                if not wanted.result.done():
-                    wanted.result.set_exception(error)
+            await self._not_read(group, region, batch, error)
             return
         for wanted in batch:
             if not wanted.result.done():
                 wanted.result.set_result(found.get(wanted.stream, [])[-wanted.lines :])
+
+    async def _not_read(self, group: str, region: str, batch: list[TailRequest], error: Exception) -> None:
+        """Answer a batch that could not be read; CloudWatch does not say which stream is missing, so halve it then."""
+        stream_missing = _is_missing(error) and not _is_group_missing(error)
+        if stream_missing and len(batch) > 1:
+            half = len(batch) // 2
+            await asyncio.gather(
+                self._read_batch(group, region, batch[:half]), self._read_batch(group, region, batch[half:])
+            )
+            return
+        for wanted in batch:
+            if wanted.result.done():
+                continue
+            if stream_missing:
+                wanted.result.set_result([])
+            else:
+                wanted.result.set_exception(error)
 
     async def _tails(self, client: Any, group: str, batch: list[TailRequest]) -> dict[str, list[LogLine]]:
         """Each stream's last lines, from the longest window that can be read whole; else from what was read."""
@@ -229,6 +254,16 @@ class LogTail:
                 return _by_stream(events), True
             request["nextToken"] = token
         return _by_stream(events), False
+
+
+def _is_missing(error: Exception) -> bool:
+    """Whether the log stream or group is missing."""
+    return isinstance(error, ClientError) and error.response["Error"].get("Code") == "ResourceNotFoundException"
+
+
+def _is_group_missing(error: Exception) -> bool:
+    """Whether the log group is missing, not only the stream: "The specified log group does not exist."."""
+    return _is_missing(error) and "log group" in str(error)
 
 
 def _since(batch: list[TailRequest], seconds: float | None) -> int | None:

@@ -48,25 +48,32 @@ class ShardLog:
         for text in fresh.texts():
             self.log.info("[%s] %s", self.container, text)
 
-    async def copy(self, ended: EcsTask, outcome: Outcome) -> None:
+    async def copy(self, ended: EcsTask, outcome: Outcome) -> Outcome:
         """Copy the last lines of the container that decided the outcome, without those that were copied live.
 
         :param ended: the stopped task.
+        :returns: the outcome, with where the lines are if it says nothing else to do.
         """
-        if ended.started_at is None:
-            return
+        if ended.started_at is None and outcome.exit_code is None:
+            return outcome
         container, followed = outcome.container or self.container, self._followed
         mine = followed if followed is not None and followed.container == container else None
         if followed is not None and await self._is_copied(followed, mine, outcome):
-            return
+            return outcome
         if self.lines < 1:
-            return
+            return outcome
         quiet = followed is not None and followed.warned
-        lines = await self.fleet.log_tail(ended, container, self.lines, failed=not outcome.succeeded, quiet=quiet)
-        for line in mine.shown.without(lines) if mine is not None else lines:
+        last = await self.fleet.log_tail(ended, container, self.lines, failed=not outcome.succeeded, quiet=quiet)
+        for line in mine.shown.without(last.lines) if mine is not None else last.lines:
             self.log.info("[%s] %s", container, line.text)
-        if not lines and not quiet and not (mine is not None and mine.shown):
+        shown = bool(last.lines or (mine is not None and mine.shown))
+        if last.missing and not last.logged and not quiet:
+            self.log.info("Container %s of shard %s: %s.", container, self.shard, last.missing)
+        elif not shown and not last.missing and not quiet:
             self.log.info("The container %s of shard %s left no log lines.", container, self.shard)
+        return outcome.with_log(
+            last.missing or ("the task log has its last lines" if shown else "it left no log lines")
+        )
 
     async def _is_copied(self, followed: Followed, mine: Followed | None, outcome: Outcome) -> bool:
         """Copy the rest of a live log; return whether nothing more is to be copied.

@@ -20,7 +20,8 @@ from ecs_feature.shards.policy import ShardPolicy, is_followed
 from ecs_feature.shards.records import LaunchRecord
 from ecs_feature.tasks import outcomes
 from ecs_feature.tasks.capacity import CLUSTER_DEFAULT
-from ecs_feature.tasks.launch import TIMEOUT_TAG, Launch, client_token, essential_containers, started_by
+from ecs_feature.tasks.containers import UNKNOWN_ROLES, ContainerRoles
+from ecs_feature.tasks.launch import TIMEOUT_TAG, Launch, client_token, started_by
 from ecs_feature.tasks.outcomes import Outcome
 from ecs_feature.tasks.relaunches import Ended, NextLaunch, next_launch
 
@@ -49,7 +50,7 @@ class ShardRun:
     :param try_number: Airflow's try number.
     :param live: whether the user asked for live lines; overrides the policy.
     :param in_doubt: whether the current launch may have started a task whose ARN is not known yet.
-    :param essential: the names of the essential containers; None: not known, any may be.
+    :param roles: which containers can end the task.
     :param replayed: whether RunTask returned a task that had already stopped, launched by an earlier triggerer.
     :param known: how many launches an earlier triggerer made before the one that was found.
     :ivar born: when this triggerer started the shard.
@@ -72,7 +73,7 @@ class ShardRun:
     history: list[Ended] = field(default_factory=list)
     known: int = 0
     in_doubt: bool = False
-    essential: frozenset[str] | None = None
+    roles: ContainerRoles = UNKNOWN_ROLES
     replayed: bool = False
     current: Launch | None = None
     task: EcsTask | None = None
@@ -92,7 +93,7 @@ class ShardRun:
         A call that AWS refuses permanently is an outcome, too.
         """
         policy, definition = self.policy, await self._definition()
-        self.launch, self.essential = await self._fitted(definition), essential_containers(definition)
+        self.launch, self.roles = await self._fitted(definition), ContainerRoles.of(definition)
         async with self.fleet.slot(
             policy.parallel_group,
             policy.parallelism,
@@ -207,10 +208,9 @@ class ShardRun:
             if ended is not None:
                 self.task = ended
                 outcome = outcomes.of_task(
-                    ended, main_container=self.launch.container, codes=self.policy.codes, essential=self.essential
+                    ended, main_container=self.launch.container, codes=self.policy.codes, roles=self.roles
                 )
-                await shard_log.copy(ended, outcome)
-                return outcome
+                return await shard_log.copy(ended, outcome)
         if await self._has_result():
             self.log.info("Shard %s: ECS no longer shows its task, and its result file is there.", self.shard)
             return outcomes.of_result()

@@ -211,17 +211,6 @@ def started_by(who: str) -> str:
     return start[: _STARTED_BY_CHARACTERS - len(ending)] + ending
 
 
-def essential_containers(definition: Mapping[str, Any]) -> frozenset[str] | None:
-    """The names of a task definition's essential containers, whose end ends the task; None: not known.
-
-    Containers are essential unless they say otherwise.
-    """
-    containers = definition.get("containerDefinitions")
-    if containers is None:
-        return None
-    return frozenset(one.get("name", "") for one in containers if one.get("essential", True))
-
-
 def fill_shard(value: Any, shard: str) -> Any:
     """``value`` with ``{shard}`` in its strings replaced, through lists and dicts."""
     if isinstance(value, str):

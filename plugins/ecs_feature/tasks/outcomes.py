@@ -15,7 +15,17 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ecs_feature.aws.resources import EcsContainer, EcsTask
-from ecs_feature.tasks.start_failures import Cause, cause_of
+from ecs_feature.tasks.containers import (
+    TAKEN_ALONG,
+    UNKNOWN_ROLES,
+    ContainerRoles,
+    Decider,
+    deciding,
+    main_of,
+    out_of_memory,
+    starved,
+)
+from ecs_feature.tasks.start_failures import MORE_INSTANCES, Cause, capacity_advice, cause_of
 
 
 class Kind(enum.StrEnum):
@@ -82,20 +92,17 @@ _STOPS: Final = {
     STOP_REASON_STUCK: (Kind.STUCK, "if it stays, look at the subnets' free addresses and the image's size"),
 }
 _SPOT_CODES: Final = frozenset({"SpotInterruption", "TerminationNotice"})
-_OUT_OF_MEMORY: Final = re.compile(r"^OutOfMemory", re.I)
+_ECS_CODES: Final = frozenset({"ServiceSchedulerInitiated", "InfrastructureHealth"})
 # Seen without a stop code (aws/containers-roadmap#1565).
 _SPOT_WORDS: Final = re.compile(r"^Your Spot Task was interrupted", re.I)
 _STOPPED_BY_ECS: Final = re.compile(r"maintenance|retire", re.I)
 # With stop code TerminationNotice or none: the user's instance was terminated, on demand or Spot.
 _HOST_GONE: Final = re.compile(r"^Host EC2 ", re.I)
 _DEREGISTERED: Final = re.compile(r"^Container instance deregistration", re.I)
-# The user's own instances lack resources, not Fargate.
-_NO_INSTANCE: Final = re.compile(
-    r"\bresource:(?!fargate)|container instances|active instances|empty capacity provider", re.I
-)
-_MORE_INSTANCES: Final = "add container instances, or make the task smaller"
-# 128 + SIGKILL and SIGTERM: how the other containers end when an essential one has ended.
-_TAKEN_ALONG: Final = frozenset({None, 137, 143})
+# Managed Instances: batch/latest/userguide/ecs-managed-instances-instance-draining.html
+_DRAINED: Final = re.compile(r"^Task stopped during instance draining", re.I)
+# What ECS says of a task when its containers have the cause.
+_NO_CAUSE: Final = frozenset({"", "task failed to start", "essential container in task exited"})
 
 _EXIT_HINTS: Final = {
     126: "its command cannot be executed: check the file's mode and the image's platform",
@@ -148,6 +155,11 @@ class Outcome:
     def succeeded(self) -> bool:
         return self.kind is Kind.SUCCEEDED
 
+    def with_log(self, where: str) -> Outcome:
+        """The outcome of a container that failed, with where its lines are, unless there is a better hint."""
+        plain = self.kind is Kind.APPLICATION_FAILURE and not self.hint
+        return replace(self, hint=where) if plain else self
+
     def sentence(self, shard: str) -> str:
         """What happened, to which shard, and what to do."""
         container = f"container {self.container}" if self.container else "a container"
@@ -180,51 +192,56 @@ def of_task(
     *,
     main_container: str = "",
     codes: ExitCodes = NO_CODES,
-    essential: frozenset[str] | None = None,
+    roles: ContainerRoles = UNKNOWN_ROLES,
 ) -> Outcome:
     """The outcome of a stopped task.
 
     :param main_container: the container that does the work; its exit code decides. Default: the first one.
     :param codes: what its exit codes mean.
-    :param essential: the containers that can have ended the task; None: any.
+    :param roles: which other containers can have ended the task.
     """
-    main = _main(task.containers, main_container)
-    others = tuple(one for one in task.containers if essential is None or one.name in essential)
-    decider = _decider(others, main)
+    main = main_of(task.containers, main_container)
+    decider = deciding(task, main, roles)
+    decided = decider.container if decider else None
     ended = Outcome(
         Kind.LOST,
-        _reason(task, decider),
-        exit_code=decider.exit_code if decider else None,
-        container=decider.name if decider else "",
+        _reason(task, decided),
+        exit_code=decided.exit_code if decided else None,
+        container=decided.name if decided else "",
         exit_codes=tuple((container.name, container.exit_code) for container in task.containers),
     )
-    if _HOST_GONE.match(task.stopped_reason):
+    if _HOST_GONE.match(task.stopped_reason) or _DRAINED.match(task.stopped_reason):
         return replace(ended, kind=Kind.STOPPED_BY_ECS)
     if _DEREGISTERED.match(task.stopped_reason):
         hint = "its containers may run on there: end the instance"
         return replace(ended, kind=Kind.STOPPED_BY_ECS, hint=hint)
     if task.stop_code in _SPOT_CODES or _SPOT_WORDS.match(task.stopped_reason):
         return replace(ended, kind=Kind.SPOT_INTERRUPTION)
-    if task.stop_code == "TaskFailedToStart":
+    if task.stop_code == "TaskFailedToStart" and not _ran(task, decider):
         return _of_start_failure(ended, task)
     if task.stop_code == "UserInitiated":
-        return _of_stop(ended, task)
-    if task.stop_code == "ServiceSchedulerInitiated" or _STOPPED_BY_ECS.search(task.stopped_reason):
+        stopped = _of_stop(ended, task, main, roles)
+        if stopped.kind is not Kind.STUCK or decider is None or not decider.in_vain:
+            return stopped
+    elif task.stop_code in _ECS_CODES or _STOPPED_BY_ECS.search(task.stopped_reason):
         return replace(ended, kind=Kind.STOPPED_BY_ECS)
-    starved = next((container for container in task.containers if _OUT_OF_MEMORY.match(container.reason)), None)
-    if starved is not None and (main is None or main.exit_code != 0):
-        return _of_memory(ended, task, starved)
-    if decider is None or decider.exit_code is None:
+    hungry = starved(task, main, decider, roles)
+    if hungry is not None and (main is None or main.exit_code != 0):
+        return _of_memory(ended, task, hungry)
+    if decider is None or decider.container.exit_code is None:
         return _of_start_failure(ended, task) if task.started_at is None else ended
     return _of_exit(ended, decider, main, codes)
 
 
-def of_launch_failure(reason: str) -> Outcome:
-    """The outcome of a RunTask that started nothing, from the reason in its ``failures`` or its error message."""
-    cause = cause_of(reason, unknown=Cause.PERMANENT)
+def of_launch_failure(reason: str, *, unknown: Cause = Cause.TRANSIENT) -> Outcome:
+    """The outcome of a RunTask that started nothing, from the reason in its ``failures``.
+
+    :param unknown: the cause of unknown wording. ECS has accepted the request, so the launch is repeated a few times.
+    """
+    cause = cause_of(reason, unknown=unknown)
     if cause is Cause.CAPACITY:
-        more = _MORE_INSTANCES if _NO_INSTANCE.search(reason) else "ask AWS for a higher Fargate vCPU quota"
-        return Outcome(Kind.CAPACITY_UNAVAILABLE, reason, hint=f"the launch is repeated; if this stays, {more}")
+        hint = f"the launch is repeated; if this stays, {capacity_advice(reason)}"
+        return Outcome(Kind.CAPACITY_UNAVAILABLE, reason, hint=hint)
     if cause is Cause.TRANSIENT:
         return Outcome(Kind.START_FAILED_TRANSIENT, reason)
     return Outcome(Kind.START_FAILED_PERMANENT, reason, hint="correct the task definition or the pipeline's settings")
@@ -233,9 +250,11 @@ def of_launch_failure(reason: str) -> Outcome:
 def of_refusal(message: str) -> Outcome:
     """The outcome of a call that AWS refused; the message tells whether the refusal is temporary.
 
+    Unknown wording is not: most of RunTask's errors say that a parameter is wrong.
+
     :param message: one sentence that says what to do.
     """
-    outcome = of_launch_failure(message)
+    outcome = of_launch_failure(message, unknown=Cause.PERMANENT)
     return Outcome(Kind.REFUSED, message) if outcome.payer is Payer.PERMANENT else outcome
 
 
@@ -249,23 +268,14 @@ def of_result() -> Outcome:
     return Outcome(Kind.SUCCEEDED)
 
 
-def _main(containers: tuple[EcsContainer, ...], name: str) -> EcsContainer | None:
-    named = [container for container in containers if container.name == name] or list(containers)
-    return named[0] if named else None
-
-
-def _decider(containers: tuple[EcsContainer, ...], main: EcsContainer | None) -> EcsContainer | None:
-    """The container that ended the task: the main one, unless ECS stopped it because another one failed.
-
-    ECS does not say which essential container ended first; one that ECS stopped has 137, 143 or no exit code.
-    """
-    if main is None or main.exit_code not in _TAKEN_ALONG:
-        return main
-    failed = [container for container in containers if container.exit_code not in (*_TAKEN_ALONG, 0)]
-    ended = [container for container in containers if container.exit_code == 0]
-    if failed:
-        return failed[0]
-    return ended[0] if ended and main.exit_code is not None else main
+def _ran(task: EcsTask, decider: Decider | None) -> bool:
+    """Whether a container ran and failed, although ECS says that the task did not start."""
+    if decider is None or decider.container.exit_code is None:
+        return False
+    if decider.waiting or out_of_memory(decider.container):
+        return True
+    no_cause = task.stopped_reason.rstrip(".").lower() in _NO_CAUSE and not decider.container.reason
+    return no_cause and decider.container.exit_code not in (*TAKEN_ALONG, 0)
 
 
 def _reason(task: EcsTask, decider: EcsContainer | None) -> str:
@@ -273,20 +283,22 @@ def _reason(task: EcsTask, decider: EcsContainer | None) -> str:
     return " ".join("; ".join(dict.fromkeys(part for part in parts if part)).split())
 
 
-def _of_exit(ended: Outcome, decider: EcsContainer, main: EcsContainer | None, codes: ExitCodes) -> Outcome:
-    code = decider.exit_code
-    if decider is not main:
+def _of_exit(ended: Outcome, decider: Decider, main: EcsContainer | None, codes: ExitCodes) -> Outcome:
+    code, reason = decider.container.exit_code, decider.container.reason
+    if decider.waiting:
+        hint = f"{decider.waiting} depends on it and never started"
+        return replace(ended, kind=Kind.APPLICATION_FAILURE, reason=reason, hint=hint)
+    if decider.container is not main:
         hint = f"it is essential and took {main.name if main else 'the others'} along: mend it, or its essential flag"
-        return replace(ended, kind=Kind.APPLICATION_FAILURE, reason=decider.reason, hint=hint)
+        return replace(ended, kind=Kind.APPLICATION_FAILURE, reason=reason, hint=hint)
     if code == 0:
         return replace(ended, kind=Kind.SUCCEEDED, reason="")
     if code in codes.skip:
-        return replace(ended, kind=Kind.SKIPPED, reason=decider.reason)
+        return replace(ended, kind=Kind.SKIPPED, reason=reason)
     if code in codes.non_retryable:
         hint = "correct what its log says, then clear it"
-        return replace(ended, kind=Kind.NOT_RETRYABLE, reason=decider.reason, hint=hint)
-    hint = _EXIT_HINTS.get(code or 0, "the task log has its last lines")
-    return replace(ended, kind=Kind.APPLICATION_FAILURE, reason=decider.reason, hint=hint)
+        return replace(ended, kind=Kind.NOT_RETRYABLE, reason=reason, hint=hint)
+    return replace(ended, kind=Kind.APPLICATION_FAILURE, reason=reason, hint=_EXIT_HINTS.get(code or 0, ""))
 
 
 def _of_start_failure(ended: Outcome, task: EcsTask) -> Outcome:
@@ -301,11 +313,14 @@ def _of_start_failure(ended: Outcome, task: EcsTask) -> Outcome:
     return replace(ended, kind=Kind.START_FAILED_TRANSIENT)
 
 
-def _of_stop(ended: Outcome, task: EcsTask) -> Outcome:
+def _of_stop(ended: Outcome, task: EcsTask, main: EcsContainer | None, roles: ContainerRoles) -> Outcome:
     for reason, (kind, hint) in _STOPS.items():
         if reason in task.stopped_reason:
+            needed = [one.on for one in roles.needed_by(main.name if main else "") if one.condition != "START"]
             if kind is Kind.STUCK and task.unplaced:
-                return replace(ended, kind=Kind.CAPACITY_UNAVAILABLE, hint=f"if this stays, {_MORE_INSTANCES}")
+                return replace(ended, kind=Kind.CAPACITY_UNAVAILABLE, hint=f"if this stays, {MORE_INSTANCES}")
+            if kind is Kind.STUCK and needed:
+                hint = f"it waited for container {' and '.join(needed)}: see what that does, or raise start_timeout"
             return replace(ended, kind=kind, hint=hint)
     return replace(ended, kind=Kind.STOPPED_BY_USER, hint="clear it to run it again")
 

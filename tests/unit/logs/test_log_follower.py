@@ -236,7 +236,7 @@ def test_throttling_that_passes_is_not_told_and_loses_nothing(caplog: pytest.Log
     ("refusal", "driver", "why"),
     [
         ("AccessDeniedException", "awslogs", "FilterLogEvents was denied (AccessDeniedException: no); allow it"),
-        (None, "awsfirelens", "container features does not log with awslogs and a stream prefix"),
+        (None, "awsfirelens", "its log goes to awsfirelens, so there are no lines here"),
     ],
 )
 def test_what_does_not_pass_is_told_once_and_not_tried_again(

@@ -29,10 +29,14 @@ def refusal(code: str, operation: str) -> ClientError:
 
 
 class Tail(LogTail):
-    """Gives texts."""
+    """Gives texts; ``missing`` is what it said of the last log."""
+
+    missing = ""
 
     async def last_lines(self, *arguments: Any, **options: Any) -> list[str]:  # type: ignore[override]
-        return [line.text for line in await super().last_lines(*arguments, **options)]
+        found = await super().last_lines(*arguments, **options)
+        self.missing = found.missing
+        return [line.text for line in found.lines]
 
 
 class NotFoundError(ClientError):
@@ -52,7 +56,9 @@ class Logs:
         self.calls: list[tuple[str, float]] = []
         self.refuse: dict[str, int] = {}
         self.hang = False
-        self.definition_driver = "awslogs"
+        self.denied = False
+        self.missing = "The specified log stream does not exist."
+        self.configuration: dict[str, Any] = {"logDriver": "awslogs", "options": OPTIONS}
 
     def write(self, number: int, lines: int, *, until: float = 599.0, every: float = 0.01) -> None:
         """``lines`` lines of a task, the last one ``until`` seconds after the start."""
@@ -63,13 +69,15 @@ class Logs:
         self.calls.append((operation, asyncio.get_running_loop().time()))
         if self.hang:
             await asyncio.Event().wait()
+        if self.denied:
+            raise refusal("AccessDeniedException", operation)
         if self.refuse.get(operation, 0) > 0:
             self.refuse[operation] -= 1
             raise refusal("ThrottlingException", operation)
 
     def _stream(self, name: str, operation: str) -> list[tuple[datetime, str]]:
         if name not in self.streams:
-            raise NotFoundError({"Error": {"Code": "ResourceNotFoundException", "Message": "stream"}}, operation)
+            raise NotFoundError({"Error": {"Code": "ResourceNotFoundException", "Message": self.missing}}, operation)
         return self.streams[name]
 
     async def filter_log_events(
@@ -103,11 +111,7 @@ class Logs:
         return self
 
     async def definition(self, arn: str) -> dict[str, Any]:
-        return {
-            "containerDefinitions": [
-                {"name": "features", "logConfiguration": {"logDriver": self.definition_driver, "options": OPTIONS}}
-            ]
-        }
+        return {"containerDefinitions": [{"name": "features", "logConfiguration": self.configuration}]}
 
     def tail(self, **options: Any) -> Tail:
         return Tail(self.client, self.definition, **{"collect_seconds": 0.05, "max_seconds": 5.0, **options})
@@ -211,10 +215,69 @@ async def test_a_log_that_cannot_be_read_in_time_is_given_up_with_one_line(
     await tail.close()
 
 
-async def test_another_log_driver_has_no_lines(logs: Logs) -> None:
-    logs.definition_driver = "awsfirelens"
-    assert await logs.tail().last_lines(finished(1), "features", 5) == []
+NO_LINES = "so there are no lines here"
+PLACES = [
+    ({"logDriver": "awsfirelens", "options": {"Name": "cloudwatch"}}, f"its log goes to awsfirelens, {NO_LINES}"),
+    ({"logDriver": "splunk"}, f"its log goes to splunk, {NO_LINES}"),
+    ({"logDriver": "json-file"}, f"its log goes to json-file, {NO_LINES}"),
+    ({"logDriver": "none"}, f"its log goes to none, {NO_LINES}"),
+    ({}, f"it has no logConfiguration, {NO_LINES}"),
+    (
+        {"logDriver": "awslogs", "options": {"awslogs-group": "/ecs/features"}},
+        f"its log goes to awslogs without an awslogs-stream-prefix, {NO_LINES}",
+    ),
+    (
+        {"logDriver": "awslogs", "options": {"awslogs-stream-prefix": "job"}},
+        f"its log goes to awslogs without an awslogs-stream-prefix, {NO_LINES}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("configuration", "missing"), PLACES)
+@pytest.mark.parametrize("failed", [False, True])
+async def test_lines_that_are_elsewhere_cost_no_call_and_it_is_said_where(
+    logs: Logs, configuration: dict[str, Any], missing: str, failed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    logs.configuration = configuration
+    tail = logs.tail()
+    assert await tail.last_lines(finished(1), "features", 5, failed=failed) == []
+    assert tail.missing == missing
     assert logs.calls == []
+    assert caplog.records == []
+
+
+async def test_a_container_that_the_task_definition_does_not_have_has_no_lines(logs: Logs) -> None:
+    tail = logs.tail()
+    assert await tail.last_lines(finished(1), "guard", 5) == []
+    assert tail.missing == f"container guard is not in the task definition, {NO_LINES}"
+
+
+@pytest.mark.parametrize("failed", [False, True])
+async def test_a_log_group_that_was_deleted_is_named_with_one_call(logs: Logs, failed: bool) -> None:
+    logs.missing = "The specified log group does not exist."
+    tail = logs.tail()
+    both = await asyncio.gather(*(tail.last_lines(finished(n), "features", 5, failed=failed) for n in (1, 2)))
+    assert both == [[], []]
+    assert tail.missing == f"its log group /ecs/features does not exist, {NO_LINES}"
+    assert len(logs.calls) == (2 if failed else 1)
+
+
+@pytest.mark.parametrize("failed", [False, True])
+async def test_a_log_that_may_not_be_read_is_told_once(
+    logs: Logs, failed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    logs.denied = True
+    found = await LogTail(logs.client, logs.definition, 0.05).last_lines(finished(1), "features", 5, failed=failed)
+    assert (found.lines, found.missing, found.logged) == ((), "its log cannot be read", True)
+    (record,) = caplog.records
+    assert record.message.startswith("The log of task 1 cannot be read: An error occurred (AccessDeniedException)")
+
+
+@pytest.mark.parametrize("failed", [False, True])
+async def test_a_container_that_wrote_nothing_is_not_missing_lines(logs: Logs, failed: bool) -> None:
+    tail = logs.tail()
+    assert await tail.last_lines(finished(1), "features", 5, failed=failed) == []
+    assert tail.missing == ""
 
 
 async def test_calls_keep_to_the_published_rates(logs: Logs) -> None:

@@ -12,6 +12,7 @@ from ecs_feature.aws.resources import EcsContainer, EcsTask
 from ecs_feature.exceptions import AwsError, LaunchError
 from ecs_feature.logs.cursor import Cursor, Fresh, LogLine, Shown
 from ecs_feature.logs.follower import Followed
+from ecs_feature.logs.tail import LastLines
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.run import ShardRun
 from ecs_feature.tasks.launch import Launch, Network
@@ -59,7 +60,7 @@ class Fleet:
         self.objects: set[str] = set()
         self.definition: dict[str, Any] = {"cpu": "512"}
         self.default: Any = None
-        self.tail = [LogLine(1, "last words")]
+        self.tail = LastLines((LogLine(1, "last words"),))
         self.live, self.rest, self.trouble = [LogLine(0, "first words")], [LogLine(1, "last words")], False
         self.missed_newest = False
         self.tails: list[tuple[int, bool, bool]] = []
@@ -109,7 +110,7 @@ class Fleet:
 
     async def log_tail(
         self, task: EcsTask, container: str, lines: int, *, failed: bool, quiet: bool = False
-    ) -> list[LogLine]:
+    ) -> LastLines:
         self.tails.append((lines, failed, quiet))
         return self.tail
 

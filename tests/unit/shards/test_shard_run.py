@@ -14,6 +14,7 @@ from scripted_fleet import BATCH, LAUNCH, RUNNING, STARVED, Fleet, RefusedLaunch
 from ecs_feature.aws.resources import EcsContainer, EcsTask
 from ecs_feature.exceptions import AwsError, LaunchError
 from ecs_feature.logs.cursor import LogLine
+from ecs_feature.logs.tail import LastLines
 from ecs_feature.tasks import outcomes
 from ecs_feature.tasks.launch import client_token
 from ecs_feature.tasks.outcomes import Kind
@@ -134,7 +135,7 @@ async def test_no_line_of_a_followed_log_is_copied_twice(
 ) -> None:
     caplog.set_level(logging.INFO)
     fleet = Fleet(stopped(exit_code))
-    fleet.tail = [LogLine(0, "first words"), LogLine(1, "last words"), LogLine(2, "Traceback")]
+    fleet.tail = LastLines((LogLine(0, "first words"), LogLine(1, "last words"), LogLine(2, "Traceback")))
     fleet.trouble, fleet.missed_newest = given.get("trouble", False), given.get("missed_newest", False)
     await shard_run(fleet, live=True).run()
     copied = [record.message for record in caplog.records if record.message.startswith("[features]")]

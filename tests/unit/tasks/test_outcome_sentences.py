@@ -29,16 +29,27 @@ EXIT_HINTS = {
     137: "it was killed (SIGKILL), often by a memory limit inside the container",
     139: "it crashed (SIGSEGV)",
     143: "it was ended (SIGTERM)",
-    255: "the task log has its last lines",
 }
 
 
 @pytest.mark.parametrize(("exit_code", "hint"), EXIT_HINTS.items())
 def test_an_exit_code_of_the_shell_or_a_signal_is_explained(exit_code: int, hint: str) -> None:
-    ended = task("EssentialContainerExited", ESSENTIAL, ran(exit_code))
-    assert (
-        outcomes.of_task(ended).sentence("UA") == f"Shard UA: container features exited with code {exit_code}; {hint}."
+    outcome = outcomes.of_task(task("EssentialContainerExited", ESSENTIAL, ran(exit_code)))
+    sentence = f"Shard UA: container features exited with code {exit_code}; {hint}."
+    assert outcome.sentence("UA") == outcome.with_log("it left no log lines").sentence("UA") == sentence
+
+
+def test_a_failure_that_its_exit_code_does_not_explain_says_where_the_lines_are() -> None:
+    outcome = outcomes.of_task(task("EssentialContainerExited", ESSENTIAL, ran(255)))
+    assert outcome.sentence("UA") == "Shard UA: container features exited with code 255."
+    assert outcome.with_log("the task log has its last lines").sentence("UA") == (
+        "Shard UA: container features exited with code 255; the task log has its last lines."
     )
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.APPLICATION_FAILURE])
+def test_other_endings_say_nothing_of_the_log(kind: Kind) -> None:
+    assert outcomes.Outcome(kind).with_log("the task log has its last lines") == outcomes.Outcome(kind)
 
 
 # An ending, the name of its kind in records and receipts, and what is said about it.
@@ -73,8 +84,13 @@ SENTENCES = [
     ),
     (
         task("TaskFailedToStart", "TaskFailedToStart: AGENT"),
+        "capacity_unavailable",
+        "there was no capacity for it (TaskFailedToStart: AGENT).",
+    ),
+    (
+        task("TaskFailedToStart", "InternalError: unexpected"),
         "start_failed_transient",
-        "its task could not start (TaskFailedToStart: AGENT).",
+        "its task could not start (InternalError: unexpected).",
     ),
     (
         task("TaskFailedToStart", "TaskFailedToStart: ATTRIBUTE"),
@@ -151,10 +167,10 @@ def test_every_ending_of_a_task_is_said_in_one_sentence(ended: EcsTask, kind: st
             "higher Fargate vCPU quota.",
         ),
         (
-            outcomes.of_launch_failure("AGENT"),
+            outcomes.of_launch_failure("Internal error."),
             "start_failed_transient",
             "infrastructure",
-            "its task could not start (AGENT).",
+            "its task could not start (Internal error).",
         ),
         (
             outcomes.of_launch_failure("ATTRIBUTE"),

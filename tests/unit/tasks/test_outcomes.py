@@ -13,6 +13,7 @@ from stopped import ESSENTIAL, ran, task
 
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.tasks import outcomes
+from ecs_feature.tasks.containers import ContainerRoles
 from ecs_feature.tasks.outcomes import PAYERS, Kind, Payer
 
 # AmazonECS/latest/developerguide/stopped-task-error-codes.html and the issues named beside a row.
@@ -234,10 +235,13 @@ def test_what_has_ended_does_not_change(value: Any) -> None:
 def test_a_container_that_is_not_essential_took_nobody_along() -> None:
     ended = task("EssentialContainerExited", ESSENTIAL, ran(137), ran(0, name="migrate"), ran(1, name="probe"))
     codes = outcomes.ExitCodes(frozenset({137}))
-    alone = outcomes.of_task(ended, codes=codes, essential=frozenset({"features"}))
+    alone = outcomes.of_task(ended, codes=codes, roles=ContainerRoles(frozenset({"features"})))
     assert (alone.kind, alone.container) == (Kind.NOT_RETRYABLE, "features")
     assert alone.exit_codes == (("features", 137), ("migrate", 0), ("probe", 1))
-    assert outcomes.of_task(ended, codes=codes, essential=frozenset({"features", "probe"})).container == "probe"
+    assert (
+        outcomes.of_task(ended, codes=codes, roles=ContainerRoles(frozenset({"features", "probe"}))).container
+        == "probe"
+    )
 
 
 def test_a_sidecar_out_of_memory_does_not_spoil_a_success() -> None:
@@ -262,7 +266,7 @@ def test_a_sidecar_out_of_memory_does_not_spoil_a_success() -> None:
         (
             5,
             Kind.APPLICATION_FAILURE,
-            "Shard UA: container features exited with code 5; the task log has its last lines.",
+            "Shard UA: container features exited with code 5.",
         ),
         (
             139,
@@ -337,8 +341,8 @@ def test_a_task_that_is_stuck_for_another_cause_than_a_missing_instance_is_stuck
         ("RESOURCE:CPU; RESOURCE:MEMORY", "capacity"),
         ("AGENT; RESOURCE:MEMORY", "capacity"),
         ("ATTRIBUTE; RESOURCE:CPU", "capacity"),
-        ("ATTRIBUTE; AGENT", "start_failed_transient"),
-        ("AGENT; ATTRIBUTE", "start_failed_transient"),
+        ("ATTRIBUTE; AGENT", "capacity"),
+        ("AGENT; ATTRIBUTE", "capacity"),
         ("ATTRIBUTE", "start_failed_permanent"),
         ("MISSING", "start_failed_permanent"),
     ],
