@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 from fargate_local import limits
 from fargate_local.engine import health
@@ -23,6 +23,7 @@ from fargate_local.settings import Settings
 from fargate_local.shapes import JsonObject
 
 log = logging.getLogger("fargate_local")
+Answer = TypeVar("Answer")
 
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
@@ -98,8 +99,8 @@ class Lifecycle:
         except _StopRequested:
             pass
         except StartFailure as failure:
-            for container in task.containers:
-                container.reason = str(failure) if str(failure).startswith("Cannot") else None
+            for container in task.containers if str(failure).startswith("Cannot") else ():
+                container.reason = str(failure)
             task.request_stop("TaskFailedToStart", str(failure), self._now())
         except asyncio.CancelledError:
             task.request_stop("UserInitiated", "fargate_local was shut down", self._now())
@@ -126,7 +127,13 @@ class Lifecycle:
         self, task: Task, prepared: Prepared, containers: dict[str, RunningContainer], fault: Mapping[str, object]
     ) -> None:
         for container, definition in _in_start_order(task):
-            await self._await_dependencies(task, definition, containers)
+            if refusal := await self._await_dependencies(task, container, definition, containers):
+                # As the agent does: the exit code is SIGTERM's (aws/amazon-ecs-agent#3218).
+                container.exit_code, container.last_status = 143, "STOPPED"
+                container.reason = f"CannotStartContainerError: dependency graph: {refusal}"
+                if container.essential:
+                    raise StartFailure("Task failed to start")
+                continue
             spec = prepared.specs[container.name]
             if "exit_code" in fault:
                 spec = prepared.spec_that_exits(spec, int(str(fault["exit_code"])), _after_seconds(fault))
@@ -138,23 +145,69 @@ class Lifecycle:
         self._enter(task, "RUNNING", started_at=self._now())
 
     async def _await_dependencies(
-        self, task: Task, definition: JsonObject, containers: dict[str, RunningContainer]
-    ) -> None:
-        """Wait for what `dependsOn` asks: START is met by the order, the others by an end."""
+        self, task: Task, container: Container, definition: JsonObject, containers: dict[str, RunningContainer]
+    ) -> str:
+        """Wait for what `dependsOn` asks; in the agent's words why the container can never start, or nothing.
+
+        START is met by the order of the starts.
+        """
+        target = f"for target [{container.name}({container.image}) (NONE->RUNNING)]"
+        unresolved = "failed to resolve container ordering dependency"
         for dependency in definition.get("dependsOn", []):
-            if dependency["condition"] in {"COMPLETE", "SUCCESS"}:
-                ended = await containers[dependency["containerName"]].wait()
-                if dependency["condition"] == "SUCCESS" and ended.code != 0:
-                    raise StartFailure(
-                        f"CannotStartContainerError: dependency container {dependency['containerName']} exited "
-                        f"with {ended.code}"
-                    )
+            needed = next(c for c in task.containers if c.name == dependency["containerName"])
+            if needed.name not in containers:
+                return f"{unresolved} [{_state(needed)}] {target} because dependency will never start"
+            try:
+                async with asyncio.timeout(_definition_of(task, needed).get("startTimeout")):
+                    await self._until_condition(task, needed, containers[needed.name], dependency["condition"])
+            except TimeoutError:
+                return f"container ordering dependency [{_state(needed)}] {target} has timed out."
+            if dependency["condition"] == "SUCCESS" and needed.exit_code != 0:
+                return f"{unresolved} [{_state(needed)}] {target} as dependency did not exit successfully."
+        return ""
+
+    async def _until_condition(self, task: Task, needed: Container, running: RunningContainer, condition: str) -> None:
+        if condition in {"COMPLETE", "SUCCESS"}:
+            self._note_exit(task, needed, await self._unless_stopped(task, running.wait()))
+        elif condition == "HEALTHY":
+            await self._unless_stopped(task, self._healthy(task, needed, running))
+
+    async def _healthy(self, task: Task, container: Container, running: RunningContainer) -> None:
+        """Check the container's health until it is healthy."""
+        healthy = asyncio.Event()
+
+        def changed() -> None:
+            self._touch(task)
+            if container.health_status == "HEALTHY":
+                healthy.set()
+
+        check = _definition_of(task, container).get("healthCheck", {"command": ["NONE"]})
+        interval = self._settings.health_interval_seconds
+        watch = asyncio.create_task(health.watch(check, container, running, changed, interval))
+        try:
+            await healthy.wait()
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+
+    async def _unless_stopped(self, task: Task, waited_for: Coroutine[Any, Any, Answer]) -> Answer:
+        """The answer, unless the task is asked to stop before."""
+        wait, stop = asyncio.create_task(waited_for), asyncio.create_task(task.stop_requested.wait())
+        try:
+            await asyncio.wait((wait, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not wait.done():
+                raise _StopRequested
+            return wait.result()
+        finally:
+            for job in (wait, stop):
+                job.cancel()
+            await asyncio.gather(wait, stop, return_exceptions=True)
 
     async def _until_end(
         self, task: Task, prepared: Prepared, running: dict[str, RunningContainer], fault: Mapping[str, object]
     ) -> None:
         """Return when an essential container has ended, all have, or the task is asked to stop."""
-        waits = {asyncio.create_task(running[c.name].wait()): c for c in task.containers}
+        waits = {asyncio.create_task(running[c.name].wait()): c for c in task.containers if c.name in running}
         stop = asyncio.create_task(task.stop_requested.wait())
         others: list[asyncio.Future[Any]] = [stop, *self._health_checks(task, running)]
         if "stop_code" in fault:
@@ -194,7 +247,7 @@ class Lifecycle:
                 )
             )
             for container, definition in zip(task.containers, task.definition.containers, strict=True)
-            if "healthCheck" in definition
+            if "healthCheck" in definition and container.name in running
         ]
 
     async def _interrupt(self, task: Task, fault: Mapping[str, object]) -> None:
@@ -240,7 +293,7 @@ class Lifecycle:
         return limits.STATE_SECONDS[state] * self._settings.pace
 
     async def _stop_container(self, task: Task, container: Container, running: RunningContainer) -> None:
-        definition = next(d for d in task.definition.containers if d["name"] == container.name)
+        definition = _definition_of(task, container)
         await running.stop(float(definition.get("stopTimeout", limits.DEFAULT_STOP_TIMEOUT_SECONDS)))
         if container.exit_code is None:
             self._note_exit(task, container, await running.wait())
@@ -289,6 +342,16 @@ def _subject(task: Task) -> Subject:
         capacity=task.capacity,
         environments=tuple(container_environment(task, definition) for definition in task.definition.containers),
     )
+
+
+def _definition_of(task: Task, container: Container) -> JsonObject:
+    return next(definition for definition in task.definition.containers if definition["name"] == container.name)
+
+
+def _state(container: Container) -> str:
+    """A container in the agent's words."""
+    code = "" if container.exit_code is None else f" - Exit: {container.exit_code}"
+    return f"{container.name}({container.image}) ({container.last_status}->RUNNING){code}"
 
 
 def _in_start_order(task: Task) -> list[tuple[Container, JsonObject]]:

@@ -24,7 +24,7 @@ class EcsTaskDefinitionOperator(AwsOperator):
     XCom: the ARN, with its revision.
 
     :param path: the JSON file.
-    :param container: the name of one that must be in it; empty: any will do.
+    :param container: the name of the pipeline's, which must be in it and end the task; empty: not checked.
     :param environment: the placeholders' values; default: the environment file's, as it is when the task runs.
     """
 
@@ -49,19 +49,17 @@ class EcsTaskDefinitionOperator(AwsOperator):
             definition = definitions.load(
                 Path(self.path), load_environment() if self.environment is None else self.environment
             )
-            self._check_container(definition)
+            if self.container:
+                definitions.check_container(definition, self.container, where=Path(self.path).name)
             with translated(f"Task definition {definition['family']!r}"):
                 registered = definitions.register(self.aws.client("ecs"), definition)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
         except EcsFeatureError as error:
             raise AirflowException(str(error)) from error
+        if sentence := definitions.hidden_retries(definition, self.container):
+            self.log.warning(sentence)
+        if sentence := definitions.lossy_logs(definition):
+            self.log.info(sentence)
         self.log.info("%s %s.", "Registered" if registered.created else "Unchanged:", registered.arn)
         return registered.arn
-
-    def _check_container(self, definition: Mapping[str, Any]) -> None:
-        names = [container["name"] for container in definition["containerDefinitions"]]
-        if self.container and self.container not in names:
-            raise ConfigurationError(
-                f"container: {self.container!r} is not in {Path(self.path).name}; it has {', '.join(names)}."
-            )

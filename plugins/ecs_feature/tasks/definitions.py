@@ -17,6 +17,7 @@ from typing import Any, Final
 from ecs_feature.aws import limits
 from ecs_feature.environment import substitute
 from ecs_feature.exceptions import ConfigurationError, TaskDefinitionError
+from ecs_feature.tasks.containers import ContainerRoles
 
 DIGEST_TAG: Final = "ecs-feature:digest"
 
@@ -75,6 +76,51 @@ def validate(definition: Mapping[str, Any], *, where: str = "task definition") -
         )
     if "FARGATE" in definition.get("requiresCompatibilities", ()):
         _check_fargate(definition, where)
+
+
+def check_container(definition: Mapping[str, Any], container: str, *, where: str = "task definition") -> None:
+    """Check that the task definition has this container, and that its end leads to the task's.
+
+    :raises TaskDefinitionError: one sentence.
+    """
+    names = [one["name"] for one in definition["containerDefinitions"]]
+    if container not in names:
+        raise TaskDefinitionError(f"container: {container!r} is not in {where}; it has {', '.join(names)}.")
+    if not ContainerRoles.of(definition).ends_with(container):
+        raise TaskDefinitionError(
+            f"{where}: container {container!r} is not essential; the pipeline's container must be essential, or the "
+            "task never ends (AmazonECS/latest/APIReference/API_ContainerDefinition.html); set its essential to true."
+        )
+
+
+def hidden_retries(definition: Mapping[str, Any], container: str) -> str:
+    """A sentence when ECS restarts this container inside the task; empty when it does not."""
+    for one in definition["containerDefinitions"]:
+        if one["name"] == container and one.get("restartPolicy", {}).get("enabled"):
+            return (
+                f"Container {container} has a restartPolicy: ECS restarts it inside its task, so nobody sees its "
+                "failures; take it out and leave retries to Airflow."
+            )
+    return ""
+
+
+def lossy_logs(definition: Mapping[str, Any]) -> str:
+    """A sentence when containers log with ECS's default mode, which may lose lines; empty when none does.
+
+    AmazonECS/latest/APIReference/API_LogConfiguration.html: since June 2025 the default is non-blocking.
+    """
+    logs = {one["name"]: one.get("logConfiguration") or {} for one in definition["containerDefinitions"]}
+    names = [
+        name
+        for name, log in logs.items()
+        if log.get("logDriver") == "awslogs" and "mode" not in (log.get("options") or {})
+    ]
+    if not names:
+        return ""
+    return (
+        f"awslogs of {', '.join(names)} has no mode, and ECS's default is non-blocking: last lines can be lost; set "
+        'mode to "blocking" (docs/logs.md).'
+    )
 
 
 def _check_shape(definition: Mapping[str, Any], where: str) -> None:
