@@ -78,6 +78,7 @@ def test_a_task_definition_follows_the_contract(path: Path) -> None:
         "awslogs-group": "/ecs/features",
         "awslogs-region": "us-east-1",
         "awslogs-stream-prefix": path.stem,
+        "mode": "non-blocking" if image == "encoder" else "blocking",
     }
     assert container["secrets"] == [{"name": "ENCODER_TOKEN", "valueFrom": VALUES["ENCODER_TOKEN_SECRET_ARN"]}]
     assert {"name": "MODELS_DIR", "value": "/mnt/models"} in container["environment"]

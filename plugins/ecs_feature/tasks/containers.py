@@ -148,12 +148,14 @@ def _blocker(
     task: EcsTask, waiting: EcsContainer, roles: ContainerRoles, seen: frozenset[str] = frozenset()
 ) -> Decider | None:
     """The container for which this one waited in vain; of a chain, the one that began it."""
+    if waiting.exit_code not in TAKEN_ALONG or waiting.name in seen:
+        return None
+    if waiting.reason and "dependency graph" not in waiting.reason:
+        return None  # it could not start for a reason of its own
     named = dependency_in(waiting.reason)
-    if waiting.exit_code not in TAKEN_ALONG or waiting.name in seen or (waiting.reason and not named):
-        return None  # what ended by itself, or could not start for a reason of its own, did not wait
-    conditions = {named: ""} | {one.on: one.condition for one in roles.needed_by(waiting.name) if one.on != named}
+    conditions = {one.on: one.condition for one in roles.needed_by(waiting.name)}
     for needed in task.containers:
-        if needed.name in conditions:
+        if needed.name == named or needed.name in conditions:
             earlier = _blocker(task, needed, roles, seen | {waiting.name})
             if earlier is not None:
                 return earlier

@@ -321,6 +321,8 @@ def _of_stop(ended: Outcome, task: EcsTask, main: EcsContainer | None, roles: Co
                 return replace(ended, kind=Kind.CAPACITY_UNAVAILABLE, hint=f"if this stays, {MORE_INSTANCES}")
             if kind is Kind.STUCK and needed:
                 hint = f"it waited for container {' and '.join(needed)}: see what that does, or raise start_timeout"
+            if kind is Kind.TIMED_OUT and main is not None and not roles.ends_with(main.name):
+                hint = f"container {main.name} is not essential, so its end does not end the task: make it essential"
             return replace(ended, kind=kind, hint=hint)
     return replace(ended, kind=Kind.STOPPED_BY_USER, hint="clear it to run it again")
 

@@ -64,8 +64,9 @@ _NOT_NOW: Final = tuple(
             "give it subnets in more availability zones, or another size",
         ),
         (
-            r"(limit|quota|maximum|count) ?((has been|have been|was|is) )?(exceeded|reached)|"
-            r"(exceed(s|ed)?|reached|hit) (the|your|its)\b.*\b(limit|quota|maximum)|\bcurrent (\w+ )?limit of\b",
+            # Not "exceeds": that says that the request itself is too big.
+            r"(limit|(?<!disk )quota|maximum|count) ?((has been|have been|was|is) )?(exceeded|reached)|"
+            r"(exceeded|reached|hit) (the|your|its)\b.*\b(limit|quota|maximum)|\bcurrent (\w+ )?limit of\b",
             "ask AWS for a higher quota",
         ),
     )

@@ -128,6 +128,8 @@ def test_never_is_not_waited_for(sentence: str, source: str) -> None:
         "AWS rejected the credentials (ExpiredTokenException: no); check the aws connection's key, token and role.",
         "https://ecs.test cannot be reached (ConnectTimeoutError); check AWS_ENDPOINT_URL and the network.",
         "Container Overrides length must be at most 8192",
+        "The number of tags exceeds the limit of 50",
+        "mkdir: disk quota exceeded",
         "timed out; the memory limit is 512",
         "the current state has no limit",
     ],

@@ -121,7 +121,7 @@ INIT = ContainerRoles(frozenset({"app"}), (Dependency("app", "init", "SUCCESS"),
 
 @pytest.mark.parametrize("stop_code", ["TaskFailedToStart", "EssentialContainerExited"])
 @pytest.mark.parametrize("code", [143, None])
-@pytest.mark.parametrize("said", [AGENT_SAID, ""])
+@pytest.mark.parametrize("said", [AGENT_SAID, AGENT_SAID[:70] + "...", ""], ids=["whole", "cut", "not told"])
 @pytest.mark.parametrize("started", [True, False])
 def test_an_init_container_that_failed_is_the_cause(stop_code: str, code: int | None, said: str, started: bool) -> None:
     ended = task(stop_code, "Task failed to start", ran(1, name="init"), ran(code, said, "app"), started=started)
@@ -225,6 +225,25 @@ def test_a_task_that_was_stuck_says_for_what_it_waited(
     ended: Any = task("UserInitiated", STUCK, ran(None, name="app"), ran(init, name="init"), started=False)
     outcome = outcomes.of_task(ended, main_container="app", roles=roles)
     assert (outcome.kind, outcome.hint) == (kind, hint)
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        (
+            outcomes.STOP_REASON_TIMEOUT,
+            "container app is not essential, so its end does not end the task: make it essential",
+        ),
+        (STUCK, "if it stays, look at the subnets' free addresses and the image's size"),
+    ],
+)
+def test_a_task_that_timed_out_because_its_container_is_not_essential_says_so(reason: str, hint: str) -> None:
+    ended = task("UserInitiated", reason, ran(0, name="app"), ran(143, name="side"))
+    roles = ContainerRoles(frozenset({"side"}))
+    assert outcomes.of_task(ended, main_container="app", roles=roles).hint == hint
+    for others in (ContainerRoles(), ContainerRoles(frozenset({"app"}))):
+        outcome = outcomes.of_task(ended, main_container="app", roles=others)
+        assert "essential" not in outcome.hint
 
 
 def test_a_user_who_stops_a_task_is_not_overruled_by_its_init_container() -> None:
