@@ -303,6 +303,18 @@ def test_a_log_that_cannot_be_read_is_told_and_the_command_ends_well(world: Worl
     assert lines(world.logs("many", "r0", "--shard", "S50")) == [f"[S50] S50 {line}" for line in range(3)]
 
 
+def test_where_lines_are_missing_is_told(world: World) -> None:
+    arn = world.launch("many/S51", "S51", "3", "0.01")
+    world.wait(arn)
+    world.end(("many/S51", "success", "succeeded", arn))
+    missing = {"error": "ResourceNotFoundException", "message": "The specified log group does not exist."}
+    world.aws.add_fault({"match": {"operation": "GetLogEvents", "service_api": "logs"}, "times": 1, **missing})
+    done = world.logs("many", "r0", "--shard", "S51")
+    assert done.stderr.startswith("[S51] its log group ")
+    assert done.stderr.endswith(" does not exist, so there are no lines here\n")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_run_that_never_found_its_shards_is_not_followed_for_ever(world: World) -> None:
     assert world.following("found", "r0").ended() == (0, "")
 

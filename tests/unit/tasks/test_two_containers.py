@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from stopped import ESSENTIAL, ran, task
 
-from ecs_feature.aws.resources import EcsTask
+from ecs_feature.aws.resources import EcsContainer, EcsTask
 from ecs_feature.tasks import outcomes
 from ecs_feature.tasks.containers import ContainerRoles, Dependency
 from ecs_feature.tasks.outcomes import Kind
@@ -200,6 +200,29 @@ def test_the_dependency_of_another_essential_container_is() -> None:
         task("EssentialContainerExited", ESSENTIAL, *containers), main_container="app", roles=roles
     )
     assert (outcome.container, outcome.hint) == ("init", "proxy depends on it and never started")
+
+
+@pytest.mark.parametrize("started", [True, False])
+@pytest.mark.parametrize(
+    ("agent", "blamed"),
+    [(ran(1, name="agent"), "agent"), (ran(0, name="agent"), "agent"), (ran(143, name="agent"), "init")],
+    ids=["failed", "ended", "was stopped, too"],
+)
+def test_an_init_container_that_was_stopped_is_blamed_only_when_no_essential_one_ended(
+    agent: EcsContainer, blamed: str, started: bool
+) -> None:
+    roles = ContainerRoles(frozenset({"app", "agent"}), INIT.dependencies)
+    containers = ran(None, name="app"), agent, ran(143, name="init")
+    ended = task("EssentialContainerExited", ESSENTIAL, *containers, started=started)
+    outcome = outcomes.of_task(ended, main_container="app", roles=roles)
+    assert (outcome.kind, outcome.container) == (Kind.APPLICATION_FAILURE, blamed)
+
+
+def test_a_container_that_ended_by_itself_had_what_it_waited_for() -> None:
+    roles = ContainerRoles(frozenset({"app", "agent"}), (Dependency("agent", "proxy", "HEALTHY"),))
+    containers = ran(143, name="app"), ran(1, name="agent"), ran(0, name="proxy")
+    ended = task("TaskFailedToStart", "", *containers, started=False)
+    assert outcomes.of_task(ended, main_container="app", roles=roles).container == "agent"
 
 
 STUCK = outcomes.STOP_REASON_STUCK
