@@ -1,67 +1,137 @@
-"""botocore's exceptions -> ours, by error code. No other module knows AWS's codes or, where needed, its messages."""
+"""botocore's exceptions -> ours, by error code, and what to do after each. No other module knows AWS's codes or, where
+needed, its messages."""
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from botocore import exceptions as boto
 
 from ecs_feature import exceptions as ours
+from ecs_feature.aws.error_codes import (
+    ACCESS_CODES,
+    CREDENTIALS_CODES,
+    REFUSED_CODES,
+    RELAUNCH_CODES,
+    SERVER_CODES,
+    SERVICE_CODES,
+    THROTTLING_CODES,
+)
 
-# AWSSDK standard retry mode's own list (botocore/retries/standard.py) plus ECS's "Rate exceeded" wrapped in others.
-THROTTLING_CODES: Final = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottledException",
-        "RequestThrottled",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "PriorRequestNotComplete",
-        "SlowDown",
-        "EC2ThrottledException",
-        "TransactionInProgressException",
-    }
+_CREDENTIALS: Final = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.MetadataRetrievalError,
+    boto.NoAuthTokenError,
+    boto.TokenRetrievalError,
+    boto.SSOError,
+    boto.LoginError,
+    boto.RefreshWithMFAUnsupportedError,
 )
-CREDENTIALS_CODES: Final = frozenset(
-    {
-        "UnrecognizedClientException",
-        "InvalidClientTokenId",
-        "InvalidAccessKeyId",
-        "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-        "IncompleteSignature",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "MissingAuthenticationToken",
-        "AuthFailure",
-    }
+# The request or the configuration is wrong: nothing was sent, and repeating it gives the same.
+_REFUSED: Final = (
+    boto.ParamValidationError,
+    boto.MissingParametersError,
+    boto.ValidationError,
+    boto.BaseEndpointResolverError,
+    boto.EndpointProviderError,
+    boto.UnknownRegionError,
+    boto.ServiceNotInRegionError,
+    boto.DataNotFoundError,
+    boto.ApiVersionNotFoundError,
+    boto.UnknownServiceStyle,
+    boto.UnknownClientMethodError,
+    boto.OperationNotPageableError,
+    boto.UnknownSignatureVersionError,
+    boto.UnsupportedSignatureVersionError,
+    boto.UnsupportedServiceProtocolsError,
+    boto.UndefinedModelAttributeError,
+    boto.ProfileNotFound,
+    boto.ConfigNotFound,
+    boto.ConfigParseError,
+    boto.InvalidConfigError,
+    boto.InvalidDefaultsMode,
+    boto.InvalidEndpointConfigurationError,
+    boto.InvalidEndpointDiscoveryConfigurationError,
+    boto.InvalidRetryConfigurationError,
+    boto.InvalidProxiesConfigError,
+    boto.InvalidIMDSEndpointError,
+    boto.InvalidIMDSEndpointModeError,
+    boto.InvalidS3AddressingStyleError,
+    boto.InvalidS3UsEast1RegionalEndpointConfigError,
+    boto.InvalidSTSRegionalEndpointsConfigError,
+    boto.InvalidChecksumConfigError,
+    boto.InvalidDNSNameError,
+    boto.InvalidHostLabelError,
+    boto.InvalidExpressionError,
+    boto.MissingDependencyException,
+    boto.MD5UnavailableError,
+    boto.UnsupportedOutpostResourceError,
+    boto.UnsupportedS3ArnError,
+    boto.UnsupportedS3ControlArnError,
+    boto.UnsupportedS3AccesspointConfigurationError,
+    boto.UnsupportedS3ConfigurationError,
+    boto.UnsupportedS3ControlConfigurationError,
+    boto.UnknownCredentialError,
+    boto.UnknownTokenProviderError,
+    boto.WaiterConfigError,
+    boto.StubResponseError,
+    boto.UnseekableStreamError,
+    ours.ConfigurationError,
 )
-# S3 answers HEAD without a body, so botocore knows the status only.
-ACCESS_CODES: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "403", "Forbidden"})
-NOT_THERE_CODES: Final = frozenset({"404", "NoSuchKey", "NotFound"})
-SERVER_CODES: Final = frozenset(
-    {
-        "ServerException",
-        "InternalFailure",
-        "InternalServerError",
-        "InternalError",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "503",
-        "500",
-    }
+# Raised before the request is sent.
+_NOT_SENT: Final = (
+    *_REFUSED,
+    *_CREDENTIALS,
+    boto.SSLError,
+    boto.ProxyConnectionError,
+    boto.EndpointConnectionError,
+    boto.ConnectTimeoutError,
 )
-SERVICE_CODES: Final = frozenset({"ServiceNotFoundException", "ServiceNotActiveException"})
 # dagster-io/dagster#33439: a throttled RunTask arrives as InvalidParameterException whose message ends in this.
 _WRAPPED_THROTTLING: Final = re.compile(r"rate exceeded|too many requests|throttl", re.IGNORECASE)
+_NO_SUCH_TASK: Final = re.compile(r"referenced task was not found", re.IGNORECASE)
+
+
+class Reaction(enum.Enum):
+    """What to do after a call has failed."""
+
+    WAIT = "wait"
+    """The same call may succeed later. Once a task runs, every failure counts as this one."""
+    REFUSE = "refuse"
+    """The same call fails again: tell the user."""
+    RELAUNCH = "relaunch"
+    """Nothing was started, for lack of room: launch again after a pause, as the launch's reason says."""
+
+
+def reaction_to(error: BaseException) -> Reaction:
+    """What to do after this error. An error that nobody knows is waited for: it may be ours. Pure."""
+    if isinstance(error, boto.ClientError):
+        return Reaction.WAIT if is_transient(error) else _reaction_to_code(error_code(error))
+    if isinstance(error, ours.LaunchError):
+        return Reaction.RELAUNCH
+    if isinstance(error, ours.AwsError):
+        return Reaction.WAIT if isinstance(error, ours.ThrottledError) else _reaction_to_code(error.code)
+    return Reaction.REFUSE if isinstance(error, _REFUSED) else Reaction.WAIT
+
+
+def _reaction_to_code(code: str) -> Reaction:
+    if code in RELAUNCH_CODES:
+        return Reaction.RELAUNCH
+    return Reaction.REFUSE if code in REFUSED_CODES else Reaction.WAIT
+
+
+def is_no_such_task(error: boto.ClientError) -> bool:
+    """Whether StopTask says that it does not know the task: ``The referenced task was not found.``
+
+    ECS has no code for it: it is an InvalidParameterException, as wrong parameters are.
+    """
+    return error_code(error) == "InvalidParameterException" and bool(_NO_SUCH_TASK.search(_message(error)))
 
 
 def is_throttling(error: BaseException) -> bool:
@@ -70,15 +140,17 @@ def is_throttling(error: BaseException) -> bool:
         return True
     if not isinstance(error, boto.ClientError):
         return False
-    answer = error.response.get("Error", {})
-    return answer.get("Code") in THROTTLING_CODES or bool(_WRAPPED_THROTTLING.search(answer.get("Message", "")))
+    return error_code(error) in THROTTLING_CODES or bool(_WRAPPED_THROTTLING.search(_message(error)))
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed later: throttling, faults of AWS, a lost connection or answer."""
+    """Whether it passes by itself: throttling, faults of AWS, a lost connection or answer.
+
+    Access, credentials, TLS and proxies may pass, too (:func:`reaction_to`), with clients made anew.
+    """
     if isinstance(error, boto.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return is_throttling(error) or status >= 500 or error.response.get("Error", {}).get("Code") in SERVER_CODES
+        return is_throttling(error) or status >= 500 or error_code(error) in SERVER_CODES
     return isinstance(
         error,
         ours.ThrottledError | boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError | TimeoutError,
@@ -88,20 +160,22 @@ def is_transient(error: BaseException) -> bool:
 def may_have_launched(error: BaseException) -> bool:
     """Whether RunTask may have started a task despite this error: no answer, a fault of AWS, or a conflict."""
     if not isinstance(error, boto.ClientError):
-        return True
-    conflict = error.response.get("Error", {}).get("Code") == "ConflictException"
+        return not isinstance(error, _NOT_SENT)
+    conflict = error_code(error) == "ConflictException"
     return conflict or (is_transient(error) and not is_throttling(error))
 
 
 def translate(error: Exception, *, subject: str = "") -> ours.EcsFeatureError:
-    """Our exception for a botocore one; its message is one sentence.
+    """Our exception for a botocore one, or for any other; its message is one sentence.
 
     :param subject: what the call was about, e.g. ``cluster 'features'``.
     """
     about = f" for {subject}" if subject else ""
+    if isinstance(error, ours.EcsFeatureError):
+        return error
     if isinstance(error, boto.ClientError):
         return _from_answer(error, about, subject)
-    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
+    if isinstance(error, _CREDENTIALS):
         return ours.CredentialsError(
             f"No AWS credentials were found{about} ({_flat(error)}); set them in the aws connection or its role."
         )
@@ -115,13 +189,17 @@ def translate(error: Exception, *, subject: str = "") -> ours.EcsFeatureError:
             f"{endpoint} cannot be reached{about} ({type(error).__name__}); check AWS_ENDPOINT_URL, the aws "
             "connection's endpoint_url, and the network."
         )
-    return ours.AwsError(f"AWS could not be asked{about}: {_flat(error)}.")
+    if isinstance(error, TimeoutError):
+        return ours.EndpointUnreachableError(f"AWS gave no answer in time{about}; check the endpoint and the network.")
+    said = _flat(error).rstrip(".")
+    if not isinstance(error, boto.BotoCoreError):
+        said = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return ours.AwsError(f"AWS could not be asked{about}: {said}.")
 
 
 def _from_answer(error: boto.ClientError, about: str, subject: str) -> ours.EcsFeatureError:
-    answer: dict[str, Any] = error.response.get("Error", {})
-    code, operation = answer.get("Code", ""), error.operation_name
-    said = _flat(answer.get("Message", "")).rstrip(".")
+    code, operation = error_code(error), error.operation_name
+    said = _flat(_message(error)).rstrip(".")
     if code in CREDENTIALS_CODES:
         return ours.CredentialsError(
             f"AWS rejected the credentials{about} ({code}: {said}); check the aws connection's key, token and role.",
@@ -154,6 +232,19 @@ def _from_answer(error: boto.ClientError, about: str, subject: str) -> ours.EcsF
         arns = tuple(error.response.get("resourceIds", ()))
         return ours.ClientTokenConflictError(f"{operation}{about}: {said}.", code, operation, arns)
     return ours.AwsError(f"{operation} failed{about}: {said} ({code}).", code, operation)
+
+
+def error_code(error: boto.ClientError) -> str:
+    """AWS's error code; empty when the answer has none."""
+    return _said(error, "Code")
+
+
+def _message(error: boto.ClientError) -> str:
+    return _said(error, "Message")
+
+
+def _said(error: boto.ClientError, field: str) -> str:
+    return str(error.response.get("Error", {}).get(field) or "")
 
 
 @contextmanager

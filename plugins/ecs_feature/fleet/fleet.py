@@ -20,7 +20,8 @@ from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception, wait_r
 from ecs_feature.aws import limits
 from ecs_feature.aws.clients import AwsClients
 from ecs_feature.aws.connection import AwsConnection
-from ecs_feature.aws.errors import NOT_THERE_CODES, is_transient, may_have_launched, translate
+from ecs_feature.aws.error_codes import NOT_THERE_CODES
+from ecs_feature.aws.errors import is_transient, may_have_launched, translate
 from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.aws.shared_reads import SharedReads
