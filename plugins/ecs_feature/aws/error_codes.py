@@ -1,4 +1,4 @@
-"""AWS's error codes, by what they mean: those of every service, and those that the models of ECS, Logs, S3 and SQS list."""
+"""AWS's error codes by meaning: those of every service, and those that the models of ECS, Logs, S3 and SQS list."""
 
 from __future__ import annotations
 
