@@ -51,6 +51,17 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "/opt/airflow/environment.json",
                         "default": "",
                     },
+                    "credentials_timeout_seconds": {
+                        "description": (
+                            "How long a shard waits before its launch until AWS accepts its credentials and allows "
+                            "RunTask; clients are renewed from the connection meanwhile. A shard whose task runs waits "
+                            "until shard_timeout."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": None,
+                        "default": "300",
+                    },
                     "patch_airflow": {
                         "description": (
                             "Whether the plugin patches functions of Airflow, to save CPU and seconds in runs of "

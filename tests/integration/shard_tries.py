@@ -17,7 +17,6 @@ from ecs_feature.tasks.launch import Launch, Network
 from fargate_local import LocalFargate
 from tests.loggers import PromptLog
 
-KEY = FleetKey(aws_conn_id=None)
 RESULT = "s3://bucket/shard=UA/try.json"
 
 
@@ -28,6 +27,7 @@ async def shard(
     capacity: Any = "on_demand",
     definition: str = "job",
     since: datetime | None = None,
+    aws_conn_id: str | None = None,
     **policy: Any,
 ) -> AsyncIterator[ShardRun]:
     """One try of a shard, not yet run. Each has the same token, as after a triggerer's crash."""
@@ -40,7 +40,7 @@ async def shard(
     launch = Launch(
         "features", definition, "job", Network(("subnet-1",)), environment, capacity=capacity, started_by="flights/try"
     )
-    async with joined(KEY) as fleet:
+    async with joined(FleetKey(aws_conn_id=aws_conn_id)) as fleet:
         yield ShardRun(
             fleet,
             "UA",

@@ -7,6 +7,7 @@ import gc
 import json
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from loop_watch import watched_loop
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from ecs_feature.exceptions import AwsError, ConfigurationError
+from ecs_feature.exceptions import AwsError, ClusterNotFoundError, ConfigurationError
 from ecs_feature.fleet.fleet import Fleet, FleetKey
 from ecs_feature.fleet.registry import joined
 from ecs_feature.tasks.launch import Launch, Network, client_token, started_by
@@ -264,12 +265,28 @@ async def test_who_launches_knows_whether_there_may_be_a_task(
 
 
 async def test_who_is_refused_for_good_knows_that_there_is_no_task(aws: LocalFargate) -> None:
-    aws.add_fault({"match": {"operation": "RunTask"}, "error": "AccessDeniedException", "times": 1})
+    aws.add_fault({"match": {"operation": "RunTask"}, "error": "ClientException", "times": 1})
     told: list[bool] = []
     async with joined(KEY) as fleet:
         with pytest.raises(AwsError):
             await fleet.launch(launch(1), in_doubt=told.append)
     assert told == [True, False]
+
+
+@pytest.mark.parametrize("denied", [False, True])
+async def test_a_task_that_the_token_has_started_before_is_adopted_even_if_it_cannot_be_seen(
+    aws: LocalFargate, denied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__ECS_FEATURE__CREDENTIALS_TIMEOUT_SECONDS", "0")
+    async with joined(KEY) as fleet:
+        first = await fleet.launch(launch(1))
+        if denied:
+            aws.add_fault({"match": {"operation": "DescribeTasks"}, "error": "AccessDeniedException", "times": 2})
+        second = await fleet.launch(replace(launch(1), started_by="flights/other"))
+        assert (second.arn, second.created_at) == (first.arn, None if denied else first.created_at)
+        ended = await fleet.ended(CLUSTER, second, poll_seconds=0.2)
+    assert ended is not None
+    assert ended.stopped
 
 
 async def test_a_thousand_stops_do_not_take_what_launches_need(aws: LocalFargate) -> None:
@@ -294,10 +311,31 @@ async def test_a_fleet_that_nobody_joins_again_is_closed_after_a_while(aws: Loca
         assert two is not one
 
 
+async def test_a_fleet_without_what_it_can_do_without_waits_for_others(aws: LocalFargate) -> None:
+    for operation in ("GetServiceQuota", "DescribeTaskDefinition", "DescribeClusters"):
+        aws.add_fault({"match": {"operation": operation}, "error": "AccessDeniedException", "status": 400})
+    async with joined(KEY, idle_seconds=60) as one, asyncio.timeout(10), one.slot("g", None, vcpus=0.25):
+        assert await one.default_strategy(CLUSTER) is None
+        with pytest.raises(AwsError):
+            await one.task_definition("job")
+    async with joined(KEY) as two:
+        assert two is one
+
+
+async def test_a_stop_in_a_cluster_that_does_not_exist_is_an_error_and_of_a_missing_task_it_is_none(
+    aws: LocalFargate,
+) -> None:
+    async with joined(KEY) as fleet:
+        arn = f"arn:aws:ecs:us-east-1:123456789012:task/{CLUSTER}/{7:032}"
+        await fleet.stop(CLUSTER, arn, "x")
+        with pytest.raises(ClusterNotFoundError):
+            await fleet.stop("nothing", arn, "x")
+
+
 async def test_a_fleet_that_aws_refused_something_does_not_wait_for_others(aws: LocalFargate) -> None:
     async with joined(KEY, idle_seconds=60) as one:
         with pytest.raises(AwsError):
-            await one.task_definition("nothing")
+            await one.running_tasks("nothing")
     async with joined(KEY) as two:
         assert two is not one
 
@@ -311,7 +349,7 @@ def test_the_end_of_the_event_loop_closes_a_fleet_that_waits(aws: LocalFargate) 
 
     fleet = asyncio.run(run())
     gc.collect()
-    assert not fleet._clients._made
+    assert not fleet._clients._clients._made
 
 
 async def test_a_refused_launch_is_told_at_once(aws: LocalFargate) -> None:

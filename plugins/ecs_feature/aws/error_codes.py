@@ -31,7 +31,10 @@ CREDENTIALS_CODES: Final = frozenset(
         "IncompleteSignature",
         "ExpiredToken",
         "ExpiredTokenException",
+        "InvalidToken",
         "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "RequestExpired",
         "AuthFailure",
     }
 )

@@ -33,6 +33,8 @@ LOOK_SECONDS: Final = 5.0
 MANY_LOOK_SECONDS: Final = 15.0
 """So often Airflow's database, and ECS, are asked for shards that have started or ended meanwhile."""
 POLL_SECONDS: Final = 2.0
+ANSWER_SECONDS: Final = 20.0
+"""After so long without an answer of AWS the command ends with a sentence; only --follow waits on for running tasks."""
 PRINT_SECONDS: Final = 0.5
 FEW: Final = 10
 """So many shards are looked for one by one; for more, all running tasks of the cluster are listed."""
@@ -87,7 +89,7 @@ class LogReader:
 
     async def read(self, shards: Sequence[RunShard]) -> None:
         """Print the last lines of these shards and, with ``--follow``, the next ones until all have ended."""
-        async with joined(self.key) as fleet:
+        async with joined(self.key, answer_seconds=ANSWER_SECONDS) as fleet:
             try:
                 found = await self._new_tasks(fleet, shards)
                 tails = await self._print_tails(fleet, found)

@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception, wait_random_exponential
+from botocore.exceptions import ClientError
 
 from ecs_feature.aws import limits
-from ecs_feature.aws.clients import AwsClients
 from ecs_feature.aws.connection import AwsConnection
-from ecs_feature.aws.error_codes import NOT_THERE_CODES
-from ecs_feature.aws.errors import is_transient, may_have_launched, translate
+from ecs_feature.aws.errors import is_no_such_task, may_have_launched
 from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
-from ecs_feature.aws.shared_reads import SharedReads
 from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import ClientTokenConflictError, EcsFeatureError, LaunchError
 from ecs_feature.fleet.launch_queue import LaunchQueue
+from ecs_feature.fleet.reads import AwsReads
+from ecs_feature.fleet.sight import TELL_SECONDS, Tell, described
 from ecs_feature.fleet.slots import SlotRequest, Slots
 from ecs_feature.fleet.task_events import TaskEvents
 from ecs_feature.fleet.vcpu_quota import VcpuQuota
@@ -35,10 +34,13 @@ from ecs_feature.fleet.watcher import TaskWatcher
 from ecs_feature.logs.cursor import Fresh, LogLine
 from ecs_feature.logs.follower import Followed, LogFollower
 from ecs_feature.logs.tail import LastLines, LogTail
-from ecs_feature.tasks.capacity import Strategy
 from ecs_feature.tasks.launch import Launch
 
 log = logging.getLogger(__name__)
+
+DOUBT_SECONDS = 3000.0
+"""How long a RunTask that may have started a task is repeated when nothing but an unknown answer stands against it. Its
+token is valid for at least an hour: AmazonECS/latest/APIReference/ECS_Idempotency.html."""
 
 
 @dataclass(frozen=True)
@@ -52,45 +54,49 @@ class FleetKey(AwsConnection):
 
 
 @dataclass(eq=False)
-class Fleet:
-    """See the module. Get one with :func:`ecs_feature.fleet.registry.joined`."""
+class Fleet(AwsReads):
+    """See the module. Get one with :func:`ecs_feature.fleet.registry.joined`.
+
+    :param answer_seconds: the most that a call may take, repetitions included; infinity: it waits for AWS.
+    """
 
     key: FleetKey
+    answer_seconds: float = math.inf
     _own: set[str] = field(default_factory=set)
     _shards: Counter[str] = field(default_factory=Counter)
     _opening: asyncio.Task[None] | None = None
     _refresh: asyncio.Task[None] | None = None
     _events: TaskEvents | None = None
-    _refused: bool = False
 
     def __post_init__(self) -> None:
         key = self.key
-        self._clients = AwsClients(key)
+        super().__init__(key, self.answer_seconds)
         self._queue = LaunchQueue()
-        self._definitions = SharedReads(self._describe_definition)
-        self._defaults = SharedReads(self._describe_defaults)
-        self._watcher = TaskWatcher(self._describe_once)
+        self._watcher = TaskWatcher(self._describe_once, renew=self._clients.renew)
         self._logs = LogTail(self._logs_client, self.task_definition)
         self._follower = LogFollower(self._logs_client, self.task_definition, self._logs.batched)
         self._slots = Slots(lambda capacity: self._quota.left(capacity))
         self._quota = VcpuQuota(
-            self._call_service, self._is_own, self._slots.waiting_for_quota, lambda: self._slots.admit()
+            self._call_optional, self._is_own, self._slots.waiting_for_quota, lambda: self._slots.admit()
         )
-        # Half of what AWS allows.
-        self._stops, self._searches = (
-            Limiter(burst / 2, rate / 2) for burst, rate in (limits.TASK_WRITE_CALLS, limits.TASK_READ_CALLS)
-        )
+        burst, rate = limits.TASK_WRITE_CALLS
+        self._stops = Limiter(burst / 2, rate / 2)  # half of what AWS allows
         if key.events_queue_url:
             self._events = TaskEvents(
                 key.events_queue_url, lambda: self._clients.get("sqs"), self._watcher.report_stopped
             )
             self._watcher.events = self._events
 
-    async def opened(self) -> None:
-        """Wait until the clients are open; the first caller opens them for all."""
-        if self._opening is None:
-            self._opening = asyncio.get_running_loop().create_task(self._open())
-        await asyncio.shield(self._opening)
+    async def opened(self, tell: Tell = log.warning) -> None:
+        """Wait until the clients are open; the first caller opens them for all.
+
+        :param tell: told once a minute what they wait for.
+        """
+        if self._opening is None or (self._opening.done() and not self._is_open):
+            self._opening = spawn_detached(self._open())
+        while not (await asyncio.wait({self._opening}, timeout=TELL_SECONDS))[0]:
+            tell(f"No AWS client can be opened yet: {self._calls.trouble}")
+        self._opening.result()
 
     async def _open(self) -> None:
         async def both() -> None:
@@ -109,10 +115,13 @@ class Fleet:
 
     @property
     def reusable(self) -> bool:
-        """Whether it may stay open while idle: AWS has refused no call, and it reads no event queue."""
+        """Whether it may stay open while idle: AWS refused nothing that a shard needs, and it reads no event queue."""
+        return self._is_open and not self._calls.refused and self._events is None
+
+    @property
+    def _is_open(self) -> bool:
         opening = self._opening
-        opened = opening is not None and opening.done() and not opening.cancelled() and opening.exception() is None
-        return opened and not self._refused and self._events is None
+        return opening is not None and opening.done() and not opening.cancelled() and opening.exception() is None
 
     async def close(self) -> None:
         for task in (self._opening, self._refresh):
@@ -168,29 +177,40 @@ class Fleet:
         return arn in self._own or (started_by != "" and started_by in self._shards)
 
     async def launch(
-        self, launch: Launch, *, share: str = "", in_doubt: Callable[[bool], None] | None = None
+        self,
+        launch: Launch,
+        *,
+        share: str = "",
+        in_doubt: Callable[[bool], None] | None = None,
+        tell: Tell = log.warning,
     ) -> EcsTask:
         """Start one task, or return the one that the same client token has started before.
 
-        Throttling, faults of AWS and lost answers are retried.
+        Throttling, faults of AWS and lost answers are retried without end, credentials and access for some minutes.
 
         :param share: its share in the launch queue, e.g. ``dag_id/run_id``; shares take turns.
         :param in_doubt: called with whether a task may exist that is not known yet: True when RunTask is called, False
             when AWS has answered that it started none.
+        :param tell: told once a minute what the launch waits for.
         :raises LaunchError: RunTask started nothing; the reason is AWS's.
-        :raises AwsError: AWS refused the call permanently.
+        :raises AwsError: AWS refused the call permanently, or for longer than it is waited for.
         """
         request = launch.to_aws()
-        ecs = await self._clients.get("ecs", direct=True)
-
         note_doubt = in_doubt or (lambda doubt: None)
         unanswered = False
 
-        async def send() -> Any:
+        async def send() -> EcsTask | str:
+            """The task, or why there is none."""
             nonlocal unanswered
+            ecs = await self._clients.get("ecs", direct=True)
             note_doubt(True)
             try:
-                return await ecs.run_task(**request)
+                answer = await ecs.run_task(**request)
+                if answer.get("tasks"):
+                    return EcsTask.from_aws(answer["tasks"][0])
+                # On EC2 there is one failure per container instance, possibly hundreds.
+                reasons = dict.fromkeys(failure.get("reason", "") for failure in answer["failures"])
+                return "; ".join(filter(None, reasons)) or "RunTask gave neither a task nor a reason"
             except BaseException as error:
                 unanswered = unanswered or may_have_launched(error)
                 note_doubt(unanswered)
@@ -199,38 +219,53 @@ class Fleet:
         async def in_turn() -> Any:
             return await self._queue.run(launch.bucket, share, send)
 
+        def patience() -> float:
+            return DOUBT_SECONDS if unanswered else self._calls.patience_seconds
+
         try:
-            answer = await self._call(in_turn)
+            started: EcsTask | str = await self._call(in_turn, patience=patience, tell=tell)
         except ClientTokenConflictError as conflict:
-            described = await self._describe(launch.cluster, list(conflict.task_arns[:1])) if conflict.task_arns else []
-            if not described:
+            if not conflict.task_arns:
                 raise
-            self._own.add(described[0].arn)
-            return described[0]
-        if answer.get("tasks"):
-            task = EcsTask.from_aws(answer["tasks"][0])
-            self._own.add(task.arn)
-            return task
-        note_doubt(False)
-        # On EC2 there is one failure per container instance, possibly hundreds.
-        reasons = dict.fromkeys(failure.get("reason", "") for failure in answer.get("failures", ()))
-        raise LaunchError("; ".join(filter(None, reasons)) or "RunTask gave neither a task nor a reason")
+            started = await self._adopted(launch, conflict.task_arns[0])
+        if isinstance(started, str):
+            note_doubt(False)
+            raise LaunchError(started)
+        self._own.add(started.arn)
+        return started
+
+    async def _adopted(self, launch: Launch, arn: str) -> EcsTask:
+        """The task that the client token has started before, as far as it can be seen."""
+        try:
+            found = await self._describe(launch.cluster, [arn])
+        except EcsFeatureError as error:
+            log.warning("ECS task %s is waited for, although it cannot be described now: %s", arn, error)
+            found = []
+        return found[0] if found else EcsTask(arn, "", launch.task_definition, "PROVISIONING", "RUNNING")
 
     async def ended(
-        self, cluster: str, task: EcsTask, *, poll_seconds: float, start_seconds: float | None = None
+        self,
+        cluster: str,
+        task: EcsTask,
+        *,
+        poll_seconds: float,
+        start_seconds: float | None = None,
+        tell: Tell = log.warning,
     ) -> EcsTask | None:
-        """Wait until the task is stopped; None when ECS no longer shows it.
-
-        :param start_seconds: a task that has not started this long after its ``createdAt`` is returned as it is.
-        """
+        """Wait until the task is stopped; None when ECS no longer shows it. See :meth:`TaskWatcher.ended`."""
         self._own.add(task.arn)
         try:
-            return await self._watcher.ended(cluster, task, poll_seconds=poll_seconds, start_seconds=start_seconds)
+            return await self._watcher.ended(
+                cluster, task, poll_seconds=poll_seconds, start_seconds=start_seconds, tell=tell
+            )
         finally:
             self._own.discard(task.arn)
 
-    async def stop(self, cluster: str, task_arn: str, reason: str) -> None:
-        """Stop the task. A task that no longer exists is not an error."""
+    async def stop(self, cluster: str, task_arn: str, reason: str, *, tell: Tell = log.warning) -> None:
+        """Stop the task. A task that no longer exists is not an error.
+
+        :param tell: told once a minute what the stop waits for.
+        """
 
         async def stop_task() -> None:
             ecs = await self._clients.get("ecs", direct=True)
@@ -238,87 +273,10 @@ class Fleet:
                 await self._stops.acquire()
                 await ecs.stop_task(cluster=cluster, task=task_arn, reason=reason)
             except ClientError as error:
-                if "not found" not in error.response["Error"].get("Message", "").lower():
+                if not is_no_such_task(error):
                     raise
 
-        await self._call(stop_task)
-
-    async def tasks_started_by(
-        self, cluster: str, started_by: str, *statuses: Literal["RUNNING", "STOPPED"]
-    ) -> list[EcsTask]:
-        """The tasks with that ``startedBy`` that ECS still shows, newest first.
-
-        :param statuses: desired statuses; default: both.
-        """
-        arns: list[str] = []
-        for status in statuses or ("RUNNING", "STOPPED"):
-            await self._searches.acquire()
-            arns += await self._list(cluster, startedBy=started_by, desiredStatus=status)
-        tasks = await self.tasks(cluster, arns)
-        return sorted(tasks, key=lambda task: task.created_at.timestamp() if task.created_at else 0.0, reverse=True)
-
-    async def running_tasks(self, cluster: str) -> list[EcsTask]:
-        """All tasks of the cluster that run or start."""
-        return await self.tasks(cluster, await self._list(cluster, desiredStatus="RUNNING"))
-
-    async def tasks(self, cluster: str, arns: Iterable[str]) -> list[EcsTask]:
-        """The tasks that ECS still shows; 100 per call."""
-        unique = list(dict.fromkeys(arns))
-        tasks = []
-        for start in range(0, len(unique), limits.DESCRIBE_TASKS):
-            tasks += await self._describe(cluster, unique[start : start + limits.DESCRIBE_TASKS])
-        return tasks
-
-    async def _list(self, cluster: str, **request: str) -> list[str]:
-        arns: list[str] = []
-        while True:
-            answer = await self._call_service("ecs", "list_tasks", cluster=cluster, **request)
-            arns += answer.get("taskArns", ())
-            if not answer.get("nextToken"):
-                return arns
-            request["nextToken"] = answer["nextToken"]
-
-    async def object_exists(self, uri: str) -> bool:
-        """Whether the S3 object ``s3://bucket/key`` is there.
-
-        :raises AccessDeniedError: access is denied. Without s3:ListBucket S3 also answers this when it does not exist.
-        """
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-
-        async def head() -> bool:
-            s3 = await self._clients.get("s3")
-            try:
-                await s3.head_object(Bucket=bucket, Key=key)
-            except ClientError as error:
-                if error.response["Error"].get("Code") in NOT_THERE_CODES:
-                    return False
-                raise
-            return True
-
-        found: bool = await self._call(head)
-        return found
-
-    async def task_definition(self, arn: str) -> dict[str, Any]:
-        """A task definition revision as described; read once, because it never changes."""
-        return await self._definitions.get(arn)
-
-    async def _describe_definition(self, arn: str) -> dict[str, Any]:
-        answer = await self._call_service("ecs", "describe_task_definition", taskDefinition=arn)
-        definition: dict[str, Any] = answer["taskDefinition"]
-        return definition
-
-    async def default_strategy(self, cluster: str) -> Strategy | None:
-        """The cluster's default capacity provider strategy, read once; empty: it has none; None: not known."""
-        return await self._defaults.get(cluster)
-
-    async def _describe_defaults(self, cluster: str) -> Strategy | None:
-        try:
-            answer = await self._call_service("ecs", "describe_clusters", clusters=[cluster])
-        except EcsFeatureError as error:
-            log.info("The default capacity of %s is not known; it counts as Fargate: %s", cluster, error)
-            return None
-        found = answer.get("clusters", ())
-        return tuple(found[0].get("defaultCapacityProviderStrategy", ())) if found else None
+        await self._call(stop_task, tell=tell)
 
     async def log_tail(
         self, task: EcsTask, container: str, lines: int, *, failed: bool = False, quiet: bool = False
@@ -355,32 +313,9 @@ class Fleet:
     async def _logs_client(self, region: str) -> Any:
         return await self._clients.get("logs", region=region, direct=True)
 
-    async def _describe(self, cluster: str, arns: list[str]) -> list[EcsTask]:
-        answer = await self._call_service("ecs", "describe_tasks", cluster=cluster, tasks=arns)
-        return [EcsTask.from_aws(task) for task in answer.get("tasks", ())]
-
-    async def _describe_once(self, cluster: str, arns: list[str]) -> list[EcsTask]:
+    async def _describe_once(self, cluster: str, arns: list[str]) -> dict[str, EcsTask | None]:
         ecs = await self._clients.get("ecs", direct=True)
-        answer = await ecs.describe_tasks(cluster=cluster, tasks=arns)
-        tasks = [EcsTask.from_aws(task) for task in answer.get("tasks", ())]
-        for task in tasks:
+        tasks = described(await ecs.describe_tasks(cluster=cluster, tasks=arns), arns)
+        for task in filter(None, tasks.values()):
             self._follower.note(task)
         return tasks
-
-    async def _call_service(self, service: str, operation: str, **parameters: Any) -> Any:
-        client = await self._clients.get(service)
-        return await self._call(lambda: getattr(client, operation)(**parameters))
-
-    async def _call(self, function: Callable[[], Awaitable[Any]]) -> Any:
-        """Call AWS; retry transient errors, translate others."""
-        try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception(is_transient),
-                wait=wait_random_exponential(multiplier=0.5, max=20),
-                before_sleep=before_sleep_log(log, logging.WARNING),
-            ):
-                with attempt:
-                    return await function()
-        except (ClientError, BotoCoreError) as error:
-            self._refused = True
-            raise translate(error) from error

@@ -6,6 +6,8 @@ The first trigger opens it; it is closed after the last one has left, for shards
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +16,9 @@ from weakref import WeakKeyDictionary
 
 from ecs_feature.detached import spawn_detached
 from ecs_feature.fleet.fleet import Fleet, FleetKey
+from ecs_feature.fleet.sight import Tell
+
+log = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 60.0
 """How long a fleet stays open for the next run. Looking up the connection again takes a second or two while a triggerer
@@ -21,19 +26,23 @@ starts hundreds of triggers, and would delay each small run."""
 
 
 @asynccontextmanager
-async def joined(key: FleetKey, *, idle_seconds: float = 0.0) -> AsyncIterator[Fleet]:
+async def joined(
+    key: FleetKey, *, idle_seconds: float = 0.0, answer_seconds: float = math.inf, tell: Tell = log.warning
+) -> AsyncIterator[Fleet]:
     """Join the fleet of the running event loop for ``key``; the first opens it.
 
     :param idle_seconds: how long it stays open after the last one has left. After a refusal by AWS it is closed at
         once, because the connection may be corrected before the next use.
+    :param answer_seconds: of the fleet, when this call creates it.
+    :param tell: told once a minute why the fleet is not open yet.
     """
     fleets = _fleets.setdefault(asyncio.get_running_loop(), {})
     shared = fleets.get(key)
     if shared is None:
-        shared = fleets[key] = _Shared(Fleet(key))
+        shared = fleets[key] = _Shared(Fleet(key, answer_seconds))
     shared.enter()
     try:
-        await shared.fleet.opened()
+        await shared.fleet.opened(tell)
         yield shared.fleet
     finally:
         shared.members -= 1

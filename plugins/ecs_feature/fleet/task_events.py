@@ -18,12 +18,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ecs_feature.aws import limits
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.detached import spawn_detached
-from ecs_feature.exceptions import EcsFeatureError
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +96,7 @@ class TaskEvents:
             try:
                 await self._receive()
                 self._answered_at = self.clock()
-            except (EcsFeatureError, ClientError, BotoCoreError, TimeoutError) as error:
+            except Exception as error:  # whatever it is, polling goes on
                 self._answered_at = float("-inf")
                 if self.clock() - self._noticed_at >= NOTICE_EVERY_SECONDS:
                     self._noticed_at = self.clock()

@@ -15,11 +15,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ecs_feature.aws import limits
 from ecs_feature.detached import spawn_detached
-from ecs_feature.exceptions import AccessDeniedError, EcsFeatureError
+from ecs_feature.exceptions import AccessDeniedError
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +100,7 @@ class VcpuQuota:
                 quota = await self._quota(capacity)
                 self._others = await self._used_if_allowed()
                 self._quotas[capacity] = quota
-        except (EcsFeatureError, ClientError, BotoCoreError, TimeoutError, KeyError) as error:
+        except Exception as error:  # whatever it is, shards run without a cap
             self._quotas.setdefault(capacity, None)
             why = str(error) or f"no answer within {READ_SECONDS:g} s"
             self._say(f"unread {capacity}", "The vCPU quota of %s cannot be read, so it sets no cap: %s", capacity, why)

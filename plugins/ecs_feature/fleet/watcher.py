@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import math
 import time
@@ -10,19 +11,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ecs_feature.aws import limits
-from ecs_feature.aws.errors import is_throttling, is_transient, translate
+from ecs_feature.aws.errors import is_throttling, translate
 from ecs_feature.aws.pacing import Pace
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.detached import spawn_detached
-from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.fleet.sight import Outage, Tell, bug
 from ecs_feature.fleet.task_events import TaskEvents
 
 log = logging.getLogger(__name__)
 
-Describe = Callable[[str, list[str]], Awaitable[list[EcsTask]]]
+Describe = Callable[[str, list[str]], Awaitable[dict[str, EcsTask | None]]]
 
 # ECS is eventually consistent, and shows stopped tasks for at least an hour
 # (AmazonECS/latest/APIReference/API_DescribeTasks.html): a task that is MISSING this long is gone.
@@ -38,6 +37,8 @@ CALLS_IN_FLIGHT = 10
 CALL_SECONDS = 30.0
 """Timeout of a DescribeTasks call; its tasks are polled again."""
 RECHECK_SECONDS = 5.0
+MAX_UNSEEN_POLL_SECONDS = 10.0
+"""The longest time between polls of a task that cannot be seen."""
 
 
 @dataclass(eq=False)
@@ -48,6 +49,8 @@ class Watched:
     :param born: when the task was created.
     :param start_by: when it must have started, or the wait ends; infinity: never.
     :param asked: when it was last polled; at first, when the wait began.
+    :param tell: told when the task cannot be seen, once a minute, in the contextvars context of its shard.
+    :ivar outage: the polls that failed since it was last seen; None: the last one did not.
     """
 
     cluster: str
@@ -60,6 +63,10 @@ class Watched:
     asking: bool = False
     asked_before: float = 0.0
     missing_since: float | None = None
+    tell: Tell = log.warning
+    outage: Outage | None = None
+    not_before: float = -math.inf
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
     def due(self, floor: float) -> float:
         """When to poll it next.
@@ -70,7 +77,31 @@ class Watched:
         interval = min(max(AGE_SHARE * (self.asked - self.born), least), max(MAX_POLL_SECONDS, least))
         if self.asked < self.start_by:
             interval = min(interval, max(self.poll_seconds, self.start_by - self.asked))
-        return self.asked + interval
+        return max(self.asked + interval, self.not_before)
+
+    def lost(self, error: Exception, now: float) -> bool:
+        """It could not be seen: poll it again soon. Return whether new clients may help."""
+        self.outage = self.outage or Outage(now)
+        told = self.outage.note(error, now)
+        self.asked, self.not_before = self.asked_before, now + self.outage.longest_pause(MAX_UNSEEN_POLL_SECONDS)
+        if told:
+            self._say(f"ECS task {self.arn} cannot be seen and is left running: {translate(error)} Asking again.")
+        return self.outage.wants_renewal(error, now)
+
+    def seen(self, now: float) -> None:
+        outage, self.outage = self.outage, None
+        if outage is None:
+            return
+        if self.missing_since is not None:
+            self.missing_since += now - outage.began  # it may have been there meanwhile
+        if outage.told_at is not None:
+            self._say(f"ECS task {self.arn} is seen again after {now - outage.began:.0f} s.")
+
+    def _say(self, sentence: str) -> None:
+        try:
+            self.context.run(self.tell, sentence)
+        except Exception:
+            log.exception("A shard cannot be told: %s", sentence)
 
 
 def batches(watched: Iterable[Watched], now: float, floor: float = 0.0) -> list[list[Watched]]:
@@ -85,7 +116,7 @@ def batches(watched: Iterable[Watched], now: float, floor: float = 0.0) -> list[
             continue
         if one.due(floor) <= now:
             due.setdefault(one.cluster, []).append(one)
-        elif one.asked + one.poll_seconds <= now:
+        elif max(one.asked + one.poll_seconds, one.not_before) <= now:
             early.setdefault(one.cluster, []).append(one)
     made = []
     for cluster, some in due.items():
@@ -104,10 +135,13 @@ class TaskWatcher:
     :data:`MAX_POLL_SECONDS`; when one call is not enough for all tasks, at most once a second. All calls together use
     half of the account's DescribeTasks bucket, and less while AWS throttles them.
 
-    :param describe: ``(cluster, arns)`` -> the tasks that ECS shows, for at most 100 ARNs. One call without retries:
-        throttling and transient faults are raised, as botocore's exceptions or as ours.
+    A poll that fails, whatever the reason, ends no wait: the task is left running and polled until it is seen again.
+
+    :param describe: ``(cluster, arns)`` -> what ECS says of the tasks, for at most 100 ARNs, see
+        :func:`ecs_feature.fleet.sight.described`. One call without retries; may raise anything.
     :param missing_seconds: how long a task may be missing before it counts as gone.
     :param events: another source of stopped tasks; while it works, polling is only the safety net.
+    :param renew: renews the clients of ``describe``.
     """
 
     describe: Describe
@@ -116,11 +150,13 @@ class TaskWatcher:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     events: TaskEvents | None = None
+    renew: Callable[[], Awaitable[None]] | None = None
     _watched: dict[str, set[Watched]] = field(default_factory=dict)
     _loop: asyncio.Task[None] | None = None
     _calls: set[asyncio.Task[None]] = field(default_factory=set)
     _pace: Pace = field(init=False)
     _failing: bool = False
+    _renewal: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         # A quarter of the bucket's burst is taken at once when many polls fall together.
@@ -128,12 +164,20 @@ class TaskWatcher:
         self._pace = Pace(refill / 2, burst / 4, now=self.clock())
 
     async def ended(
-        self, cluster: str, task: EcsTask, *, poll_seconds: float, start_seconds: float | None = None
+        self,
+        cluster: str,
+        task: EcsTask,
+        *,
+        poll_seconds: float,
+        start_seconds: float | None = None,
+        tell: Tell = log.warning,
     ) -> EcsTask | None:
         """Wait until the task is stopped and return it; None when ECS has not shown it for a long time.
 
+        It has no end while ECS cannot be asked: bound it.
+
         :param start_seconds: a task that has not started this long after its ``createdAt`` is returned as it is.
-        :raises EcsFeatureError: when AWS permanently refuses to describe the tasks of this cluster.
+        :param tell: told once a minute while the task cannot be seen.
         """
         if self.events is not None and (heard := self.events.stopped(task.arn)) is not None:
             return heard
@@ -147,6 +191,7 @@ class TaskWatcher:
             start_by=math.inf if start_seconds is None else now - age + start_seconds,
             asked=now,
             result=asyncio.get_running_loop().create_future(),
+            tell=tell,
         )
         self._watched.setdefault(task.arn, set()).add(one)
         if self._loop is None or self._loop.done():
@@ -166,7 +211,7 @@ class TaskWatcher:
         return bool(waits)
 
     async def close(self) -> None:
-        calls = [self._loop, *self._calls] if self._loop else [*self._calls]
+        calls = [task for task in (self._loop, self._renewal, *self._calls) if task is not None]
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
@@ -175,11 +220,23 @@ class TaskWatcher:
         return [one for some in self._watched.values() for one in some if not one.result.done()]
 
     async def _run(self) -> None:
+        """Poll until nobody waits. No fault ends it but its own cancellation, which ends all waits."""
         while everyone := self._everyone():
-            floor = BATCH_POLL_SECONDS if len(everyone) > limits.DESCRIBE_TASKS else 0.0
-            pause = min(RECHECK_SECONDS, max(floor, min(one.poll_seconds for one in everyone)))
-            await self.sleep(pause)
-            await self._poll(self.clock() + pause / 2, floor)
+            try:
+                await self._turn(everyone)
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled():
+                    for one in everyone:
+                        one.result.cancel()
+                    raise
+                log.exception("A fault in the watcher; it goes on.", exc_info=error)
+                await asyncio.sleep(BATCH_POLL_SECONDS)
+
+    async def _turn(self, everyone: list[Watched]) -> None:
+        floor = BATCH_POLL_SECONDS if len(everyone) > limits.DESCRIBE_TASKS else 0.0
+        pause = min(RECHECK_SECONDS, max(floor, min(one.poll_seconds for one in everyone)))
+        await self.sleep(pause)
+        await self._poll(self.clock() + pause / 2, floor)
 
     async def _poll(self, until: float, floor: float) -> None:
         """Poll all tasks that are due before the middle of the next pause, so that batches are full."""
@@ -202,40 +259,53 @@ class TaskWatcher:
     async def _ask(self, batch: list[Watched]) -> None:
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                tasks = await self.describe(batch[0].cluster, sorted({one.arn for one in batch}))
-        except (EcsFeatureError, ClientError, BotoCoreError, TimeoutError) as error:
+                shown = await self.describe(batch[0].cluster, sorted({one.arn for one in batch}))
+            self._pace.succeeded(self.clock())
+            for one in batch:
+                if one.arn in shown:
+                    self._settle(one, shown[one.arn])
+            unseen = [one for one in batch if one.arn not in shown]
+            if unseen:
+                self._failed(unseen, LookupError("DescribeTasks said nothing of the task"))
+            else:
+                self._failing = False
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            self._failed(batch, RuntimeError("the call was broken off"))
+        except Exception as error:
             self._failed(batch, error)
-            return
         finally:
             for one in batch:
                 one.asking = False
-        self._pace.succeeded(self.clock())
-        self._failing = False
-        shown = {task.arn: task for task in tasks}
-        for one in batch:
-            self._settle(one, shown.get(one.arn))
 
     def _failed(self, batch: list[Watched], error: Exception) -> None:
+        now = self.clock()
         if is_throttling(error):
-            self._pace.throttled(self.clock())
-        if is_transient(error):
-            log.log(
-                logging.DEBUG if self._failing else logging.WARNING,
-                "DescribeTasks for %d tasks did not go through and is repeated: %s",
-                len(batch),
-                str(error) or type(error).__name__,
-            )
-            self._failing = True
-            for one in batch:
-                one.asked = one.asked_before
-            return
-        for one in batch:
-            if not one.result.done():
-                one.result.set_exception(error if isinstance(error, EcsFeatureError) else translate(error))
+            self._pace.throttled(now)
+        log.log(
+            logging.DEBUG if self._failing else logging.WARNING,
+            "DescribeTasks for %d tasks did not go through and is repeated: %s",
+            len(batch),
+            str(error) or type(error).__name__,
+            exc_info=bug(error),
+        )
+        self._failing = True
+        # Each of them counts its own failures.
+        renews = [one.lost(error, now) for one in batch if not one.result.done()]
+        if any(renews) and self.renew is not None and (self._renewal is None or self._renewal.done()):
+            self._renewal = spawn_detached(self._renew(self.renew))
+
+    async def _renew(self, renew: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await renew()
+        except Exception:
+            log.exception("The AWS clients cannot be renewed.")
 
     def _settle(self, one: Watched, task: EcsTask | None) -> None:
         if one.result.done():
             return
+        one.seen(self.clock())
         if task is not None:
             one.missing_since = None
             if task.stopped or (task.starting and self.clock() >= one.start_by):
@@ -244,3 +314,9 @@ class TaskWatcher:
             one.missing_since = self.clock()
         elif self.clock() - one.missing_since >= self.missing_seconds:
             one.result.set_result(None)
+
+
+def is_cancelled() -> bool:
+    """Whether the current asyncio task is being cancelled, and has not only met a cancelled one."""
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0

@@ -11,9 +11,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
+from ecs_feature.aws.errors import Reaction, reaction_to
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.exceptions import AwsError, EcsFeatureError, LaunchError
 from ecs_feature.fleet.fleet import Fleet
+from ecs_feature.fleet.sight import is_outage
 from ecs_feature.fleet.watcher import MISSING_SECONDS
 from ecs_feature.shards.log import ShardLog
 from ecs_feature.shards.policy import ShardPolicy, is_followed
@@ -22,15 +24,20 @@ from ecs_feature.tasks import outcomes
 from ecs_feature.tasks.capacity import CLUSTER_DEFAULT
 from ecs_feature.tasks.containers import UNKNOWN_ROLES, ContainerRoles
 from ecs_feature.tasks.launch import TIMEOUT_TAG, Launch, client_token, started_by
-from ecs_feature.tasks.outcomes import Outcome
+from ecs_feature.tasks.outcomes import Kind, Outcome
 from ecs_feature.tasks.relaunches import Ended, NextLaunch, next_launch
 
 # AmazonECS/latest/APIReference/ECS_Idempotency.html: a client token is valid for at least an hour; ten minutes margin.
 TOKEN_AGE: Final = timedelta(minutes=50)
 LAUNCH_LINE_SECONDS: Final = 15.0
 """How long the line about a launch may wait: with the last lines of a short shard it is one record, not two."""
-# How long to wait for the stop of a task that never started, before the next launch; it can no longer run.
 STOP_SECONDS: Final = 120.0
+"""How long to wait for the stop of a task that never started, before the next launch; it can no longer run."""
+DEADLINE_STOP_SECONDS: Final = 240.0
+"""How long to wait for the stop of a task that ran too long. Fargate gives containers at most 120 s to stop:
+AmazonECS/latest/APIReference/API_ContainerDefinition.html (stopTimeout)."""
+RESULT_SECONDS: Final = 60.0
+"""How long to ask for the result file, when it decides."""
 
 
 def _now() -> datetime:
@@ -122,22 +129,16 @@ class ShardRun:
         return following and dataclasses.replace(following, size=following.size or plan.size)
 
     async def _guarded(self, act: Callable[[], Awaitable[Outcome | None]]) -> Outcome | None:
+        """The outcome of a launch; of a task that runs, only AWS's word and the deadline decide."""
         try:
             return await act()
         except LaunchError as error:
             return outcomes.of_launch_failure(error.reason)
         except AwsError as error:
-            await self._give_up()
-            return outcomes.of_refusal(str(error))
-
-    async def _give_up(self) -> None:
-        """Try to stop a task that can no longer be watched."""
-        if self.task is None or self.task.stopped:
-            return
-        try:
-            await self.fleet.stop(self.launch.cluster, self.task.arn, outcomes.STOP_REASON_KILLED)
-        except EcsFeatureError as error:
-            self.log.error("ECS task %s of shard %s may still run: %s", self.task.arn, self.shard, error)
+            reaction = reaction_to(error)
+            outcome = outcomes.of_refusal(str(error), no_room=reaction is Reaction.RELAUNCH)
+            waited = reaction is Reaction.WAIT and outcome.kind is Kind.REFUSED
+            return outcomes.of_no_access(str(error)) if waited else outcome
 
     async def _pause(self, outcome: Outcome, plan: NextLaunch) -> None:
         """Log why the last launch ended and what changes; then wait.
@@ -184,7 +185,7 @@ class ShardRun:
             client_token=client_token(self.token_id, number),
             tags=self._tags(),
         )
-        task = await self.fleet.launch(self.current, share=self.share, in_doubt=self._note_doubt)
+        task = await self.fleet.launch(self.current, share=self.share, in_doubt=self._note_doubt, tell=self._tell)
         self.log.info_within(
             LAUNCH_LINE_SECONDS,
             "Shard %s runs as ECS task %s (launch %d%s).",
@@ -204,17 +205,25 @@ class ShardRun:
             await self.on_launch(task)
         shard_log = self._shard_log(task)
         with shard_log.followed():
-            ended = await self._stopped(task)
-            if ended is not None:
+            ended = await self._ended(task)
+            if ended is not None and ended.stopped:
                 self.task = ended
                 outcome = outcomes.of_task(
                     ended, main_container=self.launch.container, codes=self.policy.codes, roles=self.roles
                 )
-                return await shard_log.copy(ended, outcome)
+                return await self._logged(shard_log, ended, outcome)
         if await self._has_result():
-            self.log.info("Shard %s: ECS no longer shows its task, and its result file is there.", self.shard)
+            self.log.info("Shard %s: ECS does not show how its task ended, and its result file is there.", self.shard)
             return outcomes.of_result()
-        return outcomes.of_missing(MISSING_SECONDS)
+        return outcomes.of_missing(MISSING_SECONDS) if ended is None else outcomes.of_deadline()
+
+    async def _logged(self, shard_log: ShardLog, ended: EcsTask, outcome: Outcome) -> Outcome:
+        """The outcome with what the copied log adds to its hint; a fault in reading a log fails no shard."""
+        try:
+            return await shard_log.copy(ended, outcome)
+        except Exception as error:
+            self.log.warning("The log of ECS task %s cannot be copied: %r", ended.arn, error)
+            return outcome
 
     def _shard_log(self, task: EcsTask) -> ShardLog:
         policy, ended = self.policy, (one.outcome for one in self.history)
@@ -223,36 +232,81 @@ class ShardRun:
         )
         return ShardLog(self.fleet, self.shard, task, self.launch.container, self.log, policy.log_lines, live=live)
 
-    async def _stopped(self, task: EcsTask) -> EcsTask | None:
-        """Wait for the task's end; stop it when it does not start or end in time."""
-        cluster, poll = self.launch.cluster, self.policy.poll_seconds
-        try:
-            async with asyncio.timeout(self._seconds_left(task)):
-                ended = await self.fleet.ended(
-                    cluster, task, poll_seconds=poll, start_seconds=self.policy.start_seconds
+    async def _ended(self, task: EcsTask) -> EcsTask | None:
+        """Wait for the task's end; stop it when it does not start or end in time.
+
+        :returns: None: ECS no longer shows it; a task that is not stopped: its deadline has passed, and it may run on.
+        """
+        start_seconds = self.policy.start_seconds
+        while True:
+            try:
+                async with asyncio.timeout(self._seconds_left(task)):
+                    ended = await self._wait(task, start_seconds)
+            except TimeoutError:
+                return await self._stopped(task, outcomes.STOP_REASON_TIMEOUT, DEADLINE_STOP_SECONDS)
+            if ended is None or ended.stopped:
+                return ended
+            stopped = await self._stopped(ended, outcomes.STOP_REASON_STUCK, STOP_SECONDS)
+            if stopped is None or stopped.stopped:
+                return stopped
+            if stopped.desired_status == "STOPPED":
+                reason, now = outcomes.STOP_REASON_STUCK, self.now()
+                return dataclasses.replace(
+                    stopped, last_status="STOPPED", stop_code="UserInitiated", stopped_reason=reason, stopped_at=now
                 )
-        except TimeoutError:
-            await self.fleet.stop(cluster, task.arn, outcomes.STOP_REASON_TIMEOUT)
-            return await self.fleet.ended(cluster, task, poll_seconds=poll)
-        if ended is None or ended.stopped:
-            return ended
-        await self.fleet.stop(cluster, task.arn, outcomes.STOP_REASON_STUCK)
+            # Nothing has stopped it, so it may still start: a second task would be one too many.
+            start_seconds = self._age_seconds(task) + max(STOP_SECONDS, self.policy.start_seconds or 0.0)
+
+    async def _wait(self, task: EcsTask, start_seconds: float | None = None) -> EcsTask | None:
+        return await self.fleet.ended(
+            self.launch.cluster,
+            task,
+            poll_seconds=self.policy.poll_seconds,
+            start_seconds=start_seconds,
+            tell=self._tell,
+        )
+
+    async def _stopped(self, task: EcsTask, reason: str, seconds: float) -> EcsTask | None:
+        """Stop the task and wait for its end, for ``seconds`` in all; after that the task as it is known.
+
+        Its desired status is STOPPED if AWS has taken the stop.
+        """
         try:
-            async with asyncio.timeout(STOP_SECONDS):
-                return await self.fleet.ended(cluster, task, poll_seconds=poll)
-        except TimeoutError:
-            return dataclasses.replace(
-                ended, stop_code="UserInitiated", stopped_reason=outcomes.STOP_REASON_STUCK, stopped_at=self.now()
-            )
+            async with asyncio.timeout(seconds):
+                await self.fleet.stop(self.launch.cluster, task.arn, reason, tell=self._tell)
+                task = dataclasses.replace(task, desired_status="STOPPED")
+                return await self._wait(task)
+        except (TimeoutError, EcsFeatureError) as error:
+            why = str(error) or f"ECS has not shown its end within {seconds:.0f} s"
+            may = "still be stopping" if task.desired_status == "STOPPED" else "still run"
+            self.log.warning("ECS task %s of shard %s may %s: %s", task.arn, self.shard, may, why)
+            return task
+
+    def _tell(self, sentence: str) -> None:
+        self.log.warning("Shard %s: %s", self.shard, sentence)
 
     async def _has_result(self) -> bool:
-        return bool(self.result_uri) and await self.fleet.object_exists(self.result_uri)
+        """Whether the result file is there; False when that cannot be known in time."""
+        if not self.result_uri:
+            return False
+        try:
+            async with asyncio.timeout(RESULT_SECONDS):
+                return await self.fleet.object_exists(self.result_uri)
+        except (TimeoutError, EcsFeatureError) as error:
+            why = str(error) or f"no answer within {RESULT_SECONDS:.0f} s"
+            self.log.warning("Shard %s: its result file %s cannot be read: %s", self.shard, self.result_uri, why)
+            return False
 
     async def _definition(self) -> Mapping[str, Any]:
-        """The task definition; empty when it cannot be read."""
+        """The task definition; empty when it may not be read.
+
+        :raises AwsError: AWS cannot be asked for now.
+        """
         try:
             return await self.fleet.task_definition(self.launch.task_definition)
-        except EcsFeatureError:
+        except EcsFeatureError as error:
+            if is_outage(error):
+                raise
             return {}
 
     async def _fitted(self, definition: Mapping[str, Any]) -> Launch:
@@ -277,8 +331,10 @@ class ShardRun:
         """Seconds until the deadline, counted from the ECS task's creation, so that a restart does not move it."""
         if self.policy.timeout_seconds is None:
             return None
-        age = (self.now() - task.created_at).total_seconds() if task.created_at else 0.0
-        return max(0.0, self.policy.timeout_seconds - age)
+        return max(0.0, self.policy.timeout_seconds - self._age_seconds(task))
+
+    def _age_seconds(self, task: EcsTask) -> float:
+        return (self.now() - task.created_at).total_seconds() if task.created_at else 0.0
 
     async def kill(self) -> None:
         """Stop the task that this try launched.

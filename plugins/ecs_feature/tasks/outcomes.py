@@ -45,6 +45,7 @@ class Kind(enum.StrEnum):
     STOPPED_BY_ECS = "stopped_by_ecs"
     TIMED_OUT = "timed_out"
     LOST = "lost"
+    NO_ACCESS = "no_access"
     REFUSED = "refused"
 
 
@@ -75,6 +76,7 @@ PAYERS: Final[dict[Kind, Payer]] = {
     Kind.STOPPED_BY_ECS: Payer.INFRASTRUCTURE,
     Kind.TIMED_OUT: Payer.APPLICATION,
     Kind.LOST: Payer.INFRASTRUCTURE,
+    Kind.NO_ACCESS: Payer.APPLICATION,
     Kind.REFUSED: Payer.PERMANENT,
 }
 
@@ -183,6 +185,7 @@ WORDS: Final[dict[Kind, str]] = {
     Kind.STOPPED_BY_ECS: "ECS stopped its task",
     Kind.TIMED_OUT: "it ran longer than shard_timeout",
     Kind.LOST: "its task vanished without an exit code",
+    Kind.NO_ACCESS: "AWS did not let it be launched in time",
     Kind.REFUSED: "AWS refused to run it",
 }
 
@@ -247,15 +250,32 @@ def of_launch_failure(reason: str, *, unknown: Cause = Cause.TRANSIENT) -> Outco
     return Outcome(Kind.START_FAILED_PERMANENT, reason, hint="correct the task definition or the pipeline's settings")
 
 
-def of_refusal(message: str) -> Outcome:
+def of_refusal(message: str, *, no_room: bool = False) -> Outcome:
     """The outcome of a call that AWS refused; the message tells whether the refusal is temporary.
 
     Unknown wording is not: most of RunTask's errors say that a parameter is wrong.
 
     :param message: one sentence that says what to do.
+    :param no_room: whether the error code says that a limit was reached.
     """
+    if no_room:
+        return Outcome(Kind.CAPACITY_UNAVAILABLE, message, hint="the launch is repeated")
     outcome = of_launch_failure(message, unknown=Cause.PERMANENT)
     return Outcome(Kind.REFUSED, message) if outcome.payer is Payer.PERMANENT else outcome
+
+
+def of_no_access(message: str) -> Outcome:
+    """The outcome of a launch that was waited for in vain: a retry may find better credentials, or the right to it.
+
+    :param message: one sentence that says what to do.
+    """
+    return Outcome(Kind.NO_ACCESS, message)
+
+
+def of_deadline() -> Outcome:
+    """The outcome of a task past its deadline of which neither an end is known nor a result."""
+    hint = "the janitor stops its task if it still runs; raise shard_timeout or make the shard smaller"
+    return Outcome(Kind.TIMED_OUT, "ECS has not shown that its task has stopped", hint=hint)
 
 
 def of_missing(seconds: float) -> Outcome:

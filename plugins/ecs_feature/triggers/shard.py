@@ -12,8 +12,9 @@ from uuid import UUID
 
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
+from ecs_feature.aws.errors import Reaction, reaction_to
 from ecs_feature.aws.resources import EcsTask
-from ecs_feature.exceptions import EcsFeatureError, MissingValueError
+from ecs_feature.exceptions import AwsError, EcsFeatureError, MissingValueError
 from ecs_feature.fleet.fleet import Fleet, FleetKey
 from ecs_feature.fleet.registry import IDLE_SECONDS, joined
 from ecs_feature.shards import SHARED_ARGUMENTS
@@ -171,15 +172,18 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
 
     def _refused(self, error: EcsFeatureError) -> TriggerEvent:
         message = f"Shard {self.shard}: {error}"
-        # A missing value may exist in the next try, because a retry waits for upstream tasks.
-        payer = Payer.APPLICATION if isinstance(error, MissingValueError) else Payer.PERMANENT
+        # A missing value may exist in the next try, because a retry waits for upstream tasks; AWS may answer then.
+        passes = isinstance(error, MissingValueError) or (
+            isinstance(error, AwsError) and reaction_to(error) is Reaction.WAIT
+        )
+        payer = Payer.APPLICATION if passes else Payer.PERMANENT
         return TriggerEvent(
             {"state": "failed", "message": message, "kind": "refused", "payer": str(payer), "record": {}}
         )
 
     async def _run_shard(self) -> TriggerEvent:
         try:
-            async with joined(FleetKey(**self.aws), idle_seconds=IDLE_SECONDS) as fleet:
+            async with joined(FleetKey(**self.aws), idle_seconds=IDLE_SECONDS, tell=self._lines.warning) as fleet:
                 self._run = run = self._shard_run(fleet)
                 if superseded := await self._superseded():
                     await run.stop_superseded(superseded)

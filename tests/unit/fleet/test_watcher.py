@@ -4,65 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from watched_ecs import START, Ecs, task
 
 from ecs_feature.aws import limits
-from ecs_feature.aws.resources import EcsTask
-from ecs_feature.exceptions import ClusterNotFoundError, ThrottledError
-from ecs_feature.fleet.watcher import MAX_POLL_SECONDS, TaskWatcher
-
-START = datetime(2026, 11, 21, tzinfo=UTC)
-RUNNING = EcsTask("arn:0", "", "", "RUNNING", "RUNNING")
-
-
-def task(arn: str, **changed: Any) -> EcsTask:
-    return replace(RUNNING, arn=arn, **changed)
-
-
-class Ecs:
-    """Shows the tasks it is told to, and counts how it was asked. Time passes only when the watcher sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.calls: list[tuple[str, int]] = []
-        self.stopped_at: dict[str, float] = {}
-        self.missing_until: dict[str, float] = {}
-        self.refuse: Exception | None = None
-        self.hang = ""
-        self.asked: list[float] = []
-        self.status: dict[str, str] = {}
-        self.shown: dict[str, Any] = {}
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        await asyncio.sleep(0)
-
-    async def describe(self, cluster: str, arns: list[str]) -> list[EcsTask]:
-        self.calls.append((cluster, len(arns)))
-        self.asked.append(self.now)
-        if self.hang in arns:
-            await asyncio.Event().wait()
-        if self.refuse:
-            raise self.refuse
-        return [self.task(arn) for arn in arns if self.now >= self.missing_until.get(arn, 0)]
-
-    def task(self, arn: str) -> EcsTask:
-        if self.now >= self.stopped_at.get(arn, 9e9):
-            return task(arn, last_status="STOPPED")
-        return task(arn, **{"last_status": self.status.get(arn, "RUNNING")} | self.shown)
-
-    def watcher(self, missing_seconds: float = 300) -> TaskWatcher:
-        return TaskWatcher(
-            self.describe,
-            missing_seconds,
-            clock=lambda: self.now,
-            sleep=self.sleep,
-            now=lambda: START + timedelta(seconds=self.now),
-        )
+from ecs_feature.exceptions import ThrottledError
+from ecs_feature.fleet.watcher import MAX_POLL_SECONDS
 
 
 async def test_250_tasks_cost_three_calls_a_poll() -> None:
@@ -216,13 +166,6 @@ async def test_a_task_that_is_heard_to_have_stopped_ends_at_once() -> None:
     assert watcher.report_stopped(stopped)
     assert await waiting is stopped
     assert not watcher.report_stopped(stopped)
-
-
-async def test_clusters_are_asked_apart_and_a_refusal_reaches_only_its_own() -> None:
-    ecs = Ecs()
-    ecs.refuse = ClusterNotFoundError("Cluster 'x' does not exist.")
-    with pytest.raises(ClusterNotFoundError):
-        await ecs.watcher().ended("x", task("arn:0"), poll_seconds=1)
 
 
 async def test_a_cancelled_wait_is_no_longer_asked_for() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -46,6 +47,10 @@ class RefusedLaunch(AwsError):
     """Raised by the launch, not by the wait."""
 
 
+UNSEEN = replace(RUNNING, last_status="UNSEEN")
+"""An ending that never comes: the task cannot be seen."""
+
+
 class Fleet:
     """Plays one ending per launch; an exception is raised by the launch itself."""
 
@@ -58,6 +63,9 @@ class Fleet:
         self.given_back = RUNNING
         self.looked_for: list[str] = []
         self.objects: set[str] = set()
+        self.unreadable: Exception | None = None
+        self.refused_stops: list[Exception] = []
+        self.waits: list[float | None] = []
         self.definition: dict[str, Any] = {"cpu": "512"}
         self.default: Any = None
         self.tail = LastLines((LogLine(1, "last words"),))
@@ -82,7 +90,7 @@ class Fleet:
     async def default_strategy(self, cluster: str) -> Any:
         return self.default
 
-    async def launch(self, launch: Launch, *, share: str, in_doubt: Any = None) -> EcsTask:
+    async def launch(self, launch: Launch, *, share: str, in_doubt: Any = None, tell: Any = None) -> EcsTask:
         self.launched.append(launch)
         if in_doubt is not None:
             in_doubt(True)
@@ -91,9 +99,13 @@ class Fleet:
         return replace(self.given_back, arn=f"arn:aws:ecs:us-east-1:1:task/features/{len(self.launched)}")
 
     async def ended(
-        self, cluster: str, task: EcsTask, *, poll_seconds: float, start_seconds: float | None = None
+        self, cluster: str, task: EcsTask, *, poll_seconds: float, start_seconds: float | None = None, tell: Any = None
     ) -> EcsTask | None:
-        ending = self.endings.pop(0)
+        self.waits.append(start_seconds)
+        ending = self.endings.pop(0) if self.endings else UNSEEN
+        if ending is UNSEEN:
+            tell("ECS task cannot be seen.")
+            await asyncio.Event().wait()
         if isinstance(ending, Exception):
             raise ending
         return replace(ending, arn=task.arn) if isinstance(ending, EcsTask) else None
@@ -103,10 +115,14 @@ class Fleet:
         return self.found
 
     async def object_exists(self, uri: str) -> bool:
+        if self.unreadable is not None:
+            raise self.unreadable
         return uri in self.objects
 
-    async def stop(self, cluster: str, task_arn: str, reason: str) -> None:
+    async def stop(self, cluster: str, task_arn: str, reason: str, *, tell: Any = None) -> None:
         self.stopped.append(f"{task_arn} {reason}")
+        if self.refused_stops:
+            raise self.refused_stops.pop(0)
 
     async def log_tail(
         self, task: EcsTask, container: str, lines: int, *, failed: bool, quiet: bool = False

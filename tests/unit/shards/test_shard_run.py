@@ -12,7 +12,7 @@ import pytest
 from scripted_fleet import BATCH, LAUNCH, RUNNING, STARVED, Fleet, RefusedLaunch, shard_run, stopped
 
 from ecs_feature.aws.resources import EcsContainer, EcsTask
-from ecs_feature.exceptions import AwsError, LaunchError
+from ecs_feature.exceptions import LaunchError
 from ecs_feature.logs.cursor import LogLine
 from ecs_feature.logs.tail import LastLines
 from ecs_feature.tasks import outcomes
@@ -172,16 +172,10 @@ async def test_exit_codes_mean_what_the_policy_says(policy: dict[str, Any], kind
 
 
 async def test_a_launch_that_aws_refuses_is_an_outcome_with_its_record() -> None:
-    run = shard_run(Fleet(RefusedLaunch("RunTask was denied (AccessDenied: no); allow it in Airflow's role.")))
+    run = shard_run(Fleet(RefusedLaunch("RunTask failed: no.", "InvalidParameterException", "RunTask")))
     outcome = await run.run()
     assert outcome.kind is Kind.REFUSED
     assert [record.outcome for record in run.launches] == ["refused"]
-
-
-async def test_a_task_that_can_no_longer_be_watched_is_stopped() -> None:
-    fleet = Fleet(AwsError("DescribeTasks was denied (AccessDenied: no); allow it in Airflow's role."))
-    assert (await shard_run(fleet).run()).kind is Kind.REFUSED
-    assert fleet.stopped == [f"arn:aws:ecs:us-east-1:1:task/features/1 {outcomes.STOP_REASON_KILLED}"]
 
 
 @pytest.mark.parametrize(("replayed", "least", "most"), [(False, 0.5, 1.0), (True, 0.0, 0.0)])

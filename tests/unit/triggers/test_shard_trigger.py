@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from log_supervisor import Supervisor
 
 from ecs_feature.aws.resources import EcsContainer, EcsTask
-from ecs_feature.exceptions import AwsError
+from ecs_feature.exceptions import AwsError, ConfigurationError, CredentialsError, MissingValueError
 from ecs_feature.operators.shard import EcsShardOperator
 from ecs_feature.shards.records import RUNNING_KEY, launched_task, record_text, running_record
 from ecs_feature.tasks.launch import Launch, Network
@@ -207,6 +207,30 @@ async def test_a_shard_runs_though_what_an_earlier_try_left_cannot_be_stopped(
 
     pushed[RUNNING_KEY] = running_record(ARN, "job", 1)
     assert (await event_of(Refusing(), monkeypatch, try_number=2)).xcoms
+
+
+@pytest.mark.parametrize(
+    ("error", "payer"),
+    [
+        (CredentialsError("AWS rejected the credentials.", "ExpiredTokenException"), "application"),
+        (AwsError("AWS could not be asked: KeyError: 'x'."), "application"),
+        (MissingValueError("no value."), "application"),
+        (ConfigurationError("No AWS region is given."), "permanent"),
+        (AwsError("RunTask failed: no.", "InvalidParameterException"), "permanent"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_a_shard_that_could_not_begin_keeps_its_retries_when_they_may_help(
+    pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: Exception, payer: str
+) -> None:
+    class Closed(Fleet):
+        async def default_strategy(self, cluster: str) -> Any:
+            raise error
+
+    arguments = launch().to_dict() | {"capacity": "cluster_default"}
+    event = await event_of(Closed(), monkeypatch, launch=arguments)
+    assert (event.payload["state"], event.payload["kind"], event.payload["payer"]) == ("failed", "refused", payer)
+    assert event.payload["message"] == f"Shard UA: {error}"
 
 
 async def test_a_shard_that_fails_is_left_to_a_worker_with_its_record(
