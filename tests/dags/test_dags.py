@@ -18,6 +18,7 @@ from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
 from ecs_feature.pipeline.dag import S3Asset
 from ecs_feature.shards import SHARED_ARGUMENTS
 from ecs_feature.tasks.capacity import Fallback
+from ecs_feature.triggers.service import EcsServiceSteadyTrigger
 from ecs_feature.triggers.shard import ShardTrigger
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -239,3 +240,18 @@ def test_the_backstop_outlasts_shards_that_wait_for_their_turn(parallelism: int 
     assert dag.get_task("control.scale_up").lease == once.get_task("control.scale_up").lease < timedelta(hours=4)
     backstops = [of.get_task("control.shards.UA").execution_timeout - timedelta(days=1) for of in (dag, once)]
     assert backstops[0] == waves * backstops[1]
+
+
+def test_the_shards_the_steady_wait_and_both_scalings_of_a_variant_agree_on_what_the_run_holds() -> None:
+    dag = serialized()
+    held = dag.default_args[SHARED_ARGUMENTS]["control"]["run_lease"]
+    assert held["holder"] == "{{ dag.dag_id }}/{{ run_id }}/control"
+    steady, up, down = (dag.get_task(f"control.{name}") for name in ("services_steady", "scale_up", "scale_down"))
+    assert [task.holder for task in (up, down)] == [held["holder"]] * 2
+    assert held["counts"].keys() == held["policies"].keys()
+    # As the triggerer does it.
+    kwargs = BaseSerialization.deserialize(steady.start_trigger_args.trigger_kwargs)
+    trigger = EcsServiceSteadyTrigger(**kwargs)
+    trigger.task_instance = SimpleNamespace(task=steady, task_id=steady.task_id)
+    trigger.render_template_fields({"dag": dag, "run_id": "r"})
+    assert trigger.run_lease == held | {"holder": f"{dag.dag_id}/r/control"}

@@ -5,7 +5,7 @@ The rest of the package reads these instead of AWS's dicts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -141,11 +141,43 @@ class EcsTask:
 
 
 @dataclass(frozen=True)
+class EcsTaskSet:
+    """A task set of a service whose deployments CodeDeploy or another program makes.
+
+    ``desired`` is ECS's ``computedDesiredCount``: ``scale_percent`` of the service's desired count.
+    """
+
+    status: str
+    stability: str = ""
+    desired: int = 0
+    running: int = 0
+    pending: int = 0
+    scale_percent: float = 100.0
+    task_definition_arn: str = ""
+
+    @classmethod
+    def from_aws(cls, raw: Mapping[str, Any]) -> EcsTaskSet:
+        return cls(
+            status=raw.get("status", ""),
+            stability=raw.get("stabilityStatus", ""),
+            desired=raw.get("computedDesiredCount", 0),
+            running=raw.get("runningCount", 0),
+            pending=raw.get("pendingCount", 0),
+            scale_percent=float(raw.get("scale", {}).get("value", 100.0)),
+            task_definition_arn=raw.get("taskDefinition", ""),
+        )
+
+
+@dataclass(frozen=True)
 class EcsService:
     """A service as DescribeServices shows it (AmazonECS/latest/APIReference/API_Service.html).
 
-    ``events`` are messages, newest first; ``target_groups`` the ARNs that its tasks are registered with; ``minimum``
-    the MinCapacity that its leases want, 0 when they set the desired count directly.
+    ``events`` are messages, newest first; ``target_groups`` the ARNs that its tasks are registered with, one tuple a
+    load balancer: with ECS's own blue/green, linear and canary deployments the tasks are in one of two.
+    ``failed_deployment`` is ECS's reason why the PRIMARY deployment has failed, which starts no further task.
+    ``surplus`` is how many tasks above the desired count a deployment keeps; ``rollout`` the state of the PRIMARY
+    deployment, ``deployment_id`` its id. ``bake_minutes`` and ``may_pause`` say what a deployment may wait for.
+    ``minimum`` is the MinCapacity that its leases want, 0 when they set the desired count directly.
     """
 
     name: str
@@ -158,14 +190,33 @@ class EcsService:
     task_definition_arn: str = ""
     tags: tuple[tuple[str, str], ...] = ()
     events: tuple[str, ...] = ()
-    target_groups: tuple[str, ...] = ()
+    target_groups: tuple[tuple[str, ...], ...] = ()
     failed_deployment: str = ""
     minimum: int = 0
+    controller: str = "ECS"
+    strategy: str = "ROLLING"
+    scheduling: str = "REPLICA"
+    managed_by: str = "CUSTOMER"
+    rebalances_zones: bool = False
+    task_sets: tuple[EcsTaskSet, ...] = ()
+    rollout: str = ""
+    deployment_id: str = ""
+    surplus: int = 0
+    bake_minutes: int = 0
+    may_pause: bool = False
 
     @classmethod
     def from_aws(cls, raw: Mapping[str, Any]) -> EcsService:
         deployments = raw.get("deployments", ())
-        failed = [d.get("rolloutStateReason", "") for d in deployments if d.get("rolloutState") == "FAILED"]
+        newest: Mapping[str, Any] = next(
+            (each for each in deployments if each.get("status", "PRIMARY") == "PRIMARY"), {}
+        )
+        sets = tuple(EcsTaskSet.from_aws(each) for each in raw.get("taskSets", ()))
+        serving: Mapping[str, Any] = next(
+            (each for each in raw.get("taskSets", ()) if each.get("status") == "PRIMARY"), {}
+        )
+        failed = newest.get("rolloutState") == "FAILED"
+        configuration = raw.get("deploymentConfiguration", {})
         return cls(
             name=raw["serviceName"],
             arn=raw["serviceArn"],
@@ -174,23 +225,51 @@ class EcsService:
             running=raw["runningCount"],
             pending=raw["pendingCount"],
             deployments=len(deployments),
-            task_definition_arn=raw.get("taskDefinition", ""),
+            task_definition_arn=serving.get("taskDefinition") or raw.get("taskDefinition", ""),
             tags=_tags(raw),
             events=tuple(event.get("message", "") for event in raw.get("events", ())[:5]),
-            target_groups=tuple(
-                balancer["targetGroupArn"] for balancer in raw.get("loadBalancers", ()) if "targetGroupArn" in balancer
-            ),
-            failed_deployment=failed[0] if failed else "",
+            target_groups=_target_groups(serving.get("loadBalancers") or raw.get("loadBalancers", ())),
+            failed_deployment=(newest.get("rolloutStateReason") or "ECS gives no reason.") if failed else "",
+            controller=raw.get("deploymentController", {}).get("type", "ECS"),
+            strategy=configuration.get("strategy", "ROLLING"),
+            scheduling=raw.get("schedulingStrategy", "REPLICA"),
+            managed_by=raw.get("resourceManagementType", "CUSTOMER"),
+            rebalances_zones=raw.get("availabilityZoneRebalancing") == "ENABLED",
+            task_sets=sets,
+            rollout=newest.get("rolloutState", ""),
+            deployment_id=newest.get("id", ""),
+            surplus=_surplus(raw["desiredCount"], deployments, sets),
+            bake_minutes=configuration.get("bakeTimeInMinutes", 0),
+            may_pause=any(hook.get("targetType") == "PAUSE" for hook in configuration.get("lifecycleHooks", ())),
         )
 
     @property
     def active(self) -> bool:
         return self.status == "ACTIVE"
 
+    @property
+    def serving(self) -> EcsTaskSet | None:
+        """The task set that serves production traffic; None: there is none, or ECS makes the deployments."""
+        return next((each for each in self.task_sets if each.status == "PRIMARY"), None)
+
 
 def is_of_instances(capacity: str) -> bool:
     """Whether a task's :attr:`EcsTask.capacity` is the user's instances; Fargate when AWS does not say."""
     return capacity not in ("", "FARGATE", "FARGATE_SPOT")
+
+
+def _target_groups(balancers: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, ...], ...]:
+    pairs = (
+        (each.get("targetGroupArn"), each.get("advancedConfiguration", {}).get("alternateTargetGroupArn"))
+        for each in balancers
+    )
+    return tuple(arns for pair in pairs if (arns := tuple(arn for arn in pair if arn)))
+
+
+def _surplus(desired: int, deployments: Sequence[Mapping[str, Any]], task_sets: Sequence[EcsTaskSet]) -> int:
+    """How many tasks above a desired count over 0 the deployments or task sets want while one replaces another."""
+    wanted = [each.get("desiredCount", 0) for each in deployments] + [each.desired for each in task_sets]
+    return max(0, sum(wanted) - desired) if desired and len(wanted) > 1 else 0
 
 
 def _tags(raw: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,7 @@ from ecs_feature.aws.errors import is_transient
 from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, SelectionError, ThrottledError
 from ecs_feature.services.client import EcsServices
+from ecs_feature.services.kinds import check, warnings
 from ecs_feature.shards.selection import select
 
 
@@ -20,7 +21,8 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
 
     Skips the variants that the run's params leave out. Fails at once, with one sentence, for an unknown shard
     or variant, a run without a logical date, an endpoint that cannot be reached, rejected credentials, a
-    cluster or service that does not exist, a capacity provider that the cluster does not have.
+    cluster or service that does not exist, a service of a kind that cannot be leased
+    (:mod:`ecs_feature.services.kinds`), a capacity provider that the cluster does not have.
 
     XCom: ``{"shards": [...], "variants": [...]}``.
 
@@ -76,8 +78,10 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
         services = EcsServices(self.aws.client("ecs"), self.cluster)
         services.check_cluster(self.capacity_providers)
         names = [name for variant in variants for name in self.services.get(variant, ())]
-        if names:
-            services.describe(names)
+        found = services.describe(names) if names else []
+        check(found)
+        for warning in (said for service in found for said in warnings(service)):
+            self.log.warning("%s", warning)
 
 
 def _may_pass(error: EcsFeatureError) -> bool:

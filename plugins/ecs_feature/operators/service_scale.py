@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,10 @@ from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
 from ecs_feature.services.client import EcsServices
+from ecs_feature.services.kinds import check
 from ecs_feature.services.lease_holders import active_run_checker
-from ecs_feature.services.leases import Lease, SharingPolicy, check_count
+from ecs_feature.services.leases import Lease, SharingPolicy, check_count, held_by, policy_of
+from ecs_feature.services.run_lease import RunLease
 from ecs_feature.tasks import cost
 from ecs_feature.triggers.service import EcsServiceSteadyTrigger
 
@@ -24,7 +27,9 @@ class EcsServiceScaleOperator(AwsOperator):
 
     It never sets a desired count by itself: the count is what all live leases want, see
     :mod:`ecs_feature.services.leases`. Where Application Auto Scaling keeps the count, it moves the MinCapacity
-    instead.
+    instead. A service that cannot be leased is refused before anything is written, and when one of several cannot be
+    raised, what this try has leased is given back. Where something else has removed a service's tags, ``down`` brings
+    it to the baseline of ``policies``, or fails.
     Both directions may be repeated. Going down waits in the triggerer until the tasks are gone, and ends there:
     a task that comes back to a worker at once may be failed by the scheduler, which takes the end of its first part
     for its own (apache/airflow#72716)::
@@ -33,8 +38,9 @@ class EcsServiceScaleOperator(AwsOperator):
         down = EcsServiceScaleOperator(task_id="down", direction="down", cluster="features", services={"encoder": 2})
         up >> work >> down.as_teardown(setups=up, on_failure_fail_dagrun=True)
 
-    XCom of ``up``: ``{"services": [{"name", "before", "desired"}]}``; of ``down``: ``{"services": [{"name",
-    "running", "peak", "others"}], "held": [{"name", "seconds", "vcpu_seconds", "gb_seconds"}]}``.
+    XCom of ``up``: ``{"services": [{"name", "before", "desired", "policy"}]}``; of ``down``: ``{"services": [{"name",
+    "running", "peak", "others"}], "held": [{"name", "seconds", "vcpu_seconds", "gb_seconds"}]}``; a held service whose
+    tasks ended by themselves has ``replaced``, too: reason -> how many.
 
     :param services: name -> how many of its tasks this run needs.
     :param holder: template of the lease's holder; both directions must agree.
@@ -80,7 +86,8 @@ class EcsServiceScaleOperator(AwsOperator):
         try:
             if self.direction == "up":
                 return self._up(services)
-            held = self._down(services)
+            known = self._known(context)
+            held = self._down(services, known)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
         except EcsFeatureError as error:
@@ -94,6 +101,7 @@ class EcsServiceScaleOperator(AwsOperator):
                 poll_seconds=self.poll_seconds,
                 descending=True,
                 result={"held": held},
+                run_lease=RunLease(self.cluster, self.holder, self.services, known, 0).to_dict(),
             ),
             method_name="execute_complete",
         )
@@ -107,8 +115,20 @@ class EcsServiceScaleOperator(AwsOperator):
         return result
 
     def _up(self, services: EcsServices) -> dict[str, Any]:
+        found = services.describe(list(self.services))
+        check(found)
+        fresh = [service.name for service in found if not held_by(self.holder, service.tags)]
+        rows: list[dict[str, Any]] = []
+        try:
+            self._acquire(services, rows)
+        except BaseException:
+            self._give_back(services, [name for name in fresh if name in list(self.services)[: len(rows) + 1]])
+            raise
+        return {"services": rows}
+
+    def _acquire(self, services: EcsServices, rows: list[dict[str, Any]]) -> None:
+        """Lease the services one after the other; adds a row for each."""
         until = datetime.now(UTC) + self.lease
-        rows = []
         for name, count in self.services.items():
             policy = self.policies.get(name, SharingPolicy())
             before, after = services.acquire(name, holder=self.holder, count=count, until=until, policy=policy)
@@ -121,15 +141,42 @@ class EcsServiceScaleOperator(AwsOperator):
                 after.desired,
                 f" Application Auto Scaling keeps at least {after.minimum}." if after.minimum else "",
             )
-            rows.append({"name": name, "before": before.running, "desired": after.desired})
-        return {"services": rows}
+            applied = (policy_of(after.tags) or policy).to_tag()["value"]
+            rows.append({"name": name, "before": before.running, "desired": after.desired, "policy": applied})
 
-    def _down(self, services: EcsServices) -> list[dict[str, Any]]:
+    def _give_back(self, services: EcsServices, names: list[str]) -> None:
+        """Release what this try has leased, not what an earlier one holds: no task may follow that would."""
+        for name in names:
+            try:
+                services.release(name, holder=self.holder)
+                self.log.info("Service %s: its lease was given back, as not all services could be raised.", name)
+            except EcsFeatureError as error:
+                self.log.error("%s", error)
+
+    def _known(self, context: Any) -> dict[str, SharingPolicy]:
+        """The policies to go by where a service's tags are gone: as the scale-up has left them, else this operator's.
+
+        A service that the scale-up has not leased is not in it; it is left as it is.
+        """
+        upstream = self.upstream_list if self.has_dag() else ()
+        ups = [task.task_id for task in upstream if task.is_setup and task.task_type == self.task_type]
+        mine = {name: self.policies.get(name, SharingPolicy()) for name in self.services}
+        if not ups:
+            return mine
+        rows = {
+            row["name"]: SharingPolicy.from_tag(row.get("policy", ""))
+            for left in context["ti"].xcom_pull(task_ids=ups) or ()
+            for row in (left or {}).get("services", ())
+        }
+        return {name: rows[name] or policy for name, policy in mine.items() if name in rows}
+
+    def _down(self, services: EcsServices, known: dict[str, SharingPolicy]) -> list[dict[str, Any]]:
         held, errors = [], []
         for name in self.services:
             try:
-                lease, after = services.release(name, holder=self.holder)
-                self.log.info("Service %s: lease given back; desired count is %d.", name, after.desired)
+                lease, after = services.release(name, holder=self.holder, known=known.get(name))
+                given = "lease given back" if lease else "no lease of this run was left"
+                self.log.info("Service %s: %s; desired count is %d.", name, given, after.desired)
                 held.append(self._held(services, after, lease))
             except EcsFeatureError as error:
                 # The other services must still be given back; the first error is raised after that.
@@ -150,4 +197,18 @@ class EcsServiceScaleOperator(AwsOperator):
             "seconds": round(seconds, 1),
             "vcpu_seconds": round(used.vcpu_seconds, 3),
             "gb_seconds": round(used.gb_seconds, 3),
+            **self._replaced(services, service, lease),
         }
+
+    def _replaced(self, services: EcsServices, service: EcsService, lease: Lease | None) -> dict[str, Any]:
+        """The tasks of the service that ended by themselves while it was held, as far as ECS still shows them."""
+        try:
+            dead = services.deaths(service, lease.since) if lease else []
+        except EcsFeatureError as error:
+            self.log.warning("Service %s: whether its tasks were replaced is not known: %s", service.name, error)
+            dead = []
+        reasons = Counter(task.stopped_reason or task.stop_code for task in dead)
+        if dead:
+            said = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
+            self.log.warning("Service %s: %d tasks were replaced during the run: %s.", service.name, len(dead), said)
+        return {"replaced": dict(reasons)} if dead else {}

@@ -12,6 +12,7 @@ from airflow.triggers.base import StartTriggerArgs
 from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.exceptions import MissingValueError, ShardFailedError
 from ecs_feature.fleet.fleet import FleetKey
+from ecs_feature.services.run_lease import RunLease
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.records import record_text
 from ecs_feature.tasks.launch import Launch, check_overrides
@@ -51,6 +52,8 @@ class EcsShardOperator(AwsOperator):
     :param policy: timeouts, relaunches, polling, log lines, see :class:`ecs_feature.shards.policy.ShardPolicy`.
     :param selected: template of a JSON list of the shards that a run is restricted to; others are skipped.
     :param record: templates that go into the XCom, e.g. ``{"result_uri": ...}``.
+    :param run_lease: what the run holds of services that the shards call, guarded while they run: see
+        :mod:`ecs_feature.services.guard`; its strings are templates.
     :param aws_conn_id: the Airflow connection; with ``region_name`` and ``verify`` as in the amazon provider.
     :param events_queue_url: of an SQS queue that gets ECS's task state changes, instead of much polling; see
         docs/task-events.md.
@@ -76,6 +79,7 @@ class EcsShardOperator(AwsOperator):
         policy: ShardPolicy = _DEFAULT_POLICY,
         selected: str = "[]",
         record: Mapping[str, str] | None = None,
+        run_lease: RunLease | None = None,
         events_queue_url: str = "",
         start_from_trigger: bool = True,
         start_trigger_args: StartTriggerArgs | None = None,
@@ -85,7 +89,9 @@ class EcsShardOperator(AwsOperator):
         check_overrides(launch.overrides())
         aws = {**asdict(self.aws), "events_queue_url": events_queue_url}
         ends_on_worker = bool(self.on_success_callback or self.outlets)
-        arguments = _trigger_kwargs(shard, launch, policy, selected, record, aws, ends_on_worker=ends_on_worker)
+        arguments = _trigger_kwargs(
+            shard, launch, policy, selected, record, aws, run_lease=run_lease, ends_on_worker=ends_on_worker
+        )
         self.shard = shard
         self._arguments = arguments
         self.start_from_trigger = start_from_trigger and not self.on_execute_callback
@@ -132,6 +138,7 @@ def start_args(
     policy: ShardPolicy = _DEFAULT_POLICY,
     record: Mapping[str, str] | None = None,
     *,
+    run_lease: RunLease | None = None,
     ends_on_worker: bool = False,
     **aws: Any,
 ) -> StartTriggerArgs:
@@ -143,7 +150,7 @@ def start_args(
     """
     shared = asdict(FleetKey(**aws))
     return _start_trigger_args(
-        _trigger_kwargs(shard, launch, policy, "[]", record, shared, ends_on_worker=ends_on_worker)
+        _trigger_kwargs(shard, launch, policy, "[]", record, shared, run_lease=run_lease, ends_on_worker=ends_on_worker)
     )
 
 
@@ -171,6 +178,7 @@ def _trigger_kwargs(
     record: Mapping[str, str] | None,
     aws: dict[str, Any],
     *,
+    run_lease: RunLease | None,
     ends_on_worker: bool,
 ) -> dict[str, Any]:
     return {
@@ -183,4 +191,5 @@ def _trigger_kwargs(
         "record": dict(record or {}),
         "since": "{{ dag_run.start_date.isoformat() if dag_run.start_date else '' }}",
         **({"end_in_triggerer": False} if ends_on_worker else {}),
+        **({"run_lease": run_lease.to_dict()} if run_lease else {}),
     }

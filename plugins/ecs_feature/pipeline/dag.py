@@ -9,6 +9,7 @@ scale_down runs however the shards end. Its failure fails the run. The receipt r
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -21,8 +22,8 @@ from ecs_feature.operators.publish import FeaturePublishOperator
 from ecs_feature.operators.receipt import FeatureReceiptOperator, VariantTasks
 from ecs_feature.operators.service_scale import EcsServiceScaleOperator
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
-from ecs_feature.pipeline.settings import Retries, Timeouts
-from ecs_feature.pipeline.shard_tasks import mapped_shards, named_shards, output_prefix, shared_arguments
+from ecs_feature.pipeline.settings import Timeouts
+from ecs_feature.pipeline.shard_tasks import mapped_shards, named_shards, output_prefix, run_lease, shared_arguments
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import Variant
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
@@ -202,8 +203,7 @@ class S3Asset(Asset):  # type: ignore[misc]
 
 
 def _services(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, Any, Any]:
-    counts = {service.name: service.count for service in variant.services}
-    timeouts, retries = Timeouts.of(pipeline), Retries.of(pipeline)
+    timeouts = Timeouts.of(pipeline)
     common: dict[str, Any] = {
         "cluster": pipeline.cluster,
         "timeout_seconds": timeouts.steady_timeout.total_seconds(),
@@ -211,14 +211,17 @@ def _services(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, Any, Any]:
         **pipeline.aws(),
         **_patience(pipeline),
     }
+    held = run_lease(pipeline, variant)
+    assert held is not None
     lease: dict[str, Any] = {
-        "services": counts,
-        "holder": f"{{{{ dag.dag_id }}}}/{{{{ run_id }}}}/{variant.name}",
-        "policies": {service.name: service.policy() for service in variant.services},
-        # All tries of a shard; a run that takes longer keeps it, and what nobody gives back ends by itself.
-        "lease": 2 * timeouts.steady_timeout + (timeouts.shard_timeout + retries.retry_delay) * (retries.retries + 1),
+        "services": held.counts,
+        "holder": held.holder,
+        "policies": held.policies,
+        "lease": timedelta(seconds=held.seconds),
     }
     up = EcsServiceScaleOperator(task_id="scale_up", direction="up", **lease, **common)
-    steady = EcsServiceSteadySensor(task_id="services_steady", services=list(counts), **common)
+    steady = EcsServiceSteadySensor(
+        task_id="services_steady", services=list(held.counts), run_lease=held.to_dict(), **common
+    )
     down = EcsServiceScaleOperator(task_id="scale_down", direction="down", **lease, **common)
     return up, steady, down

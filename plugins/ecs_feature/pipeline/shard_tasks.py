@@ -12,6 +12,7 @@ from ecs_feature.operators.shard import EcsShardOperator, shared_start_args, sta
 from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Timeouts
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import Variant
+from ecs_feature.services.run_lease import RunLease
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.priority import SHARDS_IN_TURNS
 from ecs_feature.tasks.launch import Launch
@@ -95,8 +96,25 @@ def _shard_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]
         "record": {"variant": variant.name, "result_uri": f"{file}.json"},
         "policy": _policy(pipeline, variant),
         "events_queue_url": pipeline.task_events_queue_url,
+        "run_lease": run_lease(pipeline, variant),
         **pipeline.aws(),
     }
+
+
+def run_lease(pipeline: PipelineSpec, variant: Variant) -> RunLease | None:
+    """What a run holds of the variant's services; None: it has none. The holder is a template."""
+    if not variant.services:
+        return None
+    timeouts, retries = Timeouts.of(pipeline), Retries.of(pipeline)
+    # All tries of a shard; a run that takes longer keeps it, and what nobody gives back ends by itself.
+    lasts = 2 * timeouts.steady_timeout + (timeouts.shard_timeout + retries.retry_delay) * (retries.retries + 1)
+    return RunLease(
+        cluster=pipeline.cluster,
+        holder=f"{{{{ dag.dag_id }}}}/{{{{ run_id }}}}/{variant.name}",
+        counts={service.name: service.count for service in variant.services},
+        policies={service.name: service.policy() for service in variant.services},
+        seconds=lasts.total_seconds(),
+    )
 
 
 def _policy(pipeline: PipelineSpec, variant: Variant) -> ShardPolicy:

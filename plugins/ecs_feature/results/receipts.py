@@ -93,12 +93,14 @@ def _memory(launches: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
 
 def _services(*stages: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     up, steady, down = ({row["name"]: row for row in (stage or {}).get("services", ())} for stage in stages)
+    held = {row["name"]: row for row in (stages[-1] or {}).get("held", ())}
     return [
         {
             "name": name,
             "before": row["before"],
             "peak": max(row["before"], steady.get(name, {}).get("peak", 0), down.get(name, {}).get("peak", 0)),
             **_after(down.get(name)),
+            **({"replaced": replaced} if (replaced := held.get(name, {}).get("replaced")) else {}),
         }
         for name, row in up.items()
     ]
@@ -174,6 +176,10 @@ def _notes(receipt: Mapping[str, Any]) -> list[str]:
             )
         if missing := variant.get("missing"):
             notes.append(f"{name}: {len(missing)} shards have never been published for this day ({_some(missing)})")
+        for service in variant["services"]:
+            if replaced := service.get("replaced"):
+                reasons = "; ".join(f"{count} x {reason}" for reason, count in replaced.items())
+                notes.append(f"{name}: {sum(replaced.values())} tasks of {service['name']} were replaced: {reasons}")
         memory = variant["memory"]
         if memory and memory["suggested_mib"]:
             notes.append(

@@ -26,9 +26,11 @@ class EcsServiceSteadySensor(AwsOperator, BaseSensorOperator):  # type: ignore[m
 
     :param services: names of services of ``cluster``.
     :param timeout_seconds: how long to wait before the task fails.
+    :param run_lease: :meth:`ecs_feature.services.run_lease.RunLease.to_dict`: what the run holds, to be written again
+        should something else remove it; its strings are templates.
     """
 
-    template_fields: Sequence[str] = ("cluster",)
+    template_fields: Sequence[str] = ("cluster", "run_lease")
     ui_color = "#fbd9a5"
     start_from_trigger = True
 
@@ -40,6 +42,7 @@ class EcsServiceSteadySensor(AwsOperator, BaseSensorOperator):  # type: ignore[m
         timeout_seconds: float = 900,
         poll_seconds: float = 5,
         start_from_trigger: bool = True,
+        run_lease: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(timeout=timeout_seconds, poke_interval=poll_seconds, **kwargs)
@@ -47,13 +50,14 @@ class EcsServiceSteadySensor(AwsOperator, BaseSensorOperator):  # type: ignore[m
         self.services = list(services)
         self.timeout_seconds = timeout_seconds
         self.poll_seconds = poll_seconds
+        self.run_lease = run_lease or {}
         self.start_from_trigger = start_from_trigger
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls=TRIGGER, next_method="execute_complete", trigger_kwargs=self._trigger_kwargs()
         )
 
     def _trigger_kwargs(self) -> dict[str, Any]:
-        names = ("cluster", "services", "timeout_seconds", "poll_seconds")
+        names = ("cluster", "services", "timeout_seconds", "poll_seconds", "run_lease")
         return {**{name: getattr(self, name) for name in names}, "aws": asdict(self.aws)}
 
     def execute(self, context: Any) -> None:

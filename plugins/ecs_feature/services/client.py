@@ -113,20 +113,42 @@ class EcsServices:
             log.warning("Service %s: its leases want %d tasks, but %s allows %d.", name, wanted, lever, decision.count)
         return before, after.service
 
-    def release(self, name: str, *, holder: str) -> tuple[Lease | None, EcsService]:
+    def release(self, name: str, *, holder: str, known: SharingPolicy | None = None) -> tuple[Lease | None, EcsService]:
         """Remove the holder's lease and set the count that the others want.
 
+        :param known: the service's policy by the caller's own knowledge, should its tag be gone.
         :returns: the lease that was held (None: there was none) and the service after.
+        :raises LeaseError: when the original MinCapacity of its scalable target was in a tag that is gone.
         """
-        held, after = self.drive(self._steps(name).release(holder=holder))
+        held, after = self.drive(self._steps(name, known).release(holder=holder))
+        if known is not None and policy_of(after.service.tags) is None:
+            log.warning(
+                "Service %s: something else has removed its tags and the leases in them; by what the run itself "
+                "knows its count is %d now. Let your Terraform or CDK ignore tags and desired count, see docs/aws.md.",
+                name,
+                after.decision.count,
+            )
         return held, after.service
 
-    def settle(self, name: str) -> EcsService:
+    def hold(
+        self, name: str, *, holder: str, count: int, until: datetime, policy: SharingPolicy
+    ) -> tuple[str, EcsService]:
+        """Put right what something else has changed of the holder's lease, and settle.
+
+        :returns: what had been changed, empty when nothing, and the service after.
+        :raises LeaseError: when something else keeps changing the service, or it has no room for another tag.
+        """
+        steps = self._steps(name).hold(holder=holder, count=count, until=until, policy=policy)
+        changed, after = self.drive(steps)
+        return changed, after.service
+
+    def settle(self, name: str, known: SharingPolicy | None = None) -> EcsService:
         """Apply the leases until a reading shows nothing to do, see :mod:`ecs_feature.services.lease_steps`.
 
+        :param known: as for :meth:`release`.
         :raises LeaseError: when something else keeps changing the service.
         """
-        return self.drive(self._steps(name).settle()).service
+        return self.drive(self._steps(name, known).settle()).service
 
     def inspect(self, name: str) -> Reading:
         """A service and what its leases want; writes nothing."""
@@ -144,15 +166,15 @@ class EcsServices:
                 return result
             answer, failed = None, None
             if isinstance(step, Pause):
-                self.sleep(step.seconds * random.random())
+                self.sleep(step.seconds if step.whole else step.seconds * random.random())
                 continue
             try:
                 answer = self._call(step)
             except EcsFeatureError as error:
                 failed = error
 
-    def _steps(self, name: str) -> ServiceSteps:
-        return ServiceSteps(self.cluster, name, self.now, self.autoscaling is not None, self.run_is_active)
+    def _steps(self, name: str, known: SharingPolicy | None = None) -> ServiceSteps:
+        return ServiceSteps(self.cluster, name, self.now, self.autoscaling is not None, self.run_is_active, known)
 
     def _call(self, call: Call) -> Any:
         client = self.ecs if call.client == "ecs" else self.autoscaling
@@ -180,14 +202,18 @@ class EcsServices:
                 described += self.ecs.describe_tasks(cluster=self.cluster, tasks=some)["tasks"]
         return [EcsTask.from_aws(task) for task in described]
 
-    def last_death(self, service: EcsService, since: datetime) -> EcsTask | None:
-        """The last of the service's tasks that exited or failed its health check after ``since``; None: none did."""
+    def deaths(self, service: EcsService, since: datetime) -> list[EcsTask]:
+        """The service's tasks that exited or failed a health check after ``since``, which ECS shows for an hour."""
         dead = [
             task
             for task in self.tasks(service, "STOPPED")
             if task.stopped_at is not None and task.stopped_at > since and not task.scaled_in
         ]
-        return max(dead, key=lambda task: task.stopped_at or since, default=None)
+        return sorted(dead, key=lambda task: task.stopped_at or since)
+
+    def last_death(self, service: EcsService, since: datetime) -> EcsTask | None:
+        """The last of :meth:`deaths`; None: none did."""
+        return next(reversed(self.deaths(service, since)), None)
 
     def task_definition(self, service: EcsService) -> dict[str, Any]:
         with translated(f"Service {service.name!r}"):
@@ -204,7 +230,7 @@ class EcsServices:
         tasks = [task for task in self.tasks(service) if task.last_status == "RUNNING"]
         counts = [sum(task.health == "HEALTHY" for task in tasks) if checked else len(tasks)]
         if self.elbv2 is not None:
-            counts += [self._healthy_targets(arn) for arn in service.target_groups]
+            counts += [sum(self._healthy_targets(arn) for arn in arns) for arns in service.target_groups]
         return min(counts)
 
     def _healthy_targets(self, target_group: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-from ecs_feature.services.leases import RunIsActive
+from ecs_feature.services.leases import CUT, RunIsActive
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,8 @@ def active_run_checker(task_instance: Any) -> RunIsActive:
     A run is active when it is queued or running and one of its tasks is active. The second condition is needed: a run
     of a paused or deleted DAG stays in state running for ever, and its ``scale_down`` never starts.
 
-    A run that this Airflow does not know is not active. When Airflow does not answer, the run counts as active.
+    A run that this Airflow does not know is not active. When Airflow does not answer, the run counts as active. Where
+    the holder was too long for its tag, any active run of its DAG counts; where even the DAG's id was, it is active.
 
     :param task_instance: the context's ``ti``, through which a worker asks Airflow's API.
     """
@@ -37,7 +38,10 @@ def active_run_checker(task_instance: Any) -> RunIsActive:
         run_id = run.partition("/")[0]
         if (dag_id, run_id) in idle:
             return False
-        runs = {"dag_id": dag_id, "run_ids": [run_id]}
+        if CUT in dag_id:
+            log.warning("The lease of %s stays: its DAG's id is too long for a tag; shorten the id.", holder)
+            return True
+        runs: dict[str, Any] = {"dag_id": dag_id} if CUT in run_id else {"dag_id": dag_id, "run_ids": [run_id]}
         try:
             for check in range(CHECKS):
                 if check:

@@ -22,12 +22,14 @@ from ecs_feature.services.leases import (
     ScalableTarget,
     SharingPolicy,
     active_leases,
+    effective_policy,
     free_lease_slots,
     held_by,
     leases_of,
     never_active,
     policy_of,
     reconcile,
+    what_is_lost,
 )
 
 SETTLE_ROUNDS: Final = 40
@@ -35,6 +37,9 @@ SETTLE_ROUNDS: Final = 40
 PAUSE_AFTER: Final = 3
 """Rounds without a pause; later ones let the others finish."""
 PAUSE_SECONDS: Final = 0.5
+REASSERT_SECONDS: Final = 60.0
+"""How long an acquire that finds no policy tag does not lower the count: something else may have removed the tags, and
+runs whose leases were among them write them again within this time, see :mod:`ecs_feature.services.guard`."""
 
 DIMENSION: Final = "ecs:service:DesiredCount"
 
@@ -53,9 +58,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Pause:
-    """Wait a random time, at most this long, before the next call."""
+    """Wait before the next call: a random time of at most ``seconds``, or (``whole``) all of them."""
 
     seconds: float
+    whole: bool = False
 
 
 Steps = Generator[Call | Pause, Any, T]
@@ -76,6 +82,7 @@ class ServiceSteps:
     :param now: the clock by which leases expire.
     :param run_is_active: asked about the holders of leases that are past their end time.
     :param autoscaling: whether to ask Application Auto Scaling for a scalable target.
+    :param known: the service's policy by the caller's own knowledge; applies when the policy tag is gone.
     """
 
     cluster: str
@@ -83,6 +90,7 @@ class ServiceSteps:
     now: Callable[[], datetime]
     autoscaling: bool = field(default=True)
     run_is_active: RunIsActive = never_active
+    known: SharingPolicy | None = None
 
     def acquire(
         self, *, holder: str, count: int, until: datetime, policy: SharingPolicy
@@ -111,6 +119,11 @@ class ServiceSteps:
             raise
         if replaced := sorted(set(old) - {tag["key"]}):
             yield self._ecs("untag_resource", resourceArn=before.arn, tagKeys=replaced)
+        if found is None:
+            kept = [pair for pair in before.tags if pair[0] not in old]
+            tagged = replace(before, tags=(*kept, *((each["key"], each["value"]) for each in (policy.to_tag(), tag))))
+            if reconcile(tagged, now, target, self.run_is_active).lowers:
+                yield Pause(REASSERT_SECONDS, whole=True)
         reading = yield from self.settle()
         for _ in range(PAUSE_AFTER):
             # Another run may have written its policy at the same time; then both write the wider one.
@@ -128,8 +141,29 @@ class ServiceSteps:
         held = held_by(holder, service.tags)
         if held:
             yield self._ecs("untag_resource", resourceArn=service.arn, tagKeys=sorted(held))
+        if policy_of(service.tags) is None and self.known is not None and not self.known.autoscaled:
+            yield from self._check_minimum(self.known.baseline)
+        found, policy = policy_of(service.tags), effective_policy(service.tags, self.known)
+        if found is not None and policy is not None and policy.baseline < found.baseline:
+            yield self._ecs("tag_resource", resourceArn=service.arn, tags=[policy.to_tag()])
         reading = yield from self.settle()
         return _merged([lease for lease in held.values() if lease is not None]), reading
+
+    def hold(self, *, holder: str, count: int, until: datetime, policy: SharingPolicy) -> Steps[tuple[str, Reading]]:
+        """Write the holder's lease again when it or the policy tag is gone, then settle.
+
+        Returns what something else had changed, empty when nothing, and the service after.
+        """
+        found = yield from self.inspect()
+        if lost := what_is_lost(found.service.tags, holder, count, self.now()):
+            _, after = yield from self.acquire(holder=holder, count=count, until=until, policy=policy)
+            return f"{lost}; leased {count} again", after
+        after = found if found.decision.at_rest else (yield from self.settle())
+        raised = found.decision.count - found.decision.found
+        lever = "MinCapacity" if found.decision.autoscaled else "desired count"
+        if raised <= 0:
+            return "", after
+        return f"its {lever} was {found.decision.found} where its leases want {found.decision.count}", after
 
     def settle(self) -> Steps[Reading]:
         """Apply :func:`ecs_feature.services.leases.reconcile` until a reading shows nothing to do."""
@@ -163,10 +197,20 @@ class ServiceSteps:
     def inspect(self) -> Steps[Reading]:
         """Read the service, and its scalable target if the policy is ``autoscaled``."""
         service = yield from self.describe()
-        policy = policy_of(service.tags)
+        policy = effective_policy(service.tags, self.known)
         target = (yield from self._target()) if self.autoscaling and policy is not None and policy.autoscaled else None
-        decision = reconcile(service, self.now(), target, self.run_is_active)
+        decision = reconcile(service, self.now(), target, self.run_is_active, self.known)
         return Reading(replace(service, minimum=decision.count) if decision.autoscaled else service, decision)
+
+    def _check_minimum(self, baseline: int) -> Steps[None]:
+        """:raises LeaseError: when a scalable target keeps more; the MinCapacity that it had was in the tag."""
+        target = (yield from self._target()) if self.autoscaling else None
+        if target is not None and target.minimum > baseline:
+            raise LeaseError(
+                f"Service {self.name!r}: its policy tag is gone, so the MinCapacity that its scalable target had "
+                f"before the run is not known; it is {target.minimum} now: set it, and keep other programs from "
+                "removing the service's tags (docs/aws.md)."
+            )
 
     def _target(self) -> Steps[ScalableTarget | None]:
         answer = yield Call(

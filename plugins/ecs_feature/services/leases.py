@@ -31,9 +31,14 @@ from urllib.parse import quote, unquote
 from ecs_feature.aws import limits
 from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.services.kinds import refusal
 
 LEASE_PREFIX: Final = "ecs-feature:lease:"
 POLICY_TAG: Final = "ecs-feature:policy"
+CUT: Final = "…"
+"""In a holder that was too long for its tag; a digest of the whole follows."""
+_CUT_TAG: Final = "=.."
+"""How a tag spells :data:`CUT`; elsewhere two hexadecimal digits follow a ``=``."""
 CLOCK_SKEW: Final = timedelta(minutes=1)
 """How much the clocks of two hosts may differ; a lease stays active this long after its end time."""
 
@@ -51,7 +56,8 @@ MAX_LEASES: Final = limits.TAGS_PER_RESOURCE - 2
 class Lease:
     """One run's claim on a service.
 
-    :param holder: who holds it, e.g. ``dag/run/variant``.
+    :param holder: who holds it, e.g. ``dag/run/variant``; one too long for a tag is read as its beginning, :data:`CUT`
+        and a digest.
     :param count: how many tasks of the service it needs.
     :param since: when it was first acquired.
     :param until: when it ends, unless its run is still active.
@@ -64,7 +70,8 @@ class Lease:
 
     def to_tag(self, written: datetime) -> dict[str, str]:
         """The tag; ``written`` makes its key unique."""
-        value = f"{self.count} since {_stamp(self.since)} until {_stamp(self.until)} by {_spelled(self.holder)}"
+        value = f"{self.count} since {_stamp(self.since)} until {_stamp(self.until)} by "
+        value += _spelled(self.holder, limits.TAG_VALUE_CHARACTERS - len(value))
         return {"key": f"{holder_prefix(self.holder)}{_compact(written)}", "value": limits.tag_text(value)}
 
     @classmethod
@@ -79,7 +86,9 @@ class Lease:
             return None
         if since.tzinfo is None or until.tzinfo is None:
             return None
-        return cls(unquote(match["holder"].replace("=", "%")), int(match["count"]), since, until)
+        begin, cut, digest = match["holder"].partition(_CUT_TAG)
+        holder = unquote(begin.replace("=", "%")) + (CUT + digest if cut else "")
+        return cls(holder, int(match["count"]), since, until)
 
     def live(self, now: datetime) -> bool:
         return now < self.until + CLOCK_SKEW
@@ -127,11 +136,14 @@ class SharingPolicy:
     def with_scalable_baseline(self, target: ScalableTarget | None, before: SharingPolicy | None) -> SharingPolicy:
         """The policy for a service with that scalable target: its baseline is the target's original MinCapacity.
 
-        :param before: the service's current policy; while leases exist, only it has the original MinCapacity.
+        While leases exist, only a policy that was made for the target has it: the service's, or this one.
+
+        :param before: the service's current policy.
         """
         if target is None:
             return self
-        original = before.baseline if before is not None and before.autoscaled else target.minimum
+        known = before if before is not None and before.autoscaled else self
+        original = known.baseline if known.autoscaled else target.minimum
         return replace(self, baseline=original, cap=max(self.cap, original), autoscaled=True)
 
     def widened_for(self, other: SharingPolicy | None) -> SharingPolicy:
@@ -179,6 +191,10 @@ class Decision:
         return self.found != self.count
 
     @property
+    def lowers(self) -> bool:
+        return self.count < self.found
+
+    @property
     def at_rest(self) -> bool:
         return not self.change and not self.expired
 
@@ -197,7 +213,7 @@ def check_count(count: int, field: str) -> int:
 
 def holder_prefix(holder: str) -> str:
     """The prefix of all tag keys of one holder."""
-    return f"{LEASE_PREFIX}{hashlib.sha256(holder.encode()).hexdigest()[:16]}:"
+    return f"{LEASE_PREFIX}{_digest(holder)}:"
 
 
 def leases_of(tags: Iterable[tuple[str, str]]) -> dict[str, Lease | None]:
@@ -245,24 +261,52 @@ def asked(leases: Mapping[str, Lease], policy: SharingPolicy) -> int:
     return sum(holders.values()) if policy.sharing == "sum" else max(holders.values(), default=0)
 
 
+def what_is_lost(tags: Sequence[tuple[str, str]], holder: str, count: int, now: datetime) -> str:
+    """What something else has removed of a run's claim on a service, or what has ended; empty: nothing."""
+    mine = [lease for lease in held_by(holder, tags).values() if lease is not None]
+    if policy_of(tags) is None:
+        return "its policy tag was gone" if mine else "its policy tag and the run's lease were gone"
+    if not any(lease.live(now) for lease in mine):
+        return "the run's lease had ended" if mine else "the run's lease was gone"
+    return "" if any(lease.count >= count for lease in mine) else f"the run's lease was of less than {count} tasks"
+
+
 def leased(tags: Sequence[tuple[str, str]], now: datetime, run_is_active: RunIsActive = never_active) -> int:
     """How many tasks a service's leases want, within its cap; the baseline is not included."""
     policy = policy_of(tags)
     return min(policy.cap, asked(active_leases(leases_of(tags), now, run_is_active), policy)) if policy else 0
 
 
+def effective_policy(tags: Iterable[tuple[str, str]], known: SharingPolicy | None = None) -> SharingPolicy | None:
+    """The policy that applies to a service; None: it is left as it is.
+
+    :param known: the caller's own knowledge, for when something else has removed the tag. A tag that was written again
+        after that has taken a raised MinCapacity for the baseline: the lower of the two is the original.
+    """
+    found = policy_of(tags)
+    if found is None or known is None:
+        return found or known
+    lower = found.autoscaled and known.autoscaled and known.baseline < found.baseline
+    return replace(found, baseline=known.baseline) if lower else found
+
+
 def reconcile(
-    service: EcsService, now: datetime, target: ScalableTarget | None = None, run_is_active: RunIsActive = never_active
+    service: EcsService,
+    now: datetime,
+    target: ScalableTarget | None = None,
+    run_is_active: RunIsActive = never_active,
+    known: SharingPolicy | None = None,
 ) -> Decision:
     """What to do about a service as it was read, tags included.
 
-    A service without our tags is left as it is. A lease that cannot be read counts as expired.
+    A service without our tags is left as it is, unless its policy is ``known``; so is one of a kind that cannot be
+    leased. A lease that cannot be read counts as expired.
 
     :param target: its scalable target; needed only when the policy is ``autoscaled``.
     :param run_is_active: asked about the holders of leases that are past their end time.
     """
-    policy = policy_of(service.tags)
-    if policy is None:
+    policy = effective_policy(service.tags, known)
+    if policy is None or refusal(service):
         return Decision(service.desired, service.desired)
     leases = leases_of(service.tags)
     counting = active_leases(leases, now, run_is_active)
@@ -284,9 +328,23 @@ def free_lease_slots(tags: Iterable[tuple[str, str]], *, renewing: bool) -> int:
     return limits.TAGS_PER_RESOURCE - len(own) - (0 if renewing else 1)
 
 
-def _spelled(holder: str) -> str:
-    """The holder in characters that a tag may have; others as ``=7E``. The caller cuts what is too long."""
-    return quote(holder, safe=" /:+@._-").replace("~", "%7E").replace("%", "=")
+def _spelled(holder: str, room: int) -> str:
+    """The holder in at most ``room`` characters that a tag may have; others as ``=7E``, too many as a digest."""
+
+    def spelled(text: str) -> str:
+        return quote(text, safe=" /:+@._-").replace("~", "%7E").replace("%", "=")
+
+    if len(spelled(holder)) <= room:
+        return spelled(holder)
+    end = f"{_CUT_TAG}{_digest(holder)}"
+    begin = holder
+    while len(spelled(begin)) > room - len(end):
+        begin = begin[:-1]
+    return spelled(begin) + end
+
+
+def _digest(holder: str) -> str:
+    return hashlib.sha256(holder.encode()).hexdigest()[:16]
 
 
 def _stamp(moment: datetime) -> str:

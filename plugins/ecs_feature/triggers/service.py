@@ -17,7 +17,8 @@ from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, ServiceNotSteadyError, ThrottledError
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.leases import leased
-from ecs_feature.services.steadiness import Steadiness, of_descent, of_service, with_death
+from ecs_feature.services.run_lease import RunLease
+from ecs_feature.services.steadiness import Steadiness, failure_of, of_descent, of_service, with_death
 from ecs_feature.triggerer.xcoms import push
 
 WAITED_SHARE: Final = 0.1
@@ -42,8 +43,9 @@ def _may_be_active(holder: str) -> bool:
 class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
     """Waits until every service is steady, or (``descending``) down to what its remaining leases want.
 
-    Every poll applies the leases first, so a desired count that a slower run has overwritten is corrected; and
-    one steady reading is not enough going up, so a write that was under way when the lease was taken is seen.
+    Every poll applies the leases first, so a desired count that a slower run has overwritten is corrected; going up, a
+    lease that something else has removed is written again. One steady reading is not enough going up, so a write that
+    was under way when the lease was taken is seen. A failed deployment ends the wait with ECS's reason.
     Yields exactly one of
 
     * ``TaskSuccessEvent`` (``end_in_triggerer``, the result is pushed) or
@@ -56,6 +58,8 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
     :param timeout_seconds: how long to wait before giving up.
     :param poll_seconds: between two looks at first, see :func:`pause_seconds`.
     :param result: goes into the result beside the services.
+    :param run_lease: :meth:`ecs_feature.services.run_lease.RunLease.to_dict`: what the run holds; ``descending``, its
+        policies say what a service goes down to when its policy tag is gone.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         descending: bool = False,
         result: dict[str, Any] | None = None,
         end_in_triggerer: bool = True,
+        run_lease: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.cluster = cluster
@@ -79,6 +84,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         self.descending = descending
         self.result = result or {}
         self.end_in_triggerer = end_in_triggerer
+        self.run_lease = run_lease or {}
         self._began = self._last_checked = datetime.now(UTC)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -86,6 +92,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             **{name: getattr(self, name) for name in names},
             "end_in_triggerer": self.end_in_triggerer,
+            **({"run_lease": self.run_lease} if self.run_lease else {}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -120,11 +127,13 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
                 self.log.info("Waiting: %s.", reported := now)
             if time.monotonic() >= deadline:
                 raise ServiceNotSteadyError(self._timed_out(readings, reported))
-            polled = True
+            polled = polled or bool(readings)
             await asyncio.sleep(pause_seconds(self.poll_seconds, time.monotonic() - begun))
 
     def _row(self, service: EcsService, peak: int, now: datetime) -> dict[str, Any]:
-        row = {"name": service.name, "running": service.running, "peak": peak}
+        # A deployment of a service that other runs hold keeps tasks above the desired count, which are nobody's.
+        running = max(service.running - service.surplus, min(service.running, service.desired))
+        row = {"name": service.name, "running": running, "peak": peak}
         return {**row, "others": leased(service.tags, now, _may_be_active)} if self.descending else row
 
     def _open_services(self) -> EcsServices:
@@ -137,7 +146,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         readings = []
         try:
             for name in self.services:
-                service = services.settle(name)
+                service = self._settled(services, name)
                 readings.append((service, of_descent(service) if self.descending else self._ascent(services, service)))
             self._last_checked = services.now()
         except (ThrottledError, EndpointUnreachableError) as error:
@@ -150,8 +159,26 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
             raise
         return readings
 
+    def _settled(self, services: EcsServices, name: str) -> EcsService:
+        """The service, after what something else has changed was put right."""
+        if not self.run_lease:
+            return services.settle(name)
+        held = RunLease.from_dict(self.run_lease)
+        if self.descending:
+            return services.settle(name, held.policies.get(name))
+        changed, service = held.hold(services, name)
+        if changed:
+            self.log.warning("Service %s: something else has changed it: %s.", name, changed)
+        return service
+
     def _ascent(self, services: EcsServices, service: EcsService) -> Steadiness:
-        state = of_service(service, services.healthy(service) if service.running == service.desired else 0)
+        counted = service.controller == "ECS" and service.running == service.desired
+        state = of_service(service, services.healthy(service) if counted else 0)
+        if not state.steady and (failure := failure_of(service)):
+            raise ServiceNotSteadyError(
+                f"Service {service.name}: its deployment has failed, so it will not become steady: {failure} "
+                "Deploy a version that starts, then clear this task."
+            )
         return with_death(state, services.last_death(service, self._began), last_checked=self._last_checked)
 
     def _timed_out(self, readings: list[tuple[EcsService, Steadiness]], missing: str) -> str:

@@ -17,6 +17,7 @@ from ecs_feature.aws.resources import EcsTask
 from ecs_feature.exceptions import AwsError, EcsFeatureError, MissingValueError
 from ecs_feature.fleet.fleet import Fleet, FleetKey
 from ecs_feature.fleet.registry import IDLE_SECONDS, joined
+from ecs_feature.services.guard import guarded
 from ecs_feature.shards import SHARED_ARGUMENTS
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.records import RUNNING_KEY, running_record, shard_record, superseded_task
@@ -34,7 +35,7 @@ KILL_SECONDS = 20.0
 LINK_SECONDS = 20.0
 """A shard that runs longer stores its task's ARN in an XCom, for its links and for a later try. That request costs the
 triggerer more than the shard itself; shorter shards are found by the record at their end."""
-TEMPLATED = ("shard", "launch", "token_id", "selected", "record", "since")
+TEMPLATED = ("shard", "launch", "token_id", "selected", "record", "since", "run_lease")
 """The arguments that are rendered as templates; the operator itself has no ``template_fields``."""
 COMPILED = 4096
 """How many compiled templates are kept."""
@@ -69,6 +70,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         shard succeeded when ECS no longer shows its task.
     :param since: ISO 8601: when the run started, so that a launch of over an hour ago is looked for first.
     :param end_in_triggerer: whether Airflow may end the task without a worker.
+    :param run_lease: :meth:`ecs_feature.services.run_lease.RunLease.to_dict`: the services that the run holds while its
+        shards run, see :mod:`ecs_feature.services.guard`; empty: none.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         since: str = "",
         end_in_triggerer: bool = True,
         shared: str = "",
+        run_lease: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.shard = shard
@@ -98,6 +102,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         self.record = record or {}
         self.since = since
         self.end_in_triggerer = end_in_triggerer
+        self.run_lease = run_lease or {}
         self._run: ShardRun | None = None
         self._showing: asyncio.Task[None] | None = None
         self._lines = GatheredLog(self.log)
@@ -130,6 +135,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             "since": self.since,
             "end_in_triggerer": self.end_in_triggerer,
             **({"shared": self.shared} if self.shared else {}),
+            **({"run_lease": self.run_lease} if self.run_lease else {}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -182,8 +188,12 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         )
 
     async def _run_shard(self) -> TriggerEvent:
+        key = FleetKey(**self.aws)
         try:
-            async with joined(FleetKey(**self.aws), idle_seconds=IDLE_SECONDS, tell=self._lines.warning) as fleet:
+            async with (
+                guarded(self.run_lease, key, self._lines),
+                joined(key, idle_seconds=IDLE_SECONDS, tell=self._lines.warning) as fleet,
+            ):
                 self._run = run = self._shard_run(fleet)
                 if superseded := await self._superseded():
                     await run.stop_superseded(superseded)

@@ -219,3 +219,24 @@ def test_the_table_says_which_shards_nobody_has_published() -> None:
     )  # fmt: skip
     assert "control: 12 shards have never been published for this day (S0, S1," in text
     assert "S9 and 2 more)" in text
+
+
+def test_the_receipt_says_which_tasks_of_a_service_were_replaced_and_why() -> None:
+    reason = "Task failed ELB health checks in (target-group tg)"
+    variant = variant_receipt(
+        states={"AA": "success"},
+        records=[],
+        up={"services": [{"name": "encoder", "before": 0, "desired": 6}]},
+        steady=None,
+        down={
+            "services": [{"name": "encoder", "running": 0, "peak": 10}],
+            "held": [{"name": "encoder", "replaced": {reason: 4}}],
+        },
+        published=None,
+    )
+    assert variant["services"] == [
+        {"name": "encoder", "before": 0, "peak": 10, "after": 0, "others": 0, "replaced": {reason: 4}}
+    ]
+    receipt = {"dag_id": "d", "run_id": "r", "logical_date": "2013-01-01", "state": "success", "seconds": 1.0}
+    text = render({**receipt, "variants": {"control": variant}})
+    assert text.splitlines()[-1] == f"control: 4 tasks of encoder were replaced: 4 x {reason}"

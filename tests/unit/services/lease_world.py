@@ -87,8 +87,16 @@ class World:
         )
         cluster.services[SERVICE] = self.service
 
-    def steps(self, skew: timedelta = timedelta()) -> ServiceSteps:
-        return ServiceSteps(CLUSTER, SERVICE, lambda: self.now + skew, autoscaling=self.target is not None)
+    def steps(self, skew: timedelta = timedelta(), known: SharingPolicy | None = None) -> ServiceSteps:
+        scalable = self.target is not None
+        return ServiceSteps(CLUSTER, SERVICE, lambda: self.now + skew, autoscaling=scalable, known=known)
+
+    def meddle(self, *, tags: str = "", count: int | None = None) -> None:
+        """What Terraform does: remove the tags whose keys begin so, and reset the desired count."""
+        if tags:
+            self.service.tags = {key: value for key, value in self.service.tags.items() if not key.startswith(tags)}
+        if count is not None:
+            self.service.desired_count = count
 
     def call(self, call: Call) -> Any:
         """What AWS would answer.
@@ -230,8 +238,22 @@ def acquiring(
     return Actor(world, "acquire", holder, steps, until=until)
 
 
-def releasing(world: World, holder: str, *, skew: timedelta = timedelta()) -> Actor:
-    return Actor(world, "release", holder, world.steps(skew).release(holder=holder))
+def releasing(world: World, holder: str, *, skew: timedelta = timedelta(), known: SharingPolicy | None = None) -> Actor:
+    return Actor(world, "release", holder, world.steps(skew, known).release(holder=holder))
+
+
+def holding(
+    world: World,
+    holder: str,
+    count: int,
+    *,
+    policy: SharingPolicy = SharingPolicy(),  # noqa: B008 - frozen
+    lease: timedelta = timedelta(hours=1),
+) -> Actor:
+    """One look of a run's guard."""
+    until = world.now + lease
+    steps = world.steps().hold(holder=holder, count=count, until=until, policy=policy)
+    return Actor(world, "hold", holder, steps, until=until)
 
 
 def settling(world: World, holder: str = "janitor", *, skew: timedelta = timedelta()) -> Actor:

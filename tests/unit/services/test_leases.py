@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from ecs_feature.aws import limits
 from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.services.lease_holders import active_run_checker
 from ecs_feature.services.leases import (
+    CUT,
     MAX_LEASES,
     Decision,
     Lease,
@@ -98,6 +101,52 @@ def test_a_lease_past_its_time_counts_while_its_run_goes_on() -> None:
     decision = reconcile(service(9, late, over, live, policy=SharingPolicy()), NOW, run_is_active=run_is_active)
     assert decision == Decision(9, 6, expired=(key(over),))
     assert sorted(asked_about) == ["a/1/control", "b/1"], "nobody asks about a lease that lives"
+
+
+LONG = [f"dag/{'r' * 250}/control", f"dag/{'r' * 250}/treatment", f"{'d' * 250}/run/control", f"dag/{'é' * 60}/control"]
+
+
+@pytest.mark.parametrize("holder", LONG)
+def test_a_holder_too_long_for_its_tag_keeps_its_beginning_and_is_still_one_of_its_own(holder: str) -> None:
+    tag = Lease(holder, 5000, NOW, NOW).to_tag(NOW)
+    assert len(tag["value"]) <= limits.TAG_VALUE_CHARACTERS
+    read = Lease.from_tag(tag["value"])
+    assert read is not None
+    begin, cut, digest = read.holder.partition(CUT)
+    assert holder.startswith(begin)
+    assert len(begin) > 20
+    assert (cut, digest) == (CUT, holder_prefix(holder).split(":")[-2])
+    assert held_by(holder, [(tag["key"], tag["value"])])
+
+
+def test_two_long_holders_are_told_apart() -> None:
+    read = [Lease.from_tag(Lease(holder, 1, NOW, NOW).to_tag(NOW)["value"]) for holder in LONG]
+    assert len({one.holder for one in read if one}) == len(LONG)
+
+
+@pytest.mark.parametrize(
+    ("holder", "active", "asked_for"),
+    [
+        ("dag/run/control", True, {"dag_id": "dag", "run_ids": ["run"]}),
+        (f"dag/ru{CUT}0123", True, {"dag_id": "dag"}),
+        (f"dag/ru{CUT}0123", False, {"dag_id": "dag"}),
+        (f"dag/run/con{CUT}0123", True, {"dag_id": "dag", "run_ids": ["run"]}),
+        (f"da{CUT}0123", True, None),
+    ],
+)
+def test_a_run_whose_holder_was_cut_is_active_while_a_run_of_its_dag_is(
+    holder: str, active: bool, asked_for: dict[str, Any] | None
+) -> None:
+    calls: list[dict[str, Any]] = []
+
+    def count(states: list[str], **runs: Any) -> int:
+        calls.append(runs)
+        return int(active)
+
+    task_instance = SimpleNamespace(get_dr_count=count, get_ti_count=count)
+    assert active_run_checker(task_instance)(holder) is active
+    assert all(call == asked_for for call in calls)
+    assert bool(calls) is (asked_for is not None)
 
 
 def test_a_holder_that_has_two_leases_for_a_moment_counts_once_with_the_larger() -> None:

@@ -19,6 +19,7 @@ from log_supervisor import Supervisor
 from ecs_feature.aws.resources import EcsContainer, EcsTask
 from ecs_feature.exceptions import AwsError, ConfigurationError, CredentialsError, MissingValueError
 from ecs_feature.operators.shard import EcsShardOperator
+from ecs_feature.services.run_lease import RunLease
 from ecs_feature.shards.records import RUNNING_KEY, launched_task, record_text, running_record
 from ecs_feature.tasks.launch import Launch, Network
 from ecs_feature.triggerer import references
@@ -410,3 +411,25 @@ async def test_what_a_kill_says_is_written_before_the_trigger_is_gone(monkeypatc
     trigger._run = Run()  # type: ignore[assignment]
     await trigger.on_kill()
     assert written == [f"Stopped ECS task {ARN} of shard UA."]
+
+
+async def test_a_shards_services_are_guarded_while_it_runs_and_their_holder_is_the_run(
+    pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside: list[Any] = []
+
+    @asynccontextmanager
+    async def guarded(run_lease: Any, aws: Any, log: Any) -> Any:
+        inside.append(run_lease)
+        yield
+        inside.append("left")
+
+    class Looking(Fleet):
+        async def ended(self, *_: Any, **__: Any) -> EcsTask:
+            assert "left" not in inside
+            return await super().ended()
+
+    monkeypatch.setattr(module, "guarded", guarded)
+    held = RunLease("features", "{{ dag.dag_id }}/{{ ti.id }}/control", {"encoder": 2}, {}, 60.0).to_dict()
+    await event_of(Looking(), monkeypatch, run_lease=held)
+    assert inside == [held | {"holder": "d/uuid/control"}, "left"]
