@@ -211,14 +211,14 @@ class ShardRun:
                 outcome = outcomes.of_task(
                     ended, main_container=self.launch.container, codes=self.policy.codes, roles=self.roles
                 )
-                return await self._logged(shard_log, ended, outcome)
+                return await self._with_log(shard_log, ended, outcome)
         if await self._has_result():
             self.log.info("Shard %s: ECS does not show how its task ended, and its result file is there.", self.shard)
             return outcomes.of_result()
         return outcomes.of_missing(MISSING_SECONDS) if ended is None else outcomes.of_deadline()
 
-    async def _logged(self, shard_log: ShardLog, ended: EcsTask, outcome: Outcome) -> Outcome:
-        """The outcome with what the copied log adds to its hint; a fault in reading a log fails no shard."""
+    async def _with_log(self, shard_log: ShardLog, ended: EcsTask, outcome: Outcome) -> Outcome:
+        """Copy the log; a fault in that fails no shard."""
         try:
             return await shard_log.copy(ended, outcome)
         except Exception as error:

@@ -37,6 +37,9 @@ class Lines(list[str]):
 
     warning = error = info
 
+    def info_within(self, seconds: float, message: str, *arguments: Any) -> None:
+        self.info(message, *arguments)
+
     def about(self, words: str) -> int:
         return sum(words in line for line in self)
 
