@@ -45,7 +45,8 @@ def chaos_stack() -> Iterator[ChaosStack]:
             FOLDER,
             database_url=postgres.url,
             triggerers=2,
-            options=AIRFLOW_OPTIONS,
+            # The stack of the system tests leaves Airflow as it is, which is the default.
+            options={**AIRFLOW_OPTIONS, "ecs_feature": {"patch_airflow": "True"}},
             dags=False,
             extra_dags={"chaos": DAGS, "chaos-tests": EXTRA_DAGS},
             fargate_arguments=("--images", str(IMAGES)),

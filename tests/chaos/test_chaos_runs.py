@@ -47,3 +47,12 @@ def test_the_faults_have_struck(results: dict[str, Result]) -> None:
     assert endings["small"]["EssentialContainerExited (exit 3)"] == 2
     assert results["small"].verdict.application_failures == 2
     assert sum(results["small"].kills.values()) == 1
+
+
+def test_where_airflow_is_patched_the_dag_processor_is_not_asked_for_callbacks_that_no_shard_has(
+    results: dict[str, Result], chaos_stack: Any
+) -> None:
+    logs = list((chaos_stack.stack.home / "logs" / "dag_processor").rglob("*.log"))
+    asked = [line for path in logs for line in path.read_text().splitlines() if "not a failure callback" in line]
+    assert {name for name in results if f"chaos_{name}_ours" in "".join(asked)} == set(results)  # for other tasks
+    assert [line for line in asked if ".shard" in line] == []

@@ -114,14 +114,6 @@ def test_a_shard_that_succeeds_starts_in_the_triggerer_and_uses_no_worker(runs: 
     assert "control.services_steady" not in worked
 
 
-def test_the_dag_processor_is_not_asked_for_callbacks_that_no_shard_has(runs: Runs) -> None:
-    logs = list((runs.stack.stack.home / "logs" / "dag_processor").rglob("*.log"))
-    assert [path for path in logs if path.name.startswith(PIPELINE)]
-    asked = [line for path in logs for line in path.read_text().splitlines() if "not a failure callback" in line]
-    assert asked  # for other tasks that end in the triggerer
-    assert [line for line in asked if ".shard" in line] == []
-
-
 def test_ecs_sees_exactly_one_run_task_per_shard(runs: Runs) -> None:
     launches = runs.launches(WHOLE_DAY)
     assert Counter((each["VARIANT"], each["SHARD"]) for each in launches).most_common(1)[0][1] == 1
