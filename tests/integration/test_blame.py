@@ -21,6 +21,7 @@ from ecs_feature.shards.run import ShardRun
 from ecs_feature.tasks.launch import Launch, Network
 from ecs_feature.tasks.outcomes import Kind, Outcome
 from fargate_local import LocalFargate, Settings
+from tests.loggers import PromptLog
 
 LOGGED = {
     "logDriver": "awslogs",
@@ -64,7 +65,9 @@ async def run(aws: LocalFargate, *containers: dict[str, Any]) -> Outcome:
     launch = Launch(CLUSTER, "job", "app", Network(("subnet-1",)), started_by="d/1")
     policy = ShardPolicy(poll_seconds=0.1, max_relaunches=1)
     async with joined(FleetKey(aws_conn_id=None)) as fleet:
-        return await ShardRun(fleet, "UA", launch, policy, "try", logging.getLogger("ecs_feature.test")).run()
+        return await ShardRun(
+            fleet, "UA", launch, policy, "try", PromptLog(logging.getLogger("ecs_feature.test"))
+        ).run()
 
 
 async def test_an_init_container_that_failed_is_named_and_its_log_is_copied(
