@@ -58,7 +58,7 @@ def bench(
         # Each time it looks, the scheduler loads all task instances of a running run.
         "scheduler": {"scheduler_idle_sleep_time": "2"},
         # While the triggers of a turn are made, the event loop of all shards stands still.
-        "triggerer": {"capacity": str(capacity), "max_trigger_to_select_per_loop": "10"},
+        "triggerer": {"capacity": str(capacity), "max_trigger_to_select_per_loop": "20"},
         "ecs_feature": {"patch_airflow": str(patch)},
     }
     for section, values in (options or {}).items():

@@ -65,17 +65,16 @@ def build_dag(pipeline: PipelineSpec) -> DAG:
     # After the tasks, or each would carry a copy with the names of all shards: in the serialized DAG, which the
     # triggerer is sent once for each shard.
     dag.params = ParamsDict({**pipeline.params, **_params(pipeline)})
-    if pipeline.named_shards():
-        shared = {variant.name: shared_arguments(pipeline, variant) for variant in pipeline.variants}
-        dag.default_args = {SHARED_ARGUMENTS: shared}
+    shared = {variant.name: shared_arguments(pipeline, variant) for variant in pipeline.variants}
+    dag.default_args = {SHARED_ARGUMENTS: shared}
     return dag
 
 
 def _params(pipeline: PipelineSpec) -> dict[str, Param]:
     def choice(title: str, names: list[str], description: str) -> Param:
         known = {"examples": names} if names else {}
-        items = {"type": "string"}
-        return Param([], type=["null", "array"], items=items, **known, title=title, description=description)
+        # Without "items": plan checks the names, and Airflow validates this anew for each shard that it starts.
+        return Param([], type=["null", "array"], **known, title=title, description=description)
 
     def restriction(field: str, names: list[str]) -> Param:
         description = f"Restrict the run to these {field}; nothing chosen means all {len(names) or 'found'}."

@@ -44,10 +44,11 @@ def named_shards(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, list[st
 
 
 def shared_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]:
-    """What the triggers of a variant's named shards have in common."""
+    """What the triggers of a variant's shards have in common."""
     arguments = dict(start_args("", **_shard_arguments(pipeline, variant)).trigger_kwargs or {})
     del arguments["shard"]
-    return {**arguments, "selected": _SELECTED}
+    # Shards that are found at run time are restricted where they are found.
+    return {**arguments, "selected": _SELECTED} if pipeline.named_shards() else arguments
 
 
 def mapped_shards(pipeline: PipelineSpec, variant: Variant, found: FindShardsOperator) -> tuple[Any, list[str]]:
@@ -56,7 +57,7 @@ def mapped_shards(pipeline: PipelineSpec, variant: Variant, found: FindShardsOpe
     mine = reference(found.task_id, "{{ ti.map_index }}")
     mapped = EcsShardOperator.partial(
         task_id="shard",
-        start_trigger_args=start_args(mine, **arguments),
+        start_trigger_args=shared_start_args(mine, variant.name),
         map_index_template="{{ task.shard }}",
         weight_rule=SHARDS_IN_TURNS,
         **arguments,

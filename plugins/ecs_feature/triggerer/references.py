@@ -20,6 +20,8 @@ from ecs_feature.exceptions import MissingValueError
 SCHEME: Final = "xcom://"
 # The shards of a run start within seconds of each other; a cleared task writes a new value.
 FRESH_SECONDS: Final = 5.0
+RENEW_SECONDS: Final = 1.0
+"""A value of this age is read anew while it is still used: a busy supervisor takes up to two seconds to answer."""
 TIMEOUT_SECONDS: Final = 60.0
 """How long to wait for a missing value: clearing a shard also clears its setup tasks and their XComs."""
 RETRY_SECONDS: Final = 2.0
@@ -57,7 +59,8 @@ async def look_up_shared(value: str, ti: Any) -> Any:
     if not is_reference(value):
         return value
     task_id, index = _parts(value)
-    reads = _reads.setdefault(asyncio.get_running_loop(), SharedReads(_read, FRESH_SECONDS))
+    shared = SharedReads(_read, FRESH_SECONDS, renew_seconds=RENEW_SECONDS)
+    reads = _reads.setdefault(asyncio.get_running_loop(), shared)
     return _item(await reads.get((ti.dag_id, ti.run_id, task_id)), task_id, index)
 
 

@@ -43,6 +43,43 @@ async def test_a_value_is_fresh_for_seconds_and_then_read_again() -> None:
     assert values == ["value 1", "value 1", "value 2"]
 
 
+async def test_a_value_is_renewed_while_it_is_still_used_so_that_nobody_waits() -> None:
+    source = Source()
+    source.shared.renew_seconds = 1.0
+    assert await source.shared.get(KEY) == "value 1"
+    source.now = 1.1
+    assert [await source.shared.get(KEY) for _ in range(3)] == ["value 1"] * 3
+    assert source.reads == 1, "the renewal has not begun to run"
+    await asyncio.sleep(0.01)
+    assert await source.shared.get(KEY) == "value 2"
+    source.now = 1.1 + FRESH
+    assert await source.shared.get(KEY) == "value 2", "it is as old as its own read"
+    assert source.reads == 2
+
+
+async def test_a_renewal_that_fails_leaves_the_value_as_long_as_it_is_fresh() -> None:
+    source = Source()
+    source.shared.renew_seconds = 1.0
+    await source.shared.get(KEY)
+    source.failures, source.now = 1, 2.0
+    assert await source.shared.get(KEY) == "value 1"
+    await asyncio.sleep(0.01)
+    assert await source.shared.get(KEY) == "value 1"
+    source.now = FRESH + 0.1
+    assert await source.shared.get(KEY) in ("value 3", "value 4")
+
+
+async def test_a_renewal_of_what_was_forgotten_meanwhile_is_dropped() -> None:
+    source = Source()
+    source.shared.renew_seconds = 1.0
+    await source.shared.get(KEY)
+    source.now = 2.0
+    await source.shared.get(KEY)
+    source.shared.forget()
+    await asyncio.sleep(0.01)
+    assert source.shared._reads == {}
+
+
 async def test_another_run_reads_for_itself() -> None:
     source = Source()
     assert await source.shared.get(KEY) != await source.shared.get("another")
