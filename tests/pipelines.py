@@ -23,6 +23,6 @@ def pipeline(**changes: Any) -> FeaturePipeline:
         "container": "features",
         "input_uri": "s3://b/raw/",
         "output_uri": "s3://b/features",
-        "environment": {"SUBNETS": "subnet-0a", "SECURITY_GROUPS": ""},
+        "placeholders": {"SUBNETS": "subnet-0a", "SECURITY_GROUPS": ""},
     }
     return FeaturePipeline(**(arguments | changes))

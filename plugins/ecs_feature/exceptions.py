@@ -135,4 +135,11 @@ class LeaseError(EcsFeatureError):
 
 
 class PublishError(EcsFeatureError):
-    """A variant's result is not whole, or could not be published."""
+    """A variant's result is not whole, or could not be published.
+
+    :ivar passes: whether the same publish may go through later.
+    """
+
+    def __init__(self, message: str, *, passes: bool = True) -> None:
+        super().__init__(message)
+        self.passes = passes

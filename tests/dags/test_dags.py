@@ -60,7 +60,7 @@ def with_values(**changes: Any) -> FeaturePipeline:
         ],
         "input_uri": "s3://${BUCKET}/raw/",
         "output_uri": "s3://${BUCKET}/features",
-        "environment": VALUES,
+        "placeholders": VALUES,
     }
     return pipeline(**(values | changes))
 

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from ecs_feature.aws.errors import translated
 from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.exceptions import EcsFeatureError, SelectionError
-from ecs_feature.shards.selection import ALL_FOUND, LIVE_LOG_SHARDS, select
+from ecs_feature.shards.selection import ALL_FOUND, params_of, select
 from ecs_feature.shards.sources import checked, listed
 
 
@@ -22,6 +22,7 @@ class FindShardsOperator(AwsOperator):
 
     :param source: an S3 listing (``s3://bucket/raw/ds={{ ds }}/carrier=*/``), or empty with ``function``.
     :param function: called as ``function(day=..., input_uri=..., aws_conn_id=..., region_name=...)``.
+    :param params_prefix: what the names of the pipeline's params begin with.
     """
 
     template_fields: Sequence[str] = ("source", "day", "input_uri")
@@ -34,6 +35,7 @@ class FindShardsOperator(AwsOperator):
         function: Callable[..., Iterable[str]] | None = None,
         day: str = "{{ ds }}",
         input_uri: str = "",
+        params_prefix: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -41,12 +43,13 @@ class FindShardsOperator(AwsOperator):
         self.function = function
         self.day = day
         self.input_uri = input_uri
+        self.params_prefix = params_prefix
 
     def execute(self, context: Any) -> list[str]:
         try:
             found = self._found()
-            params = {name: context["params"].get(name) for name in ("shards", LIVE_LOG_SHARDS)}
-            chosen = select(params, shards=found, variants=())
+            params = params_of(context["params"], self.params_prefix)
+            chosen = select({**params, "variants": None}, shards=found, variants=())
         except SelectionError as error:
             raise AirflowFailException(str(error)) from error
         except EcsFeatureError as error:

@@ -13,7 +13,7 @@ from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, SelectionError, ThrottledError
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.kinds import check, warnings
-from ecs_feature.shards.selection import select
+from ecs_feature.shards.selection import check_keys, params_of, select
 
 
 class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc]
@@ -27,10 +27,12 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
     XCom: ``{"shards": [...], "variants": [...]}``.
 
     :param shards: the pipeline's; none when they are found later.
-    :param first_tasks: variant -> the task that the variant begins with.
+    :param first_tasks: variant -> the task that the variant begins with; a pipeline without variants has one without
+        a name.
     :param always: tasks directly downstream that every run needs.
     :param services: variant -> names of its services.
     :param capacity_providers: that the launches name.
+    :param params_prefix: what the names of the pipeline's params begin with.
     """
 
     template_fields: Sequence[str] = ("cluster",)
@@ -45,6 +47,7 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
         always: Sequence[str] = (),
         services: Mapping[str, Sequence[str]] | None = None,
         capacity_providers: Sequence[str] = (),
+        params_prefix: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -54,6 +57,7 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
         self.always = list(always)
         self.services = {variant: list(names) for variant, names in (services or {}).items()}
         self.capacity_providers = list(capacity_providers)
+        self.params_prefix = params_prefix
 
     def execute(self, context: Any) -> dict[str, Any]:
         try:
@@ -62,14 +66,18 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
                     "logical_date: this run has none, so there is no day to compute; trigger it with a logical "
                     "date, e.g. airflow dags trigger --logical-date 2013-01-01."
                 )
-            params = context["params"] if self.shards else {"variants": context["params"].get("variants")}
+            check_keys(context["dag_run"].conf or {}, context["params"], self.params_prefix)
+            params = params_of(context["params"], self.params_prefix)
+            if not self.shards:
+                params = {"variants": params["variants"]}
             selection = select(params, shards=self.shards, variants=list(self.first_tasks))
             self._check_aws(selection.variants)
         except EcsFeatureError as error:
             raise (AirflowException if _may_pass(error) else AirflowFailException)(str(error)) from error
         plan = {"shards": list(selection.shards), "variants": list(selection.variants)}
         counted = f"{len(selection.shards)} of {len(self.shards)}" if self.shards else "the"
-        self.log.info("This run computes %s shards in %s.", counted, " and ".join(selection.variants))
+        where = f" in {' and '.join(selection.variants)}" if any(selection.variants) else ""
+        self.log.info("This run computes %s shards%s.", counted, where)
         context["ti"].xcom_push(key="return_value", value=plan)
         self.do_branch(context, [*self.always, *(self.first_tasks[variant] for variant in selection.variants)])
         return plan

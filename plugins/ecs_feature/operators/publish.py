@@ -6,20 +6,23 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from ecs_feature.aws.errors import translated
 from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.exceptions import EcsFeatureError, PublishError
+from ecs_feature.results.completeness import Completeness, ResultKind, some
 from ecs_feature.results.manifests import Expected, ManifestStore
-from ecs_feature.results.result_files import read_results
+from ecs_feature.results.result_files import list_outputs, read_results
 from ecs_feature.shards.records import shard_records
-from ecs_feature.shards.selection import ALL_FOUND, of_this_run
+from ecs_feature.shards.selection import ALL_FOUND, of_this_run, params_of, select
 from ecs_feature.tasks.outcomes import Kind
+
+_ALL = Completeness()
 
 
 class FeaturePublishOperator(AwsOperator):
-    """Checks the result file of every shard that ran, and publishes a new manifest with an atomic swap.
+    """Checks what every shard that ran has left, and publishes a new manifest with an atomic swap.
 
     Shards that the run left out keep the files of the version before. The task's outlets (assets) get the
     manifest's URI, version and sizes as the event's extra.
@@ -33,6 +36,9 @@ class FeaturePublishOperator(AwsOperator):
     :param shards: the names of all shards of the pipeline, where its file names them.
     :param found_by: the task that has found the run's shards; empty: ``shard_task_ids`` are all there are.
     :param about: templates that go into the manifest, e.g. the logical date.
+    :param result: ``file``: each shard has left a result file; ``exit_code``: what lies at its ``output_uri`` counts.
+    :param completeness: which shards must have succeeded; the trigger rule must let the task start without the others.
+    :param params_prefix: what the names of the pipeline's params begin with.
     """
 
     template_fields: Sequence[str] = ("prefix", "about")
@@ -46,9 +52,15 @@ class FeaturePublishOperator(AwsOperator):
         about: Mapping[str, str],
         shards: Sequence[str] = (),
         found_by: str = "",
+        result: ResultKind = "file",
+        completeness: Completeness = _ALL,
+        params_prefix: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.result = result
+        self.completeness = completeness
+        self.params_prefix = params_prefix
         self.shard_task_ids = list(shard_task_ids)
         self.prefix = prefix
         self.about = dict(about)
@@ -58,20 +70,30 @@ class FeaturePublishOperator(AwsOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         ti = context["ti"]
         found = ti.xcom_pull(task_ids=self.found_by) if self.found_by else None
-        left = of_this_run(shard_records(ti.xcom_pull(task_ids=self.shard_task_ids)), context["params"], found)
+        params = params_of(context["params"], self.params_prefix)
+        left = of_this_run(shard_records(ti.xcom_pull(task_ids=self.shard_task_ids)), params, found)
         # One whose exit code skipped it has a record and no result: what it had published stays.
         records = [record for record in left if record["outcome"] == Kind.SUCCEEDED]
         skipped = [record["shard"] for record in left if record["outcome"] == Kind.SKIPPED]
         all_found = ti.xcom_pull(task_ids=self.found_by, key=ALL_FOUND) if self.found_by else None
         known: Sequence[str] = all_found or found or self.shards
+        wanted = found or select({"shards": params["shards"]}, shards=self.shards, variants=()).shards
+        done = {record["shard"] for record in records} | set(skipped)
         s3 = self.aws.client("s3")
         try:
             if not records:
                 raise PublishError("No shard of this run has left a record; clear the shards to run them again.")
+            self.completeness.check(done, [name for name in wanted if name not in done])
             with translated(self.prefix):
-                shards = read_results(s3, records)
-                run = {**self.about, "published_at": datetime.now(UTC).isoformat(timespec="seconds")}
+                shards = read_results(s3, records) if self.result == "file" else list_outputs(s3, records)
+                run = {
+                    **self.about,
+                    "result": self.result,
+                    "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                }
                 published = ManifestStore(s3, self.prefix).publish(shards, run, Expected(known, skipped))
+        except PublishError as error:
+            raise (AirflowException if error.passes else AirflowFailException)(str(error)) from error
         except EcsFeatureError as error:
             raise AirflowException(str(error)) from error
         manifest = published.manifest
@@ -79,14 +101,20 @@ class FeaturePublishOperator(AwsOperator):
             "manifest_uri": published.uri,
             **{field: manifest[field] for field in ("version", "rows", "files", "bytes")},
         }
-        self.log.info("Published %s: %d shards, %d rows.", published.uri, len(manifest["shards"]), manifest["rows"])
+        self.log.info(
+            "Published %s: %d shards, %s.", published.uri, len(manifest["shards"]), _amount(manifest, self.result)
+        )
         if missing := manifest["missing"]:
             self.log.warning(
                 "%d of %d shards have never been published for this day: %s. A run of them adds them.",
                 len(missing),
                 len(known),
-                ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else ""),
+                some(missing),
             )
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = {**summary, "missing": len(missing)}
         return {**summary, "shards": sorted(shards), "missing": missing}
+
+
+def _amount(manifest: Mapping[str, Any], result: ResultKind) -> str:
+    return f"{manifest['rows']} rows" if result == "file" else f"{manifest['files']} files"

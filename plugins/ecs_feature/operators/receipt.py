@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator
 
 from ecs_feature.results.receipts import render, run_state, variant_receipt
 from ecs_feature.shards.records import shard_records
-from ecs_feature.shards.selection import of_this_run
+from ecs_feature.shards.selection import of_this_run, params_of
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,25 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
 
     :param variants: the tasks of each variant.
     :param found_by: the task that has found the run's shards; empty: the variants' tasks are all there are.
+    :param params_prefix: what the names of the pipeline's params begin with.
+    :param group_id: of the pipeline's task group, whose tasks decide the state; empty: all of the run do.
     """
 
     template_fields: Sequence[str] = ()
     ui_color = "#f5f5f5"
 
-    def __init__(self, *, variants: Mapping[str, VariantTasks], found_by: str = "", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        variants: Mapping[str, VariantTasks],
+        found_by: str = "",
+        params_prefix: str = "",
+        group_id: str = "",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.params_prefix = params_prefix
+        self.group_id = group_id
         self.variants = dict(variants)
         self.found_by = found_by
 
@@ -61,11 +73,12 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
             "dag_id": ti.dag_id,
             "run_id": ti.run_id,
             "logical_date": run.logical_date.date().isoformat() if run.logical_date else None,
-            "state": run_state(state for task_id, state in states.items() if task_id != self.task_id),
+            **({"task_group": self.group_id} if self.group_id else {}),
+            "state": run_state(state for task_id, state in states.items() if self._decides(task_id)),
             # dag.test() gives a run the logical date as its start.
             "seconds": round((datetime.now(UTC) - max(run.start_date, run.run_after)).total_seconds(), 1),
             "variants": {
-                name: self._variant(ti, tasks, states, context["params"])
+                name: self._variant(ti, tasks, states, params_of(context["params"], self.params_prefix))
                 for name, tasks in self.variants.items()
                 if any(state != "skipped" for state in tasks.shard_states(states).values())
             },
@@ -73,6 +86,10 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
         for line in render(receipt).splitlines():
             self.log.info("%s", line)
         return receipt
+
+    def _decides(self, task_id: str) -> bool:
+        own = not self.group_id or task_id.startswith(f"{self.group_id}.")
+        return own and task_id != self.task_id
 
     def _variant(
         self, ti: Any, tasks: VariantTasks, states: Mapping[str, str | None], params: Mapping[str, Any]

@@ -59,6 +59,7 @@ class EcsShardOperator(AwsOperator):
         docs/task-events.md.
     :param start_from_trigger: False starts on a worker, which defers to the same trigger. So does
         ``on_execute_callback``, which Airflow calls on workers only.
+    :param params_prefix: what the name of the param ``live_log_shards`` begins with.
     :param outlets: Airflow registers their events, and calls ``on_success_callback``, on workers only: a shard with one
         of the two ends on a worker.
     :param start_trigger_args: for mapped tasks, which are never constructed before their trigger starts:
@@ -83,6 +84,7 @@ class EcsShardOperator(AwsOperator):
         events_queue_url: str = "",
         start_from_trigger: bool = True,
         start_trigger_args: StartTriggerArgs | None = None,
+        params_prefix: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -90,11 +92,23 @@ class EcsShardOperator(AwsOperator):
         aws = {**asdict(self.aws), "events_queue_url": events_queue_url}
         ends_on_worker = bool(self.on_success_callback or self.outlets)
         arguments = _trigger_kwargs(
-            shard, launch, policy, selected, record, aws, run_lease=run_lease, ends_on_worker=ends_on_worker
+            shard,
+            launch,
+            policy,
+            selected,
+            record,
+            aws,
+            run_lease=run_lease,
+            ends_on_worker=ends_on_worker,
+            params_prefix=params_prefix,
         )
         self.shard = shard
         self._arguments = arguments
         self.start_from_trigger = start_from_trigger and not self.on_execute_callback
+        if start_trigger_args is not None and ends_on_worker:
+            start_trigger_args = _start_trigger_args(
+                {**(start_trigger_args.trigger_kwargs or {}), "end_in_triggerer": False}
+            )
         self.start_trigger_args = start_trigger_args or _start_trigger_args(arguments)
 
     def execute(self, context: Any) -> None:
@@ -103,7 +117,8 @@ class EcsShardOperator(AwsOperator):
             raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
         arguments = self.render_template(self._arguments, context)
         arguments["launch"]["task_definition"] = self._task_definition(context, arguments["launch"]["task_definition"])
-        arguments |= {"live_log_shards": live_log_shards(context), "end_in_triggerer": False}
+        prefix = arguments.get("params_prefix", "")
+        arguments |= {"live_log_shards": live_log_shards(context, prefix), "end_in_triggerer": False}
         trigger = ShardTrigger(**arguments)
         self.defer(trigger=trigger, method_name="execute_complete")
 
@@ -140,6 +155,7 @@ def start_args(
     *,
     run_lease: RunLease | None = None,
     ends_on_worker: bool = False,
+    params_prefix: str = "",
     **aws: Any,
 ) -> StartTriggerArgs:
     """``start_trigger_args`` for ``EcsShardOperator.partial``; the arguments are the operator's, those for AWS too.
@@ -150,20 +166,31 @@ def start_args(
     """
     shared = asdict(FleetKey(**aws))
     return _start_trigger_args(
-        _trigger_kwargs(shard, launch, policy, "[]", record, shared, run_lease=run_lease, ends_on_worker=ends_on_worker)
+        _trigger_kwargs(
+            shard,
+            launch,
+            policy,
+            "[]",
+            record,
+            shared,
+            run_lease=run_lease,
+            ends_on_worker=ends_on_worker,
+            params_prefix=params_prefix,
+        )
     )
 
 
-def shared_start_args(shard: str, name: str) -> StartTriggerArgs:
+def shared_start_args(shard: str, name: str, *, ends_on_worker: bool = False) -> StartTriggerArgs:
     """``start_trigger_args`` for one of many tasks whose arguments but for ``shard`` are the same.
 
     The triggerer is sent the whole serialized DAG for each shard; with 200 tasks that each carry their arguments that
-    is 500 KB each time, with this 157 KB. A mapped task's arguments are encrypted and stored for each of its shards.
+    is 500 KB each time, with this 157 KB. A mapped task's arguments are written to the database for each of its shards.
 
     :param name: of the arguments in the DAG's default arguments: ``dag.default_args[SHARED_ARGUMENTS][name]`` is
         ``start_args(...).trigger_kwargs``, set after the tasks are made.
     """
-    return _start_trigger_args({"shard": shard, "shared": name})
+    own = {"end_in_triggerer": False} if ends_on_worker else {}
+    return _start_trigger_args({"shard": shard, "shared": name, **own})
 
 
 def _start_trigger_args(arguments: dict[str, Any]) -> StartTriggerArgs:
@@ -180,6 +207,7 @@ def _trigger_kwargs(
     *,
     run_lease: RunLease | None,
     ends_on_worker: bool,
+    params_prefix: str,
 ) -> dict[str, Any]:
     return {
         "shard": shard,
@@ -192,4 +220,5 @@ def _trigger_kwargs(
         "since": "{{ dag_run.start_date.isoformat() if dag_run.start_date else '' }}",
         **({"end_in_triggerer": False} if ends_on_worker else {}),
         **({"run_lease": run_lease.to_dict()} if run_lease else {}),
+        **({"params_prefix": params_prefix} if params_prefix else {}),
     }

@@ -1,7 +1,7 @@
-"""The DAG of a FeaturePipeline.
+"""The tasks of a FeaturePipeline, in a DAG of its own or in a task group.
 
-plan -> ingest (-> find_shards) -> per variant: shards -> publish, scale_down; -> receipt
-plan -> per variant: register -> scale_up -> services_steady -> shards
+plan -> ingest (-> find_shards) -> per variant: scale_up -> services_steady -> shards -> publish, scale_down; -> receipt
+plan -> per variant: register -> scale_up
 
 register, scale_up and services_steady are setups of scale_down: clearing a shard runs them all again, and
 scale_down runs however the shards end. Its failure fails the run. The receipt runs always and decides nothing.
@@ -9,26 +9,40 @@ scale_down runs however the shards end. Its failure fails the run. The receipt r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import attrs
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule, task
 from airflow.sdk.definitions.param import ParamsDict
 
+from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.operators.find_shards import FindShardsOperator
 from ecs_feature.operators.plan import FeaturePlanOperator
 from ecs_feature.operators.publish import FeaturePublishOperator
 from ecs_feature.operators.receipt import FeatureReceiptOperator, VariantTasks
 from ecs_feature.operators.service_scale import EcsServiceScaleOperator
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
+from ecs_feature.pipeline.containers import container_of
+from ecs_feature.pipeline.results import completeness
 from ecs_feature.pipeline.settings import Timeouts
-from ecs_feature.pipeline.shard_tasks import mapped_shards, named_shards, output_prefix, run_lease, shared_arguments
+from ecs_feature.pipeline.shard_tasks import (
+    mapped_shards,
+    named_shards,
+    output_prefix,
+    run_lease,
+    shared_arguments,
+    shared_name,
+)
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import Variant
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
-from ecs_feature.shards import SHARED_ARGUMENTS
-from ecs_feature.shards.selection import LIVE_LOG_SHARDS
+from ecs_feature.shards import SHARED_ARGUMENTS, task_id
+from ecs_feature.shards.selection import LIVE_LOG_SHARDS, params_prefix
 from ecs_feature.tasks.capacity import providers_of
 
 INFRASTRUCTURE_RETRIES = 3
@@ -43,50 +57,116 @@ def build_dag(pipeline: PipelineSpec) -> DAG:
         end_date=pipeline.end_date,
         catchup=pipeline.catchup,
         max_active_runs=pipeline.max_active_runs,
+        params=dict(pipeline.params),
         tags=["ecs_feature", *pipeline.tags],
-        doc_md=f"Features per shard in {len(pipeline.variants)} variants, on Amazon ECS.",
+        doc_md=_about(pipeline),
     ) as dag:
-        plan = _plan(pipeline)
-        ready = _ingest(pipeline, plan)
-        found = _found(pipeline, plan, ready)
-        receipt_of: dict[str, VariantTasks] = {}
-        ends = []
-        for variant in pipeline.variants:
-            receipt_of[variant.name], variant_ends = _variant(pipeline, variant, plan, found or ready, found)
-            ends += variant_ends
-        receipt = FeatureReceiptOperator(
-            task_id="receipt",
-            variants=receipt_of,
-            found_by=found.task_id if found is not None else "",
-            **_patience(pipeline),
-        )
-        # A teardown without setups: it runs always, and the run's state does not depend on it.
-        ends >> receipt.as_teardown()
-    # After the tasks, or each would carry a copy with the names of all shards: in the serialized DAG, which the
-    # triggerer is sent once for each shard.
-    dag.params = ParamsDict({**pipeline.params, **_params(pipeline)})
-    shared = {variant.name: shared_arguments(pipeline, variant) for variant in pipeline.variants}
-    dag.default_args = {SHARED_ARGUMENTS: shared}
+        _build(pipeline, dag)
     return dag
+
+
+def build_group(pipeline: PipelineSpec, group_id: str) -> FeatureTaskGroup:
+    """The task group in the DAG of the surrounding ``with``; the pipeline must be resolved.
+
+    :raises ConfigurationError: when there is no DAG.
+    """
+    try:
+        group = FeatureTaskGroup(group_id, tooltip=_about(pipeline))
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "task_group: there is no DAG around it; write it inside `with DAG(...):`, or use dag()."
+        ) from error
+    with group:
+        group.ends = _build(replace(pipeline, dag_id=group.dag.dag_id, group_id=group.group_id), group.dag)
+    return group
+
+
+class FeatureTaskGroup(TaskGroup):  # type: ignore[misc]
+    """A pipeline's tasks in a DAG of the user's own. What is hung behind the group comes after :attr:`published`."""
+
+    ends: Ends
+
+    @property
+    def published(self) -> Any:
+        """The task after which the features are there; with several variants, those of one that succeeded at least."""
+        return self.ends.published
+
+    @property
+    def done(self) -> Any:
+        """The last task: it runs however the others end, when the services are back at their baseline."""
+        return self.ends.done
+
+    def get_leaves(self) -> Iterator[Any]:
+        """Airflow's own leaves are the shards too, since only teardowns follow them beside the publish; a task behind
+        the group would be skipped whenever a run leaves a shard out."""
+        yield self.ends.published
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The tasks behind which others are hung."""
+
+    published: Any
+    done: Any
+
+
+def _build(pipeline: PipelineSpec, dag: DAG) -> Ends:
+    # Each task is made with a copy of the DAG's params, and they have the names of all shards: in the serialized DAG,
+    # which the triggerer is sent once for each shard.
+    params, dag.params = dag.params, ParamsDict()
+    plan = _plan(pipeline)
+    ready = _ingest(pipeline, plan)
+    found = _found(pipeline, plan, ready)
+    receipt_of: dict[str, VariantTasks] = {}
+    published, ends = [], []
+    for variant in pipeline.variants:
+        with TaskGroup(variant.name) if variant.name else nullcontext():
+            receipt_of[variant.name], publish, down = _variant(pipeline, variant, plan, ready, found, dag)
+        published.append(publish)
+        ends += [publish, *down]
+    if len(published) > 1 and pipeline.group_id:
+        joined = EmptyOperator(task_id="published", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+        published >> joined
+        published = [joined]
+    receipt = FeatureReceiptOperator(
+        task_id="receipt",
+        variants=receipt_of,
+        found_by=found.task_id if found is not None else "",
+        params_prefix=params_prefix(pipeline.group_id),
+        group_id=pipeline.group_id,
+        **_patience(pipeline),
+    )
+    # A teardown without setups: it runs always, and the run's state does not depend on it.
+    ends >> receipt.as_teardown()
+    dag.params = ParamsDict({**params, **_params(pipeline)})
+    shared = dag.default_args.setdefault(SHARED_ARGUMENTS, {})
+    for variant in pipeline.variants:
+        shared[shared_name(pipeline, variant)] = shared_arguments(pipeline, variant)
+    return Ends(published[0], receipt)
+
+
+def _about(pipeline: PipelineSpec) -> str:
+    variants = f" in {len(pipeline.variants)} variants" if pipeline.variant_names() else ""
+    return f"Features per shard{variants}, on Amazon ECS."
 
 
 def _params(pipeline: PipelineSpec) -> dict[str, Param]:
     def choice(title: str, names: list[str], description: str) -> Param:
         known = {"examples": names} if names else {}
-        # Without "items": plan checks the names, and Airflow validates this anew for each shard that it starts.
+        # Without "items": the names are checked by plan, and Airflow validates this for each shard that it starts.
         return Param([], type=["null", "array"], **known, title=title, description=description)
 
     def restriction(field: str, names: list[str]) -> Param:
         description = f"Restrict the run to these {field}; nothing chosen means all {len(names) or 'found'}."
         return choice(field.capitalize(), names, description)
 
-    shards = list(pipeline.named_shards())
+    shards, variants = list(pipeline.named_shards()), list(pipeline.variant_names())
     live = "Copy the containers' lines of these shards to their task logs while they run."
-    return {
-        "shards": restriction("shards", shards),
-        "variants": restriction("variants", [variant.name for variant in pipeline.variants]),
-        LIVE_LOG_SHARDS: choice("Live log shards", shards, live),
-    }
+    params = {"shards": restriction("shards", shards)}
+    if variants:
+        params["variants"] = restriction("variants", variants)
+    params[LIVE_LOG_SHARDS] = choice("Live log shards", shards, live)
+    return {pipeline.param(name): param for name, param in params.items()}
 
 
 def _patience(pipeline: PipelineSpec) -> dict[str, Any]:
@@ -95,14 +175,16 @@ def _patience(pipeline: PipelineSpec) -> dict[str, Any]:
 
 
 def _plan(pipeline: PipelineSpec) -> FeaturePlanOperator:
+    always = ["ingest"] if pipeline.ingest else [] if pipeline.named_shards() else ["find_shards"]
     return FeaturePlanOperator(
         task_id="plan",
         cluster=pipeline.cluster,
         shards=pipeline.named_shards(),
-        first_tasks={variant.name: f"{variant.name}.register" for variant in pipeline.variants},
-        always=["ingest"] if pipeline.ingest else [] if pipeline.named_shards() else ["find_shards"],
+        first_tasks={variant.name: task_id(pipeline.lane(variant), "register") for variant in pipeline.variants},
+        always=[task_id(pipeline.group_id, name) for name in always],
         services={variant.name: [service.name for service in variant.services] for variant in pipeline.variants},
         capacity_providers=providers_of(pipeline.capacity),
+        params_prefix=params_prefix(pipeline.group_id),
         **pipeline.aws(),
         **_patience(pipeline),
     )
@@ -132,6 +214,7 @@ def _found(pipeline: PipelineSpec, plan: FeaturePlanOperator, ingested: Any) -> 
         source=pipeline.shards if isinstance(pipeline.shards, str) else "",
         function=pipeline.shards if callable(pipeline.shards) else None,
         input_uri=pipeline.input_uri,
+        params_prefix=params_prefix(pipeline.group_id),
         **pipeline.aws(),
         **_patience(pipeline),
     )
@@ -140,50 +223,68 @@ def _found(pipeline: PipelineSpec, plan: FeaturePlanOperator, ingested: Any) -> 
 
 
 def _variant(
-    pipeline: PipelineSpec, variant: Variant, plan: FeaturePlanOperator, ready: Any, found: Any
-) -> tuple[VariantTasks, list[Any]]:
-    """The variant's task group: what the receipt reads of it, and its last tasks."""
-    with TaskGroup(variant.name):
-        register = EcsTaskDefinitionOperator(
-            task_id="register",
-            path=pipeline.taskdef_path(variant),
-            container=pipeline.container,
-            environment=pipeline.environment,
-            **pipeline.aws(),
-            **_patience(pipeline),
-        ).as_setup()
-        if found is None:
-            shards, shard_ids = named_shards(pipeline, variant)
-        else:
-            shards, shard_ids = mapped_shards(pipeline, variant, found)
-        publish = FeaturePublishOperator(
-            task_id="publish",
-            shard_task_ids=shard_ids,
-            shards=pipeline.named_shards(),
-            prefix=f"{output_prefix(pipeline, variant)}/ds={{{{ ds }}}}",
-            about={
-                "dag_id": "{{ dag.dag_id }}",
-                "run_id": "{{ run_id }}",
-                "logical_date": "{{ ds }}",
-                "variant": variant.name,
-            },
-            found_by=found.task_id if found is not None else "",
-            trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
-            outlets=[S3Asset(f"{output_prefix(pipeline, variant)}/")],
-            **pipeline.aws(),
-            **_patience(pipeline),
-        )
-        plan >> register
+    pipeline: PipelineSpec, variant: Variant, plan: FeaturePlanOperator, ingested: Any, found: Any, dag: DAG
+) -> tuple[VariantTasks, Any, list[Any]]:
+    """The variant's tasks: what the receipt reads of them, the publish, and the scale-down if there is one."""
+    register = EcsTaskDefinitionOperator(
+        task_id="register",
+        path=pipeline.taskdef_path(variant),
+        container=container_of(pipeline, variant),
+        environment=pipeline.placeholders,
+        **pipeline.aws(),
+        **_patience(pipeline),
+    ).as_setup()
+    if found is None:
+        shards, shard_ids = named_shards(pipeline, variant)
+    else:
+        on_worker = bool(dag.default_args.get("on_success_callback") or dag.default_args.get("outlets"))
+        shards, shard_ids = mapped_shards(pipeline, variant, found, ends_on_worker=on_worker)
+    publish = _publish(pipeline, variant, shard_ids, found)
+    plan >> register
+    ready = ingested if found is None else found
+    shards >> publish
+    if not variant.services:
+        register >> shards
         if ready is not None:
             ready >> shards
-        shards >> publish
-        if not variant.services:
-            register >> shards
-            return VariantTasks(shard_ids, publish.task_id), [publish]
-        up, steady, down = _services(pipeline, variant)
-        register >> up >> steady >> shards >> down
-        down.as_teardown(setups=[register, up, steady], on_failure_fail_dagrun=True)
-    return VariantTasks(shard_ids, publish.task_id, up.task_id, steady.task_id, down.task_id), [publish, down]
+        return VariantTasks(shard_ids, publish.task_id), publish, []
+    up, steady, down = _services(pipeline, variant)
+    register >> up >> steady >> shards >> down
+    if ready is not None:
+        # Not before there is something to compute: services that wait for the raw data cost money.
+        ready >> up
+        ready >> shards
+    down.as_teardown(setups=[register, up, steady], on_failure_fail_dagrun=True)
+    return VariantTasks(shard_ids, publish.task_id, up.task_id, steady.task_id, down.task_id), publish, [down]
+
+
+def _publish(pipeline: PipelineSpec, variant: Variant, shard_ids: list[str], found: Any) -> Any:
+    """The task that publishes the variant; an empty one for a pipeline that publishes nothing."""
+    complete = completeness(pipeline)
+    rule = TriggerRule.ALL_DONE_MIN_ONE_SUCCESS if complete.partial else TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
+    if not pipeline.output_uri:
+        return EmptyOperator(task_id="publish", trigger_rule=rule)
+    prefix = output_prefix(pipeline, variant)
+    return FeaturePublishOperator(
+        task_id="publish",
+        shard_task_ids=shard_ids,
+        shards=pipeline.named_shards(),
+        prefix=f"{prefix}/ds={{{{ ds }}}}",
+        about={
+            "dag_id": "{{ dag.dag_id }}",
+            "run_id": "{{ run_id }}",
+            "logical_date": "{{ ds }}",
+            **({"variant": variant.name} if variant.name else {}),
+        },
+        found_by=found.task_id if found is not None else "",
+        result=pipeline.result,
+        completeness=complete,
+        params_prefix=params_prefix(pipeline.group_id),
+        trigger_rule=rule,
+        outlets=[S3Asset(f"{prefix}/")],
+        **pipeline.aws(),
+        **_patience(pipeline),
+    )
 
 
 def _without_last_slash(uri: str) -> str:

@@ -48,7 +48,9 @@ RULES: Final[Mapping[str, Rule]] = {
         Rule(*_TIME, "is not a time to wait; give more than 0", above=timedelta(0)),
     ),
     "retry_delay": Rule(*_TIME, "is not a pause; give 0 or more", least=timedelta(0)),
-    **dict.fromkeys(("cluster", "container", "input_uri", "output_uri"), Rule((str,), "text")),
+    **dict.fromkeys(
+        ("cluster", "container", "task_definition", "input_uri", "output_uri", "output_suffix"), Rule((str,), "text")
+    ),
     "variants": Rule((list, tuple), "a list of Variant"),
 }
 

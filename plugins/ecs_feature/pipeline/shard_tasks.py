@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import reduce
 from typing import Any
 
 from airflow.sdk import TaskGroup
 
 from ecs_feature.operators.find_shards import FindShardsOperator
 from ecs_feature.operators.shard import EcsShardOperator, shared_start_args, start_args
+from ecs_feature.pipeline.containers import container_of
 from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Timeouts
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import Variant
 from ecs_feature.services.run_lease import RunLease
+from ecs_feature.shards import task_id
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.priority import SHARDS_IN_TURNS
+from ecs_feature.shards.selection import params_prefix
 from ecs_feature.tasks.launch import Launch
 from ecs_feature.triggerer.references import reference
 
-_SELECTED = "{{ params.shards | tojson }}"
 MAX_FOUND_SHARDS = 5000
 MAX_GROWTHS = 3
 """How often a shard may be launched again with more memory, for the backstop."""
@@ -29,13 +33,14 @@ QUEUE_TIME = timedelta(days=1)
 def named_shards(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, list[str]]:
     """The group of the variant's shards, and their task ids."""
     arguments = {**_shard_arguments(pipeline, variant), **_retries(pipeline)}
+    shared = shared_name(pipeline, variant)
     with TaskGroup("shards") as group:
         shards = [
             EcsShardOperator(
                 task_id=name,
                 shard=name,
-                selected=_SELECTED,
-                start_trigger_args=shared_start_args(name, variant.name),
+                selected=_selected(pipeline),
+                start_trigger_args=shared_start_args(name, shared),
                 **arguments,
             )
             for name in pipeline.named_shards()
@@ -43,21 +48,37 @@ def named_shards(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, list[st
     return group, [shard.task_id for shard in shards]
 
 
+def shared_name(pipeline: PipelineSpec, variant: Variant) -> str:
+    """The key of :func:`shared_arguments` in the DAG's default arguments."""
+    return pipeline.lane(variant) or "shards"
+
+
 def shared_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]:
     """What the triggers of a variant's shards have in common."""
     arguments = dict(start_args("", **_shard_arguments(pipeline, variant)).trigger_kwargs or {})
     del arguments["shard"]
     # Shards that are found at run time are restricted where they are found.
-    return {**arguments, "selected": _SELECTED} if pipeline.named_shards() else arguments
+    return {**arguments, "selected": _selected(pipeline)} if pipeline.named_shards() else arguments
 
 
-def mapped_shards(pipeline: PipelineSpec, variant: Variant, found: FindShardsOperator) -> tuple[Any, list[str]]:
-    """The mapped task of the variant's shards, and its id."""
+def _selected(pipeline: PipelineSpec) -> str:
+    return f"{{{{ params.{pipeline.param('shards')} | tojson }}}}"
+
+
+def mapped_shards(
+    pipeline: PipelineSpec, variant: Variant, found: FindShardsOperator, *, ends_on_worker: bool
+) -> tuple[Any, list[str]]:
+    """The mapped task of the variant's shards, and its id.
+
+    :param ends_on_worker: whether the DAG's default arguments have a callback that only workers call.
+    """
     arguments = _shard_arguments(pipeline, variant)
     mine = reference(found.task_id, "{{ ti.map_index }}")
     mapped = EcsShardOperator.partial(
         task_id="shard",
-        start_trigger_args=shared_start_args(mine, variant.name),
+        start_trigger_args=shared_start_args(
+            mine, shared_name(pipeline, variant), ends_on_worker=ends_on_worker
+        ),
         map_index_template="{{ task.shard }}",
         weight_rule=SHARDS_IN_TURNS,
         **arguments,
@@ -67,39 +88,68 @@ def mapped_shards(pipeline: PipelineSpec, variant: Variant, found: FindShardsOpe
 
 
 def _shard_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]:
-    file = f"{output_prefix(pipeline, variant)}/ds={{{{ ds }}}}/shard={{shard}}/{{{{ ti.id }}}}"
+    uris = _uris(pipeline, variant)
+    lane = pipeline.lane(variant)
     return {
         "launch": Launch(
             cluster=pipeline.cluster,
-            task_definition=reference(f"{variant.name}.register"),
-            container=pipeline.container,
+            task_definition=reference(task_id(lane, "register")),
+            container=container_of(pipeline, variant),
             network=pipeline.network(),
             capacity=Capacity.of(pipeline).first,
+            command=_with_uris(variant.command or pipeline.command, uris),
             environment={
-                **variant.environment,
+                **_with_uris({**pipeline.environment, **variant.environment}, uris),
                 "SHARD": "{shard}",
                 "LOGICAL_DATE": "{{ ds }}",
-                "VARIANT": variant.name,
+                **({"VARIANT": variant.name} if variant.name else {}),
                 "RUN_ID": "{{ run_id }}",
                 "ATTEMPT": "{{ ti.try_number }}",
-                "INPUT_URI": pipeline.input_uri,
-                "OUTPUT_URI": f"{file}.parquet",
-                "RESULT_URI": f"{file}.json",
+                **{name.upper(): uri for name, uri in uris.items()},
             },
             tags={
                 "ecs-feature:dag": "{{ dag.dag_id }}",
                 "ecs-feature:run": "{{ run_id }}",
-                "ecs-feature:variant": variant.name,
+                **({"ecs-feature:variant": lane} if lane else {}),
                 "ecs-feature:shard": "{shard}",
                 "ecs-feature:try": "{{ ti.try_number }}",
             },
         ),
-        "record": {"variant": variant.name, "result_uri": f"{file}.json"},
+        "record": {
+            "variant": lane,
+            **{name: uri for name, uri in uris.items() if name == ("result_uri" if _has_file(pipeline) else "output_uri")},
+        },
         "policy": _policy(pipeline, variant),
         "events_queue_url": pipeline.task_events_queue_url,
         "run_lease": run_lease(pipeline, variant),
+        "params_prefix": params_prefix(pipeline.group_id),
         **pipeline.aws(),
     }
+
+
+def _has_file(pipeline: PipelineSpec) -> bool:
+    return pipeline.result == "file"
+
+
+def _uris(pipeline: PipelineSpec, variant: Variant) -> dict[str, str]:
+    """The templates of INPUT_URI, OUTPUT_URI and RESULT_URI, in lower case, as far as the pipeline has them."""
+    uris = {"input_uri": pipeline.input_uri} if pipeline.input_uri else {}
+    if not pipeline.output_uri:
+        return uris
+    mine = f"{output_prefix(pipeline, variant)}/ds={{{{ ds }}}}/shard={{shard}}/{{{{ ti.id }}}}"
+    if not _has_file(pipeline):
+        # One object of this name, or any number below it: both are found as what begins with it.
+        return {**uris, "output_uri": mine}
+    return {**uris, "output_uri": mine + pipeline.output_suffix, "result_uri": f"{mine}.json"}
+
+
+def _with_uris(value: Any, uris: Mapping[str, str]) -> Any:
+    """``value`` with ``{output_uri}`` and the like in its strings replaced; an unknown name stays as it is."""
+    if isinstance(value, str):
+        return reduce(lambda text, name: text.replace(f"{{{name}}}", uris[name]), uris, value)
+    if isinstance(value, Mapping):
+        return {key: _with_uris(item, uris) for key, item in value.items()}
+    return tuple(_with_uris(item, uris) for item in value)
 
 
 def run_lease(pipeline: PipelineSpec, variant: Variant) -> RunLease | None:
@@ -111,7 +161,7 @@ def run_lease(pipeline: PipelineSpec, variant: Variant) -> RunLease | None:
     lasts = 2 * timeouts.steady_timeout + (timeouts.shard_timeout + retries.retry_delay) * (retries.retries + 1)
     return RunLease(
         cluster=pipeline.cluster,
-        holder=f"{{{{ dag.dag_id }}}}/{{{{ run_id }}}}/{variant.name}",
+        holder=f"{{{{ dag.dag_id }}}}/{{{{ run_id }}}}/{pipeline.lane(variant)}",
         counts={service.name: service.count for service in variant.services},
         policies={service.name: service.policy() for service in variant.services},
         seconds=lasts.total_seconds(),
@@ -133,7 +183,7 @@ def _policy(pipeline: PipelineSpec, variant: Variant) -> ShardPolicy:
         log_lines=logs.log_lines,
         parallelism=capacity.parallelism,
         max_vcpus=capacity.max_vcpus,
-        parallel_group=f"{pipeline.dag_id}/{variant.name}",
+        parallel_group=f"{pipeline.dag_id}/{pipeline.lane(variant)}",
         non_retryable_exit_codes=tuple(retries.non_retryable_exit_codes),
         skip_exit_codes=tuple(retries.skip_exit_codes),
         live_lines=logs.live_lines,
@@ -155,4 +205,5 @@ def _retries(pipeline: PipelineSpec) -> dict[str, Any]:
 
 def output_prefix(pipeline: PipelineSpec, variant: Variant) -> str:
     """Where the variant's shards and manifests are."""
-    return f"{pipeline.output_uri.rstrip('/')}/variant={variant.name}"
+    prefix = pipeline.output_uri.rstrip("/")
+    return f"{prefix}/variant={variant.name}" if variant.name else prefix

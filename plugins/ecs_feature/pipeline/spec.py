@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -11,18 +11,31 @@ from typing import Any, Final, Literal, Self
 from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Timeouts, check_names, check_value
-from ecs_feature.pipeline.variants import Variant, check_services
-from ecs_feature.shards.selection import LIVE_LOG_SHARDS
+from ecs_feature.pipeline.results import Partial, check_result
+from ecs_feature.pipeline.variants import ScaledService, Variant, check_command, check_environment, check_services
+from ecs_feature.shards.selection import RUN_PARAMS, params_prefix
 from ecs_feature.shards.sources import check_listing, is_listing
 from ecs_feature.tasks.capacity import ON_DEMAND, Fallback, Strategy, may_be_instances
 from ecs_feature.tasks.launch import Network
 
 DEFAULT_FALLBACK: Final = Fallback()
-_PLAIN: Final = ("cluster", "container", "input_uri", "output_uri", "variants", "max_active_runs", "poll_seconds")
+_PLAIN: Final = (
+    "cluster",
+    "container",
+    "task_definition",
+    "input_uri",
+    "output_uri",
+    "output_suffix",
+    "variants",
+    "max_active_runs",
+    "poll_seconds",
+)
 """The fields that have a rule and are in no group."""
 _FILLED: Final = (
     "cluster",
     "container",
+    "environment",
+    "command",
     "input_uri",
     "output_uri",
     "taskdefs",
@@ -34,36 +47,60 @@ _FILLED: Final = (
     "region_name",
 )
 """The fields whose strings may have placeholders, beside shards and what variants have."""
+_OF_THE_DAG: Final = frozenset(
+    {"dag_id", "schedule", "start_date", "end_date", "catchup", "max_active_runs", "tags", "params"}
+)
+"""The fields that a pipeline in somebody's DAG leaves to it."""
 
 
 @dataclass(frozen=True)
 class PipelineSpec:
     """A batch feature pipeline on ECS/Fargate. ``${NAME}`` in its strings is the environment file's value::
 
-        pipeline = FeaturePipeline(
-            dag_id="flight_delay_features",
+        dag = FeaturePipeline(
+            dag_id="tenant_features",
             schedule="@daily",
-            start_date=pendulum.datetime(2013, 1, 1),
-            cluster="${CLUSTER}",
-            shards=("AA", "UA"),
-            container="features",
-            input_uri="s3://${BUCKET}/raw/",
-            output_uri="s3://${BUCKET}/features/flight_delay",
-            variants=[Variant("control", "flight-features-control", [ScaledService("encoder-control", 2)])],
-        )
-        dag = pipeline.dag()
+            start_date=pendulum.datetime(2026, 1, 1),
+            shards=("acme", "globex"),
+            task_definition="tenant-features",
+            output_uri="s3://${BUCKET}/features/tenants",
+        ).dag()
 
-    :param dag_id: of the DAG.
+    or, as a part of a DAG of one's own::
+
+        with DAG("tenants", schedule="@daily", start_date=pendulum.datetime(2026, 1, 1)):
+            features = FeaturePipeline(
+                shards=("acme", "globex"),
+                task_definition="tenant-features",
+                output_uri="s3://${BUCKET}/features/tenants",
+            ).task_group("features")
+            raw_data_is_there >> features
+            features.published >> train
+
+    :param dag_id: of the DAG; this and what else is the DAG's (``schedule``, ``start_date``, ``end_date``, ``catchup``,
+        ``max_active_runs``, ``tags``, ``params``) is only for ``dag()``.
     :param schedule: as in ``DAG``; one run is one logical date. With a cron text like ``@daily`` that is the day that
         begins when the run starts; with ``airflow.sdk``'s ``CronDataIntervalTimetable("@daily", timezone="UTC")`` it is
         the day that has ended. Runs of one day share a manifest, so once a day is as often as it makes sense.
     :param shards: names; each becomes a named task, so the Grid is a shard by date matrix. Or what finds them at
         run time, after ``ingest``, for mapped tasks (up to 5,000; [core] max_map_length must allow it): a callable,
         called as ``ingest`` is, or a listing of folders in S3, ``s3://bucket/raw/ds={{ ds }}/carrier=*/``.
-    :param variants: at least one; names must differ.
-    :param container: of the task definitions; its exit code decides.
-    :param input_uri: given to the containers as INPUT_URI; a template.
-    :param output_uri: prefix of everything that is published; a template.
+    :param task_definition: name of a file in the ``taskdefs`` folder, without ``.json``, for a pipeline without
+        variants; ``services``: what its shards call.
+    :param variants: instead of ``task_definition`` and ``services``: arms with compute of their own; names must differ.
+    :param container: of the task definitions; its exit code decides. Default: their only essential container.
+    :param command: of the container, a list of words; templates, in which ``{shard}`` is the shard's name and
+        ``{input_uri}``, ``{output_uri}`` and ``{result_uri}`` are the values of these variables. Default: the task
+        definition's.
+    :param environment: more environment for the container, as templates like ``command``.
+    :param result: ``file``: the container writes a result file, docs/job-contract.md; ``exit_code``: nothing but its
+        exit code says that the shard is done, and what lies at its output is published.
+    :param input_uri: given to the containers as INPUT_URI; a template. Default: there is no INPUT_URI.
+    :param output_uri: prefix of everything that is published; a template. May be left out with
+        ``result="exit_code"``: nothing is published then.
+    :param output_suffix: what OUTPUT_URI ends in.
+    :param publish: ``all``: publish when no shard has failed; ``partial``: publish the shards that succeeded, with the
+        others as ``missing``; or :class:`Partial`, which says how much must be there.
     :param ingest: a callable that brings the raw data of ``day`` (YYYY-MM-DD) to ``input_uri`` before any shard;
         called as ``ingest(day=..., input_uri=..., aws_conn_id=..., region_name=...)`` on a worker.
     :param taskdefs: the folder with the task definitions; default: ``include/taskdefs`` beside the DAGs folder.
@@ -96,20 +133,21 @@ class PipelineSpec:
         again because its code failed or ran out of memory; ``always``; ``never``. See docs/logs.md.
     :param max_active_runs: runs at once.
     :param params: more DAG params; ``shards``, ``variants`` and ``live_log_shards`` are taken.
-    :param environment: the placeholders' values, also in the task definitions; default: the environment file, which is
-        read for the DAG when it is parsed, and for a task definition when it is registered.
+    :param placeholders: the placeholders' values, also in the task definitions; default: the environment file, which
+        is read for the DAG when it is parsed, and for a task definition when it is registered.
+    :param group_id: of the task group that the tasks are in, set by ``task_group()``.
     :raises ConfigurationError: at parse time; the sentence names the field, the value and the limit.
     """
 
-    dag_id: str
-    schedule: Any
-    start_date: datetime
-    cluster: str
-    shards: Sequence[str] | Callable[..., Iterable[str]] | str
-    variants: Sequence[Variant]
-    container: str
-    input_uri: str
-    output_uri: str
+    dag_id: str = ""
+    schedule: Any = None
+    start_date: datetime | None = None
+    cluster: str = "${CLUSTER}"
+    shards: Sequence[str] | Callable[..., Iterable[str]] | str = ()
+    variants: Sequence[Variant] = ()
+    container: str = ""
+    input_uri: str = ""
+    output_uri: str = ""
     end_date: datetime | None = None
     ingest: Callable[..., Any] | None = None
     taskdefs: str | Path | None = None
@@ -140,7 +178,30 @@ class PipelineSpec:
     params: Mapping[str, Any] = field(default_factory=dict)
     aws_conn_id: str | None = "aws_default"
     region_name: str | None = None
-    environment: Mapping[str, str] | None = None
+    task_definition: str = ""
+    services: Sequence[ScaledService] = ()
+    command: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    result: Literal["file", "exit_code"] = "file"
+    output_suffix: str = ".parquet"
+    publish: Literal["all", "partial"] | Partial = "all"
+    placeholders: Mapping[str, str] | None = None
+    group_id: str = field(default="", repr=False)
+
+    def check_own_dag(self) -> None:
+        """:raises ConfigurationError: when it cannot be a DAG of its own."""
+        if not self.dag_id:
+            raise ConfigurationError("dag_id: none is given; name the DAG, or use task_group() inside one of yours.")
+        if self.schedule is not None and self.start_date is None and self.end_date is None and self.catchup:
+            raise ConfigurationError("start_date: none is given, so there is nothing to catch up; give one.")
+
+    def check_group(self) -> None:
+        """:raises ConfigurationError: when a field is given that the surrounding DAG has."""
+        given = [each.name for each in fields(self) if each.name in _OF_THE_DAG and getattr(self, each.name) != _default(each)]
+        if given:
+            raise ConfigurationError(
+                f"{given[0]}: in a task group it is the DAG's; give it to DAG(...), and leave it out of the pipeline."
+            )
 
     def resolved(self) -> Self:
         """The pipeline with its placeholders replaced, and checked.
@@ -154,26 +215,49 @@ class PipelineSpec:
                 raise ConfigurationError(
                     f"variants: {variant!r:.80} is of type {type(variant).__name__}; give a Variant."
                 )
-        values = load_environment() if self.environment is None else self.environment
+        check_result(self)
+        values = load_environment() if self.placeholders is None else self.placeholders
         filled = {name: substitute(getattr(self, name), values, where=name) for name in _FILLED}
-        variants = tuple(variant.resolved(values) for variant in self.variants)
+        variants = tuple(variant.resolved(values) for variant in self._arms())
         shards = self.shards if callable(self.shards) else substitute(self.shards, values, where="shards")
-        pipeline = replace(self, variants=variants, shards=shards, **filled)
+        pipeline = replace(self, variants=variants, task_definition="", services=(), shards=shards, **filled)
         pipeline.check()
         return pipeline
+
+    def _arms(self) -> Sequence[Variant]:
+        """The variants; a pipeline without any has one that has no name.
+
+        :raises ConfigurationError: when both or neither are given, or the names are no names.
+        """
+        if not self.variants:
+            if not self.task_definition:
+                raise ConfigurationError(
+                    "task_definition: none is given; give the name of a file in the taskdefs folder, or variants."
+                )
+            return (Variant("", self.task_definition, self.services),)
+        if self.task_definition or self.services:
+            field_ = "task_definition" if self.task_definition else "services"
+            raise ConfigurationError(f"{field_}: each of the variants has its own; leave it out, or leave out variants.")
+        check_names([variant.name for variant in self.variants], "variants")
+        return self.variants
 
     def check(self) -> None:
         """:raises ConfigurationError: for the first value that is wrong."""
         self._check_shards()
-        check_names([variant.name for variant in self.variants], "variants")
         check_services(self.variants)
         for group in (Capacity, Retries, Logs, Timeouts):
             group.of(self)
         self.network()
+        check_environment(self.environment)
+        check_command(self.command)
+        if not self.output_uri and self.result == "file":
+            raise ConfigurationError(
+                'output_uri: none is given; give an S3 prefix, or result="exit_code" for a job that publishes nothing.'
+            )
         for uri in ("input_uri", "output_uri"):
-            if not getattr(self, uri).startswith("s3://"):
+            if getattr(self, uri) and not getattr(self, uri).startswith("s3://"):
                 raise ConfigurationError(f"{uri}: {getattr(self, uri)!r} is not an S3 URI; write s3://bucket/prefix.")
-        taken = {"shards", "variants", LIVE_LOG_SHARDS} & set(self.params)
+        taken = set(RUN_PARAMS) & set(self.params)
         if taken:
             raise ConfigurationError(f"params: {', '.join(sorted(taken))} belong to the pipeline; rename yours.")
 
@@ -191,6 +275,18 @@ class PipelineSpec:
     def named_shards(self) -> tuple[str, ...]:
         """The shards' names; empty when they are found at run time."""
         return () if callable(self.shards) or is_listing(self.shards) else tuple(self.shards)
+
+    def variant_names(self) -> tuple[str, ...]:
+        """Empty for a pipeline without variants."""
+        return tuple(variant.name for variant in self.variants if variant.name)
+
+    def lane(self, variant: Variant) -> str:
+        """What the ids of the variant's tasks begin with: group and variant, as far as there are any."""
+        return ".".join(part for part in (self.group_id, variant.name) if part)
+
+    def param(self, name: str) -> str:
+        """The name of a run's param in the DAG: in a task group it begins with the group's id."""
+        return f"{params_prefix(self.group_id)}{name}"
 
     def aws(self) -> dict[str, Any]:
         """The arguments of whatever calls AWS."""
@@ -210,6 +306,10 @@ class PipelineSpec:
 
         folder = Path(conf.get("core", "dags_folder")).parent / "include" / "taskdefs"
         return folder / f"{variant.task_definition}.json"
+
+
+def _default(item: Field[Any]) -> Any:
+    return item.default if item.default_factory is MISSING else item.default_factory()
 
 
 def _names(value: str | Sequence[str]) -> tuple[str, ...]:

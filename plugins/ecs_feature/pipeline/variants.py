@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
 
 from ecs_feature.environment import substitute
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline.settings import check_name
 from ecs_feature.services.leases import SharingPolicy, check_count
+
+CONTRACT_VARIABLES: Final = frozenset(
+    {
+        "SHARD",
+        "LOGICAL_DATE",
+        "VARIANT",
+        "RUN_ID",
+        "ATTEMPT",
+        "INPUT_URI",
+        "OUTPUT_URI",
+        "RESULT_URI",
+    }
+)
+"""The environment variables that every shard's container gets, docs/job-contract.md."""
 
 
 @dataclass(frozen=True)
@@ -51,27 +65,28 @@ class Variant:
     :param name: e.g. ``control``; a task group in the Grid, and a partition of the output.
     :param task_definition: name of a file in the pipeline's ``taskdefs`` folder, without ``.json``.
     :param services: what its shards call.
-    :param environment: more environment for its containers; values may have placeholders and templates.
+    :param environment: more environment for its containers, over the pipeline's; values may have placeholders and
+        templates.
+    :param command: of its container instead of the pipeline's.
     """
 
     name: str
     task_definition: str
     services: Sequence[ScaledService] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    command: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        check_name(self.name, "variants: name")
+        if self.name:  # a pipeline without variants has one without a name
+            check_name(self.name, "variants: name")
+        where = f" of variant {self.name}" if self.name else ""
         for service in self.services:
             if not isinstance(service, ScaledService):
                 raise ConfigurationError(
-                    f"services: {service!r:.80} of variant {self.name} is of type {type(service).__name__}; give a "
-                    "ScaledService."
+                    f"services: {service!r:.80}{where} is of type {type(service).__name__}; give a ScaledService."
                 )
-        for key, value in self.environment.items():
-            if not isinstance(value, str):
-                raise ConfigurationError(
-                    f"environment: {key} of variant {self.name} is {value!r:.80}; ECS takes text, {str(value)!r:.80}."
-                )
+        check_environment(self.environment, where)
+        check_command(self.command, where)
 
     def resolved(self, values: Mapping[str, str]) -> Variant:
         """The variant with its placeholders replaced.
@@ -86,6 +101,28 @@ class Variant:
                 for service in self.services
             ),
             environment=substitute(self.environment, values, where=f"variants[{self.name!r}].environment"),
+            command=substitute(self.command, values, where=f"variants[{self.name!r}].command"),
+        )
+
+
+def check_environment(environment: Mapping[str, str], where: str = "") -> None:
+    """:raises ConfigurationError: for a value that is no text, and for a variable that the job contract sets."""
+    for key, value in environment.items():
+        if not isinstance(value, str):
+            raise ConfigurationError(
+                f"environment: {key}{where} is {value!r:.80}; ECS takes text, {str(value)!r:.80}."
+            )
+        if key in CONTRACT_VARIABLES:
+            raise ConfigurationError(
+                f"environment: {key}{where} is set by the pipeline for each shard; give yours another name."
+            )
+
+
+def check_command(command: Sequence[str], where: str = "") -> None:
+    """:raises ConfigurationError: when it is no list of words."""
+    if isinstance(command, str) or any(not isinstance(word, str) for word in command):
+        raise ConfigurationError(
+            f'command: {command!r:.80}{where} is no list of texts; give one word each, ["python", "job.py"].'
         )
 
 
@@ -95,9 +132,8 @@ def check_services(variants: Iterable[Variant]) -> None:
     for variant in variants:
         names = [service.name for service in variant.services]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ConfigurationError(
-                f"services: variant {variant.name} has {', '.join(twice)} more than once; add their counts up."
-            )
+            who = f"variant {variant.name} has " if variant.name else ""
+            raise ConfigurationError(f"services: {who}{', '.join(twice)} more than once; add the counts up.")
         for service in variant.services:
             if policies.setdefault(service.name, service.policy()) != service.policy():
                 raise ConfigurationError(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ecs_feature.aws.s3 import split_uri
 from ecs_feature.exceptions import PublishError
+from ecs_feature.results.completeness import some
 
+CONTRACT = (
+    'What a job must leave is in docs/job-contract.md; for one that leaves no result file, set result="exit_code".'
+)
 READERS = 16
 """How many result files are read at the same time."""
 
@@ -17,15 +21,38 @@ READERS = 16
 def read_results(s3: Any, records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """:func:`read_result` of every shard, by name, in parallel: two or more requests to S3 each.
 
-    :raises PublishError: for the first shard whose result is not complete.
+    :raises PublishError: when results are not complete; it names all these shards, and says what is wrong with the
+        first. It does not pass by itself.
     """
+    return _of_all(read_result, s3, records)
+
+
+def list_outputs(s3: Any, records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """:func:`list_output` of every shard, by name, in parallel."""
+    return _of_all(list_output, s3, records)
+
+
+def _of_all(
+    read: Callable[[Any, Mapping[str, Any]], dict[str, Any]], s3: Any, records: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    wrong: dict[str, PublishError] = {}
+    results: dict[str, dict[str, Any]] = {}
     with ThreadPoolExecutor(max_workers=READERS) as readers:
-        reading = [readers.submit(read_result, s3, record) for record in records]
+        reading = [readers.submit(read, s3, record) for record in records]
         try:
-            return {record["shard"]: read.result() for record, read in zip(records, reading, strict=True)}
+            for record, one in zip(records, reading, strict=True):
+                try:
+                    results[record["shard"]] = one.result()
+                except PublishError as error:
+                    wrong[record["shard"]] = error
         except BaseException:
             readers.shutdown(wait=False, cancel_futures=True)
             raise
+    if wrong:
+        first = next(iter(wrong.values()))
+        others = f" {len(wrong)} shards have no complete result: {some(wrong)}." if len(wrong) > 1 else ""
+        raise PublishError(f"{first}{others} {CONTRACT}", passes=False)
+    return results
 
 
 def read_result(s3: Any, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +78,21 @@ def read_result(s3: Any, record: Mapping[str, Any]) -> dict[str, Any]:
         if size != file["bytes"]:
             raise PublishError(f"Shard {shard}: {file['uri']} has {size} bytes, not {file['bytes']}; clear the shard.")
     return {"rows": rows, "files": files, "result_uri": uri}
+
+
+def list_output(s3: Any, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What lies at a shard's output prefix, for a job that leaves no result file; rows and checksums are not known.
+
+    :param record: the shard's XCom, with ``shard`` and ``output_uri``.
+    """
+    bucket, key = split_uri(record["output_uri"])
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
+    files = [
+        {"uri": f"s3://{bucket}/{each['Key']}", "bytes": each["Size"]}
+        for page in pages
+        for each in page.get("Contents", ())
+    ]
+    return {"rows": 0, "files": files}
 
 
 def _get(s3: Any, uri: str, shard: str) -> bytes:

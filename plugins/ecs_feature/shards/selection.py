@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any
 
 from ecs_feature.exceptions import SelectionError
 
 LIVE_LOG_SHARDS = "live_log_shards"
 """The run's param with the shards whose logs are followed while they run."""
+RUN_PARAMS = ("shards", "variants", LIVE_LOG_SHARDS)
+"""The params of a run that belong to a pipeline."""
+_MIN_ALIKE = 0.75
+"""How alike two keys are, by :func:`difflib.SequenceMatcher.ratio`, when one is taken for a slip of the other."""
 ALL_FOUND = "all_found"
 """Key of the XCom with the names of all shards found; written when a run computes only some of them."""
 
@@ -31,6 +36,41 @@ def select(params: Mapping[str, Any], *, shards: Sequence[str], variants: Sequen
     """
     _chosen(params, LIVE_LOG_SHARDS, shards, "shards")
     return Selection(_chosen(params, "shards", shards), _chosen(params, "variants", variants))
+
+
+def params_prefix(group_id: str) -> str:
+    """What the names of a pipeline's params begin with: nothing, or the id of its task group."""
+    return f"{group_id.replace('.', '_')}_" if group_id else ""
+
+
+def params_of(params: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The pipeline's own params of a run, by their names without the prefix."""
+    return {name: params.get(prefix + name) for name in RUN_PARAMS}
+
+
+def check_keys(conf: Mapping[str, Any], known: Iterable[str], prefix: str = "") -> None:
+    """Refuse a run whose conf has a key that nobody reads: a misspelt ``shards`` would run everything.
+
+    :param conf: what the run was triggered with.
+    :param known: the DAG's params.
+    :param prefix: of the pipeline's params in a DAG that is not the pipeline's own. Such a DAG may read its conf
+        itself, so only what looks like one of these params is refused there.
+    :raises SelectionError: for the first such key.
+    """
+    names = sorted(known)
+    for key in conf:
+        if key in names:
+            continue
+        alike = [
+            name
+            for name in names
+            for plain in (name, name.removeprefix(prefix))
+            if SequenceMatcher(None, str(key).lower(), plain).ratio() >= _MIN_ALIKE
+        ]
+        mine = [name for name in dict.fromkeys(alike) if not prefix or name in {prefix + each for each in RUN_PARAMS}]
+        if mine or not prefix:
+            hint = f"did you mean {mine[0]}?" if mine else f"choose from {', '.join(names)}."
+            raise SelectionError(f"conf: {key!r} is not a param of this DAG; {hint}")
 
 
 def names_in(value: Any) -> list[Any]:

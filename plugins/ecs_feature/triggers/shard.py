@@ -72,6 +72,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     :param end_in_triggerer: whether Airflow may end the task without a worker.
     :param run_lease: :meth:`ecs_feature.services.run_lease.RunLease.to_dict`: the services that the run holds while its
         shards run, see :mod:`ecs_feature.services.guard`; empty: none.
+    :param params_prefix: what the name of the run's param ``live_log_shards`` begins with.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         end_in_triggerer: bool = True,
         shared: str = "",
         run_lease: dict[str, Any] | None = None,
+        params_prefix: str = "",
     ) -> None:
         super().__init__()
         self.shard = shard
@@ -103,6 +105,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         self.since = since
         self.end_in_triggerer = end_in_triggerer
         self.run_lease = run_lease or {}
+        self.params_prefix = params_prefix
         self._run: ShardRun | None = None
         self._showing: asyncio.Task[None] | None = None
         self._lines = GatheredLog(self.log)
@@ -119,7 +122,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
                 setattr(self, name, value)
         self.template_fields = TEMPLATED
         super().render_template_fields(context, jinja_env)
-        self.live_log_shards = live_log_shards(context) or self.live_log_shards
+        self.live_log_shards = live_log_shards(context, self.params_prefix) or self.live_log_shards
         self._context = context
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -136,6 +139,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             "end_in_triggerer": self.end_in_triggerer,
             **({"shared": self.shared} if self.shared else {}),
             **({"run_lease": self.run_lease} if self.run_lease else {}),
+            **({"params_prefix": self.params_prefix} if self.params_prefix else {}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -306,9 +310,9 @@ def _environment() -> Any:
     return environment
 
 
-def live_log_shards(context: Any) -> list[str]:
+def live_log_shards(context: Any, prefix: str = "") -> list[str]:
     """The shards whose logs the run is asked to follow, from its params."""
-    return names_in(context.get("params", {}).get(LIVE_LOG_SHARDS))
+    return names_in(context.get("params", {}).get(prefix + LIVE_LOG_SHARDS))
 
 
 def is_selected(shard: str, selected: str) -> bool:

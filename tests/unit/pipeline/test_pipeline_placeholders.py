@@ -29,7 +29,7 @@ PLACES: dict[str, Any] = {
 
 
 def filled(environment: dict[str, str] | None, **changes: Any) -> FeaturePipeline:
-    return pipeline(**{**PLACES, "environment": environment, **changes})
+    return pipeline(**{**PLACES, "placeholders": environment, **changes})
 
 
 def test_every_string_is_filled() -> None:

@@ -24,7 +24,7 @@ DEFAULTS = FeaturePipeline(
     output_uri="s3://bucket/features",
     subnets="subnet-0a",
     security_groups="",
-    environment={},
+    placeholders={},
 )
 A_TIMEDELTA = "give a timedelta, e.g. timedelta(minutes=5)."
 

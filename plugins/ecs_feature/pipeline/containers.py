@@ -1,0 +1,39 @@
+"""Which container of a task definition does the shard's work."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from ecs_feature.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from ecs_feature.pipeline.spec import PipelineSpec
+    from ecs_feature.pipeline.variants import Variant
+
+
+def container_of(pipeline: PipelineSpec, variant: Variant) -> str:
+    """The pipeline's container; without one, the only essential container in the variant's task definition.
+
+    :raises ConfigurationError: when the file cannot be read, or has none or several.
+    """
+    if pipeline.container:
+        return pipeline.container
+    path = pipeline.taskdef_path(variant)
+    try:
+        containers = json.loads(path.read_text(encoding="utf-8"))["containerDefinitions"]
+        names = [each["name"] for each in containers if each.get("essential", True)]
+    except OSError as error:
+        raise ConfigurationError(
+            f"task_definition: {path} cannot be read ({error.strerror}); write it, or name another file."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigurationError(
+            f"container: none is given, and {path.name} does not say which it is ({error!r:.80}); give its name."
+        ) from error
+    if len(names) != 1:
+        raise ConfigurationError(
+            f"container: none is given, and {path.name} has {len(names)} essential ones"
+            f"{', ' + ', '.join(map(str, names)) if names else ''}; give the one that does the shard's work."
+        )
+    return str(names[0])
