@@ -50,7 +50,8 @@ def test_the_smallest_pipeline_has_no_level_of_a_variant() -> None:
     assert set(dag.task_ids) == {"plan", "register", "shards.CA", "shards.NY", "publish", "receipt"}
     assert set(dag.params) == {"shards", "live_log_shards"}
     launch = dag.default_args[SHARED_ARGUMENTS]["shards"]["launch"]
-    assert "VARIANT" not in launch["environment"] and "INPUT_URI" not in launch["environment"]
+    assert "VARIANT" not in launch["environment"]
+    assert "INPUT_URI" not in launch["environment"]
     assert launch["environment"]["OUTPUT_URI"] == "s3://b/rt/ds={{ ds }}/shard={shard}/{{ ti.id }}.parquet"
     assert dag.get_task("publish").prefix == "s3://b/rt/ds={{ ds }}"
     assert launch["task_definition"] == "xcom://register"
@@ -70,7 +71,8 @@ def test_what_is_hung_before_a_group_precedes_all_of_it_and_what_is_hung_behind_
     assert dag.get_task("tidy").upstream_task_ids == {"features.receipt"}
     for task_id in ("features.scale_up", "features.shards.NY"):
         assert "raw" in dag.get_task(task_id).get_flat_relative_ids(upstream=True)
-    assert dag.get_task("features.scale_down").is_teardown and dag.get_task("features.receipt").is_teardown
+    assert dag.get_task("features.scale_down").is_teardown
+    assert dag.get_task("features.receipt").is_teardown
 
 
 def test_with_several_variants_one_task_says_that_one_of_them_is_published() -> None:
@@ -187,7 +189,8 @@ def test_the_command_and_environment_of_any_container() -> None:
     launch = dag.default_args[SHARED_ARGUMENTS]["features.a"]["launch"]
     out = "s3://b/rt/variant=a/ds={{ ds }}/shard={shard}/{{ ti.id }}"
     assert launch["command"] == ["python", "rt.py", "--state", "{shard}", "--day", "{{ ds }}", "--out", out]
-    assert launch["environment"]["WHERE"] == f"{out}/x" and launch["environment"]["A"] == "2"
+    assert launch["environment"]["WHERE"] == f"{out}/x"
+    assert launch["environment"]["A"] == "2"
     assert "RESULT_URI" not in launch["environment"]
     assert dag.default_args[SHARED_ARGUMENTS]["features.b"]["launch"]["command"] == ["b"]
     assert dag.default_args[SHARED_ARGUMENTS]["features.a"]["record"] == {"variant": "features.a", "output_uri": out}
@@ -209,7 +212,7 @@ def test_the_container_is_the_only_essential_one_of_the_file(tmp_path: Path) -> 
     with pytest.raises(ConfigurationError, match=r"rt.json has 2 essential ones, a, b; give the one"):
         write({"name": "a"}, {"name": "b"}).dag()
     (tmp_path / "rt.json").unlink()
-    with pytest.raises(ConfigurationError, match="task_definition: .*rt.json cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"task_definition: .*rt\.json cannot be read"):
         plain(container="", taskdefs=tmp_path, dag_id="p").dag()
 
 

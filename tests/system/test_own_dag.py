@@ -56,7 +56,8 @@ def test_the_receipt_is_the_groups(stack: Any, runs: dict[datetime, str]) -> Non
     receipt = stack.api.xcom("own_dag", runs[WHOLE], "states.receipt")
     assert (receipt["task_group"], receipt["state"]) == ("states", "success")
     (service,) = receipt["variants"][""]["services"]
-    assert (service["before"], service["after"]) == (0, 0) and service["peak"] >= 1
+    assert (service["before"], service["after"]) == (0, 0)
+    assert service["peak"] >= 1
     assert receipt["variants"][""]["shards"] == {"total": 2, "succeeded": 2, "failed": 0, "skipped": 0}
 
 
@@ -67,7 +68,8 @@ def test_the_container_gets_the_users_command_and_environment(stack: Any, runs: 
     environment = {item["name"]: item["value"] for item in newest["environment"]}
     assert environment["MINE"] == "NY-1"
     assert newest["command"][5] == environment["OUTPUT_URI"]
-    assert "RESULT_URI" not in environment and "VARIANT" not in environment
+    assert "RESULT_URI" not in environment
+    assert "VARIANT" not in environment
 
 
 def test_the_rest_is_published_without_the_shard_that_failed(stack: Any, runs: dict[datetime, str]) -> None:
@@ -97,4 +99,6 @@ def test_a_misspelt_param_launches_nothing(stack: Any, runs: dict[datetime, str]
 def test_the_migrated_job_gets_what_it_got_before(stack: Any, runs: dict[datetime, str]) -> None:
     launched = containers(stack, MIGRATED)
     commands = sorted(tuple(each["command"]) for each in launched)
-    assert len(commands) == 4 and commands[0] == commands[1] and commands[2] == commands[3]
+    assert len(commands) == 4
+    assert commands[0] == commands[1]
+    assert commands[2] == commands[3]

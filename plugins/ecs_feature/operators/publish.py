@@ -15,7 +15,7 @@ from ecs_feature.results.completeness import Completeness, ResultKind, some
 from ecs_feature.results.manifests import Expected, ManifestStore
 from ecs_feature.results.result_files import list_outputs, read_results
 from ecs_feature.shards.records import shard_records
-from ecs_feature.shards.selection import ALL_FOUND, of_this_run, params_of, select
+from ecs_feature.shards.selection import ALL_FOUND, names_in, of_this_run, params_of
 from ecs_feature.tasks.outcomes import Kind
 
 _ALL = Completeness()
@@ -77,7 +77,7 @@ class FeaturePublishOperator(AwsOperator):
         skipped = [record["shard"] for record in left if record["outcome"] == Kind.SKIPPED]
         all_found = ti.xcom_pull(task_ids=self.found_by, key=ALL_FOUND) if self.found_by else None
         known: Sequence[str] = all_found or found or self.shards
-        wanted = found or select({"shards": params["shards"]}, shards=self.shards, variants=()).shards
+        wanted = found or names_in(params["shards"]) or self.shards
         done = {record["shard"] for record in records} | set(skipped)
         s3 = self.aws.client("s3")
         try:

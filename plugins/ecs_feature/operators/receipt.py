@@ -43,7 +43,7 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
     :param variants: the tasks of each variant.
     :param found_by: the task that has found the run's shards; empty: the variants' tasks are all there are.
     :param params_prefix: what the names of the pipeline's params begin with.
-    :param group_id: of the pipeline's task group, whose tasks decide the state; empty: all of the run do.
+    :param group_id: of the pipeline's task group; empty: it has none.
     """
 
     template_fields: Sequence[str] = ()
@@ -74,7 +74,7 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
             "run_id": ti.run_id,
             "logical_date": run.logical_date.date().isoformat() if run.logical_date else None,
             **({"task_group": self.group_id} if self.group_id else {}),
-            "state": run_state(state for task_id, state in states.items() if self._decides(task_id)),
+            "state": run_state(self._before(states)),
             # dag.test() gives a run the logical date as its start.
             "seconds": round((datetime.now(UTC) - max(run.start_date, run.run_after)).total_seconds(), 1),
             "variants": {
@@ -87,9 +87,10 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
             self.log.info("%s", line)
         return receipt
 
-    def _decides(self, task_id: str) -> bool:
-        own = not self.group_id or task_id.startswith(f"{self.group_id}.")
-        return own and task_id != self.task_id
+    def _before(self, states: Mapping[str, str | None]) -> list[str | None]:
+        """The states of the tasks that come before this one: those of the user's own behind a publish may go on."""
+        mine = self.get_flat_relative_ids(upstream=True) or set(states) - {self.task_id}
+        return [state for key, state in states.items() if key in mine or re.sub(r"_\d+$", "", key) in mine]
 
     def _variant(
         self, ti: Any, tasks: VariantTasks, states: Mapping[str, str | None], params: Mapping[str, Any]

@@ -260,7 +260,7 @@ def _variant(
 
 def _publish(pipeline: PipelineSpec, variant: Variant, shard_ids: list[str], found: Any) -> Any:
     """The task that publishes the variant; an empty one for a pipeline that publishes nothing."""
-    complete = completeness(pipeline)
+    complete = completeness(pipeline.publish)
     rule = TriggerRule.ALL_DONE_MIN_ONE_SUCCESS if complete.partial else TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
     if not pipeline.output_uri:
         return EmptyOperator(task_id="publish", trigger_rule=rule)

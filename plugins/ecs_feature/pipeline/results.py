@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, get_args
+from typing import Final, Literal, get_args
 
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.results.completeness import Completeness, ResultKind
-
-if TYPE_CHECKING:
-    from ecs_feature.pipeline.spec import PipelineSpec
 
 PUBLISH: Final = ("all", "partial")
 
@@ -33,23 +30,28 @@ class Partial:
             raise ConfigurationError(f"publish: required is one text; give a list, [{self.required!r}].")
 
 
-def check_result(pipeline: PipelineSpec) -> None:
-    """:raises ConfigurationError: for a wrong ``result`` or ``publish``."""
-    if pipeline.result not in get_args(ResultKind):
-        raise ConfigurationError(f"result: {pipeline.result!r} is not known; give {' or '.join(get_args(ResultKind))}.")
-    if not isinstance(pipeline.publish, Partial) and pipeline.publish not in PUBLISH:
+Publish = Literal["all", "partial"] | Partial
+
+
+def check_result(result: str, publish: Publish, named: Sequence[str]) -> None:
+    """:raises ConfigurationError: for a wrong ``result`` or ``publish``.
+
+    :param named: the shards that the file names; none when they are found at run time.
+    """
+    if result not in get_args(ResultKind):
+        raise ConfigurationError(f"result: {result!r} is not known; give {' or '.join(get_args(ResultKind))}.")
+    if not isinstance(publish, Partial) and publish not in PUBLISH:
         raise ConfigurationError(
-            f"publish: {pipeline.publish!r} is not known; give {' or '.join(PUBLISH)}, or Partial(share=0.9)."
+            f"publish: {publish!r} is not known; give {' or '.join(PUBLISH)}, or Partial(share=0.9)."
         )
-    named = pipeline.named_shards()
-    if isinstance(pipeline.publish, Partial) and named:
-        if unknown := [name for name in pipeline.publish.required if name not in named]:
-            raise ConfigurationError(f"publish: {', '.join(unknown)} is required, but no shard of the pipeline.")
+    required = publish.required if isinstance(publish, Partial) else ()
+    if named and (unknown := [name for name in required if name not in named]):
+        raise ConfigurationError(f"publish: {', '.join(unknown)} is required, but no shard of the pipeline.")
 
 
-def completeness(pipeline: PipelineSpec) -> Completeness:
+def completeness(publish: Publish) -> Completeness:
     """What must be there before a run is published."""
-    if pipeline.publish == "all":
+    if publish == "all":
         return Completeness()
-    partial = pipeline.publish if isinstance(pipeline.publish, Partial) else Partial()
+    partial = publish if isinstance(publish, Partial) else Partial()
     return Completeness(partial=True, share=partial.share, required=tuple(partial.required))

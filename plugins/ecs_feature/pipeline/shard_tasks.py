@@ -76,9 +76,7 @@ def mapped_shards(
     mine = reference(found.task_id, "{{ ti.map_index }}")
     mapped = EcsShardOperator.partial(
         task_id="shard",
-        start_trigger_args=shared_start_args(
-            mine, shared_name(pipeline, variant), ends_on_worker=ends_on_worker
-        ),
+        start_trigger_args=shared_start_args(mine, shared_name(pipeline, variant), ends_on_worker=ends_on_worker),
         map_index_template="{{ task.shard }}",
         weight_rule=SHARDS_IN_TURNS,
         **arguments,
@@ -117,7 +115,11 @@ def _shard_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]
         ),
         "record": {
             "variant": lane,
-            **{name: uri for name, uri in uris.items() if name == ("result_uri" if _has_file(pipeline) else "output_uri")},
+            **{
+                name: uri
+                for name, uri in uris.items()
+                if name == ("result_uri" if _has_file(pipeline) else "output_uri")
+            },
         },
         "policy": _policy(pipeline, variant),
         "events_queue_url": pipeline.task_events_queue_url,

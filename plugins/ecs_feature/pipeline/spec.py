@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, Self
 
 from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.pipeline.results import Publish, check_result
 from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Timeouts, check_names, check_value
-from ecs_feature.pipeline.results import Partial, check_result
 from ecs_feature.pipeline.variants import ScaledService, Variant, check_command, check_environment, check_services
 from ecs_feature.shards.selection import RUN_PARAMS, params_prefix
 from ecs_feature.shards.sources import check_listing, is_listing
@@ -184,7 +184,7 @@ class PipelineSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     result: Literal["file", "exit_code"] = "file"
     output_suffix: str = ".parquet"
-    publish: Literal["all", "partial"] | Partial = "all"
+    publish: Publish = "all"
     placeholders: Mapping[str, str] | None = None
     group_id: str = field(default="", repr=False)
 
@@ -197,7 +197,11 @@ class PipelineSpec:
 
     def check_group(self) -> None:
         """:raises ConfigurationError: when a field is given that the surrounding DAG has."""
-        given = [each.name for each in fields(self) if each.name in _OF_THE_DAG and getattr(self, each.name) != _default(each)]
+        given = [
+            each.name
+            for each in fields(self)
+            if each.name in _OF_THE_DAG and getattr(self, each.name) != _default(each)
+        ]
         if given:
             raise ConfigurationError(
                 f"{given[0]}: in a task group it is the DAG's; give it to DAG(...), and leave it out of the pipeline."
@@ -215,7 +219,6 @@ class PipelineSpec:
                 raise ConfigurationError(
                     f"variants: {variant!r:.80} is of type {type(variant).__name__}; give a Variant."
                 )
-        check_result(self)
         values = load_environment() if self.placeholders is None else self.placeholders
         filled = {name: substitute(getattr(self, name), values, where=name) for name in _FILLED}
         variants = tuple(variant.resolved(values) for variant in self._arms())
@@ -237,13 +240,16 @@ class PipelineSpec:
             return (Variant("", self.task_definition, self.services),)
         if self.task_definition or self.services:
             field_ = "task_definition" if self.task_definition else "services"
-            raise ConfigurationError(f"{field_}: each of the variants has its own; leave it out, or leave out variants.")
+            raise ConfigurationError(
+                f"{field_}: each of the variants has its own; leave it out, or leave out variants."
+            )
         check_names([variant.name for variant in self.variants], "variants")
         return self.variants
 
     def check(self) -> None:
         """:raises ConfigurationError: for the first value that is wrong."""
         self._check_shards()
+        check_result(self.result, self.publish, self.named_shards())
         check_services(self.variants)
         for group in (Capacity, Retries, Logs, Timeouts):
             group.of(self)

@@ -109,9 +109,7 @@ def check_environment(environment: Mapping[str, str], where: str = "") -> None:
     """:raises ConfigurationError: for a value that is no text, and for a variable that the job contract sets."""
     for key, value in environment.items():
         if not isinstance(value, str):
-            raise ConfigurationError(
-                f"environment: {key}{where} is {value!r:.80}; ECS takes text, {str(value)!r:.80}."
-            )
+            raise ConfigurationError(f"environment: {key}{where} is {value!r:.80}; ECS takes text, {str(value)!r:.80}.")
         if key in CONTRACT_VARIABLES:
             raise ConfigurationError(
                 f"environment: {key}{where} is set by the pipeline for each shard; give yours another name."

@@ -35,7 +35,9 @@ class Completeness:
         if not lost:
             return
         if not self.partial:
-            raise PublishError(f"{len(lost)} shards of this run have failed: {some(lost)}; clear them to run them again.")
+            raise PublishError(
+                f"{len(lost)} shards of this run have failed: {some(lost)}; clear them to run them again."
+            )
         if needed := [name for name in self.required if name in lost]:
             raise PublishError(f"publish: {some(needed)} must be there and failed; clear them to run them again.")
         total = len(done) + len(lost)

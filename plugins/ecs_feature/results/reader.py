@@ -31,7 +31,9 @@ class Manifest:
         :raises PublishError: for a shard that is not in it.
         """
         if unknown := [name for name in shards if name not in self.shards]:
-            raise PublishError(f"Shard {', '.join(map(repr, unknown))} is not in version {self.version} of the manifest.")
+            raise PublishError(
+                f"Shard {', '.join(map(repr, unknown))} is not in version {self.version} of the manifest."
+            )
         return [dict(file) for name in shards or self.shards for file in self.shards[name]["files"]]
 
     def uris(self, *shards: str) -> list[str]:

@@ -124,8 +124,8 @@ def _usage(row: Mapping[str, Any]) -> Usage:
 
 
 def run_state(states: Iterable[str | None]) -> str:
-    """``failed`` when a task has failed, else ``success``; tasks of the user's own may still be at it."""
-    return "failed" if any(state in _FAILED for state in states) else "success"
+    """``success`` when every task succeeded or was skipped, else ``failed``."""
+    return "success" if all(state in ("success", "skipped") for state in states) else "failed"
 
 
 def render(receipt: Mapping[str, Any]) -> str:

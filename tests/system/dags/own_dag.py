@@ -76,4 +76,6 @@ with DAG("before_migrating", schedule=None, start_date=pendulum.datetime(2013, 1
 
 
 with DAG("after_migrating", schedule=None, start_date=pendulum.datetime(2013, 1, 1)):
-    FeaturePipeline(shards=("CA", "NY"), command=["python", "-c", JOB, "{shard}", "{{ ds }}"], **COMMON).task_group("rt")
+    FeaturePipeline(shards=("CA", "NY"), command=["python", "-c", JOB, "{shard}", "{{ ds }}"], **COMMON).task_group(
+        "rt"
+    )

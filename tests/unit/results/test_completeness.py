@@ -69,7 +69,12 @@ class TaskInstance:
 def publish(s3: Any, monkeypatch: pytest.MonkeyPatch, *records: dict[str, Any], **arguments: Any) -> dict[str, Any]:
     monkeypatch.setattr(AwsConnection, "client", lambda self, service: s3)
     operator = FeaturePublishOperator(
-        task_id="publish", shard_task_ids=["x"], prefix=PREFIX, about={"run_id": "r"}, shards=("CA", "NY", "TX"), **arguments
+        task_id="publish",
+        shard_task_ids=["x"],
+        prefix=PREFIX,
+        about={"run_id": "r"},
+        shards=("CA", "NY", "TX"),
+        **arguments,
     )
     context = {"ti": TaskInstance(*records), "params": {}, "outlet_events": {}}
     return dict(operator.execute(context))
@@ -88,7 +93,8 @@ def test_a_run_is_published_without_the_shard_that_failed(s3: Any, monkeypatch: 
     published = publish(s3, monkeypatch, record("NY"), record("CA"), record("TX", "failed"), **rules)
     assert (published["files"], published["bytes"], published["missing"]) == (2, 8, ["TX"])
     manifest = read_manifest(PREFIX, s3=s3)
-    assert manifest.content["result"] == "exit_code" and manifest.missing == ["TX"]
+    assert manifest.content["result"] == "exit_code"
+    assert manifest.missing == ["TX"]
     assert manifest.uris("NY") == [f"{PREFIX}/shard=NY/1/part-{n}" for n in (0, 1)]
     assert manifest.uris() == manifest.uris("NY"), "CA left nothing, which its exit code allows"
     assert read_manifest(published["manifest_uri"], s3=s3) == manifest
@@ -109,11 +115,12 @@ def test_what_cannot_heal_is_not_tried_again_and_names_all_shards_and_the_page(
         publish(s3, monkeypatch, record("CA"), record("NY"), record("TX"))
     assert "left no result file" in str(error.value)
     assert "3 shards have no complete result: CA, NY, TX." in str(error.value)
-    assert "docs/job-contract.md" in str(error.value) and 'result="exit_code"' in str(error.value)
+    assert "docs/job-contract.md" in str(error.value)
+    assert 'result="exit_code"' in str(error.value)
 
 
 def test_a_reader_of_nothing_is_told(s3: Any) -> None:
-    with pytest.raises(PublishError, match="Nothing has been published there: .*current.json does not exist"):
+    with pytest.raises(PublishError, match=r"Nothing has been published there: .*current\.json does not exist"):
         read_manifest("s3://bucket/nothing", s3=s3)
 
 
@@ -136,7 +143,9 @@ def test_a_job_that_copied_the_contract_leaves_what_publish_wants(s3: Any, tmp_p
 
 def test_the_contract_in_shell_writes_the_same(s3: Any, tmp_path: Path) -> None:
     fake = tmp_path / "aws"
-    fake.write_text('#!/bin/sh\n[ "$4" = - ] && cat > "$STORE/result" || cp "$4" "$STORE/output"\necho "$5" >> "$STORE/uris"\n')
+    fake.write_text(
+        '#!/bin/sh\n[ "$4" = - ] && cat > "$STORE/result" || cp "$4" "$STORE/output"\necho "$5" >> "$STORE/uris"\n'
+    )
     fake.chmod(0o755)
     (tmp_path / "out").write_text("1\n2\n")
     environ = {
