@@ -14,7 +14,7 @@ def context(params: dict[str, Any] | None = None, logical_date: Any = "2013-01-0
     """What an operator reads of its context."""
     pushed: dict[str, Any] = {}
     ti = SimpleNamespace(pushed=pushed, xcom_push=lambda key, value: pushed.__setitem__(key, value))
-    return {"params": params or {}, "dag_run": SimpleNamespace(logical_date=logical_date), "ti": ti}
+    return {"params": params or {}, "dag_run": SimpleNamespace(logical_date=logical_date, conf={}), "ti": ti}
 
 
 def register_logged(aws: LocalFargate, name: str, group: str) -> None:

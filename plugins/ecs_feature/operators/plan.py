@@ -66,7 +66,9 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
                     "logical_date: this run has none, so there is no day to compute; trigger it with a logical "
                     "date, e.g. airflow dags trigger --logical-date 2013-01-01."
                 )
-            check_keys(context["dag_run"].conf or {}, context["params"], self.params_prefix)
+            # Not the context's params: what a run was triggered with is among them, known or not.
+            known = context["dag"].params if "dag" in context else context["params"]
+            check_keys(context["dag_run"].conf or {}, known, self.params_prefix)
             params = params_of(context["params"], self.params_prefix)
             if not self.shards:
                 params = {"variants": params["variants"]}

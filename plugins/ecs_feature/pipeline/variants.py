@@ -131,7 +131,7 @@ def check_services(variants: Iterable[Variant]) -> None:
         names = [service.name for service in variant.services]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             who = f"variant {variant.name} has " if variant.name else ""
-            raise ConfigurationError(f"services: {who}{', '.join(twice)} more than once; add the counts up.")
+            raise ConfigurationError(f"services: {who}{', '.join(twice)} more than once; add their counts up.")
         for service in variant.services:
             if policies.setdefault(service.name, service.policy()) != service.policy():
                 raise ConfigurationError(

@@ -9,7 +9,7 @@ import pytest
 
 from ecs_feature.exceptions import SelectionError
 from ecs_feature.operators.find_shards import FindShardsOperator
-from ecs_feature.shards.selection import ALL_FOUND, Selection, names_in, of_this_run, select
+from ecs_feature.shards.selection import ALL_FOUND, Selection, check_keys, names_in, of_this_run, select
 
 KNOWN = {"shards": ("AA", "DL", "UA"), "variants": ("control", "treatment")}
 
@@ -73,3 +73,31 @@ def test_a_run_that_is_restricted_leaves_word_of_all_that_it_has_found(
     operator = FindShardsOperator(task_id="find_shards", function=lambda **_: ["AA", "UA"])
     assert operator.execute({"params": {"shards": asked}, "ti": ti}) == chosen
     assert pushed == left
+
+
+PARAMS = ("shards", "variants", "live_log_shards", "mine")
+
+
+@pytest.mark.parametrize(
+    ("conf", "known", "prefix", "refused"),
+    [
+        ({}, PARAMS, "", ""),
+        ({"shards": ["a"], "mine": 2}, PARAMS, "", ""),
+        ({"shard": ["a"]}, PARAMS, "", "conf: 'shard' is not a param of this DAG; did you mean shards?"),
+        ({"Shards": ["a"]}, PARAMS, "", "did you mean shards?"),
+        ({"state": "NY"}, PARAMS, "", "'state' is not a param of this DAG; choose from live_log_shards, mine, shards"),
+        ({"x_shards": ["a"]}, ("x_shards", "x_live_log_shards", "mine"), "x_", ""),
+        ({"x_shard": ["a"]}, ("x_shards", "x_live_log_shards", "mine"), "x_", "did you mean x_shards?"),
+        ({"shards": ["a"]}, ("x_shards", "x_live_log_shards", "mine"), "x_", "did you mean x_shards?"),
+        ({"state": "NY", "min": 1}, ("x_shards", "x_live_log_shards", "mine"), "x_", ""),
+    ],
+)
+def test_a_key_that_nobody_reads_would_run_everything(
+    conf: dict[str, Any], known: tuple[str, ...], prefix: str, refused: str
+) -> None:
+    if not refused:
+        check_keys(conf, known, prefix)
+        return
+    with pytest.raises(SelectionError) as error:
+        check_keys(conf, known, prefix)
+    assert refused in str(error.value)
