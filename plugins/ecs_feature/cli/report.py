@@ -46,8 +46,9 @@ def _title(answer: Mapping[str, Any]) -> str:
     if answer["from"]:
         plural = "s" if answer["runs"] > 1 else ""
         runs = f"{answer['runs']} run{plural}, {answer['from']} to {answer['to']}, {answer['max_active_runs']} at once"
-    variants = " and ".join(answer["variants"])
-    return f"{answer['dag_id']}: {runs}; {variants}; {answer['shards']['p50']:g} shards on {answer['capacity']}"
+    variants = " and ".join(filter(None, answer["variants"]))
+    where = f"{variants}; " if variants else ""
+    return f"{answer['dag_id']}: {runs}; {where}{answer['shards']['p50']:g} shards on {answer['capacity']}"
 
 
 def _source(answer: Mapping[str, Any]) -> str:

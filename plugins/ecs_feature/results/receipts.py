@@ -129,7 +129,7 @@ def run_state(states: Iterable[str | None]) -> str:
 
 
 def render(receipt: Mapping[str, Any]) -> str:
-    """The receipt as a plain text table."""
+    """The receipt as a plain text table; a pipeline without variants has one line, ``all``."""
     header = ("variant", "shards", "failed", "skipped", "rows", "files", "MB", "services", "vCPU s", "GB s", "USD")
     rows: list[Sequence[str]] = [header]
     for name, variant in receipt["variants"].items():
@@ -137,7 +137,7 @@ def render(receipt: Mapping[str, Any]) -> str:
         services = ", ".join(_service(service) for service in variant["services"])
         rows.append(
             (
-                name,
+                name or "all",
                 f"{shards['succeeded']}/{shards['total']}",
                 str(shards["failed"]),
                 str(shards["skipped"]),
@@ -153,17 +153,16 @@ def render(receipt: Mapping[str, Any]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    title = (
-        f"{receipt['dag_id']} {receipt['logical_date']}: {receipt['state']} in {receipt['seconds']:.0f} s "
-        f"({receipt['run_id']})"
-    )
+    what = f"{receipt['dag_id']}.{receipt['task_group']}" if receipt.get("task_group") else receipt["dag_id"]
+    title = f"{what} {receipt['logical_date']}: {receipt['state']} in {receipt['seconds']:.0f} s ({receipt['run_id']})"
     return "\n".join([title, *lines, *_notes(receipt)])
 
 
 def _notes(receipt: Mapping[str, Any]) -> list[str]:
     """Notes by variant: failed launches, shards that need more memory, and what the cost does not include."""
     notes = []
-    for name, variant in receipt["variants"].items():
+    for key, variant in receipt["variants"].items():
+        name = key or "all"
         bad = [launch for launch in variant["launches"] if launch["outcome"] not in ("succeeded", "skipped")]
         for outcome, count in sorted(Counter(launch["outcome"] for launch in bad).items()):
             shards = sorted({launch["shard"] for launch in bad if launch["outcome"] == outcome})

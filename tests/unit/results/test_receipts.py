@@ -240,3 +240,15 @@ def test_the_receipt_says_which_tasks_of_a_service_were_replaced_and_why() -> No
     receipt = {"dag_id": "d", "run_id": "r", "logical_date": "2013-01-01", "state": "success", "seconds": 1.0}
     text = render({**receipt, "variants": {"control": variant}})
     assert text.splitlines()[-1] == f"control: 4 tasks of encoder were replaced: 4 x {reason}"
+
+
+def test_a_pipeline_without_variants_in_a_task_group_has_one_line() -> None:
+    published = {"rows": 1, "files": 1, "bytes": 1, "missing": ["NY"]}
+    variant = variant_receipt(
+        states={"CA": "success"}, records=[], up=None, steady=None, down=None, published=published
+    )
+    receipt = {"dag_id": "own", "task_group": "states", "run_id": "r", "logical_date": "2026-01-01", "state": "success"}
+    lines = render({**receipt, "seconds": 3, "variants": {"": variant}}).splitlines()
+    assert lines[0] == "own.states 2026-01-01: success in 3 s (r)"
+    assert lines[3].startswith("all ")
+    assert lines[4] == "all: 1 shards have never been published for this day (NY)"
