@@ -11,7 +11,7 @@ from typing import Any
 from ecs_feature.estimates.facts import PipelineFacts
 from ecs_feature.estimates.past_runs import PastRun, PastVariant
 from ecs_feature.estimates.workload import LaunchSample, Services
-from ecs_feature.shards import task_id
+from ecs_feature.shards import task_in
 from ecs_feature.shards.records import shard_records
 from ecs_feature.tasks.cost import Usage
 
@@ -128,8 +128,8 @@ def _past_run(
         if whole and lane.created and lane.stopped and lane.created >= run.start_date:
             before = (lane.created - run.start_date).total_seconds()
             handover = min(before, (lane.created - (lane.handed_at or lane.created)).total_seconds())
-            held = next(iter(xcoms.get(task_id(name, "scale_down"), ())), None)
-            lead = lane.created - leased_at.get((run.run_id, task_id(name, "scale_up")), lane.created)
+            held = next(iter(xcoms.get(task_in(name, "scale_down"), ())), None)
+            lead = lane.created - leased_at.get((run.run_id, task_in(name, "scale_up")), lane.created)
             services = _services(held, (lane.stopped - lane.created).total_seconds() + seen, lead.total_seconds())
         if lane.records:
             variants[name] = PastVariant(shards, before, services, max(0.0, handover), len(lane.tasks))
@@ -195,7 +195,7 @@ def _xcoms(facts: PipelineFacts, run_ids: Sequence[str], session: Any) -> dict[s
     from sqlalchemy import select
 
     wanted = [task_id for tasks in facts.variants.values() for task_id in tasks]
-    wanted += [task_id(variant, "scale_down") for variant in facts.variants]
+    wanted += [task_in(variant, "scale_down") for variant in facts.variants]
     values: dict[str, dict[str, list[Any]]] = {}
     for some in _batches(wanted):
         rows = session.execute(
@@ -223,7 +223,7 @@ def _ends(facts: PipelineFacts, run_ids: Sequence[str], session: Any) -> dict[tu
         select(TaskInstance.run_id, TaskInstance.task_id, TaskInstance.end_date).where(
             TaskInstance.dag_id == facts.dag_id,
             TaskInstance.run_id.in_(run_ids),
-            TaskInstance.task_id.in_([task_id(variant, "scale_up") for variant in facts.variants]),
+            TaskInstance.task_id.in_([task_in(variant, "scale_up") for variant in facts.variants]),
             TaskInstance.end_date.is_not(None),
         )
     )

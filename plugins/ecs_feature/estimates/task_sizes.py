@@ -10,7 +10,7 @@ from ecs_feature.environment import load_environment
 from ecs_feature.estimates.facts import PipelineFacts
 from ecs_feature.estimates.workload import Services
 from ecs_feature.exceptions import ConfigurationError, TaskDefinitionError
-from ecs_feature.shards import task_id
+from ecs_feature.shards import task_in
 from ecs_feature.tasks.definitions import load
 
 Sizes = tuple[float, float, Services]
@@ -27,9 +27,9 @@ def sizes(facts: PipelineFacts) -> tuple[dict[str, Sizes], list[str]]:
     dag = _dag(facts)
     found, notes = {}, []
     for variant in facts.variants:
-        path = Path(dag.task_dict[task_id(variant, "register")].path)
+        path = Path(dag.task_dict[task_in(variant, "register")].path)
         vcpus, gigabytes = _size(path)
-        up = dag.task_dict.get(task_id(variant, "scale_up"))
+        up = dag.task_dict.get(task_in(variant, "scale_up"))
         services, unknown = _services(path.parent, up.services if up is not None else {})
         notes += [f"The cost of service {name} is not known and not included." for name in unknown]
         found[variant] = (vcpus, gigabytes, services)

@@ -41,7 +41,7 @@ from ecs_feature.pipeline.shard_tasks import (
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import Variant
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
-from ecs_feature.shards import SHARED_ARGUMENTS, task_id
+from ecs_feature.shards import SHARED_ARGUMENTS, task_in
 from ecs_feature.shards.selection import LIVE_LOG_SHARDS, params_prefix
 from ecs_feature.tasks.capacity import providers_of
 
@@ -180,8 +180,8 @@ def _plan(pipeline: PipelineSpec) -> FeaturePlanOperator:
         task_id="plan",
         cluster=pipeline.cluster,
         shards=pipeline.named_shards(),
-        first_tasks={variant.name: task_id(pipeline.lane(variant), "register") for variant in pipeline.variants},
-        always=[task_id(pipeline.group_id, name) for name in always],
+        first_tasks={variant.name: task_in(pipeline.lane(variant), "register") for variant in pipeline.variants},
+        always=[task_in(pipeline.group_id, name) for name in always],
         services={variant.name: [service.name for service in variant.services] for variant in pipeline.variants},
         capacity_providers=providers_of(pipeline.capacity),
         params_prefix=params_prefix(pipeline.group_id),

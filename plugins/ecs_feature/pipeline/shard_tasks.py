@@ -16,7 +16,7 @@ from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Timeouts
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import Variant
 from ecs_feature.services.run_lease import RunLease
-from ecs_feature.shards import task_id
+from ecs_feature.shards import task_in
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.priority import SHARDS_IN_TURNS
 from ecs_feature.shards.selection import params_prefix
@@ -91,7 +91,7 @@ def _shard_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]
     return {
         "launch": Launch(
             cluster=pipeline.cluster,
-            task_definition=reference(task_id(lane, "register")),
+            task_definition=reference(task_in(lane, "register")),
             container=container_of(pipeline, variant),
             network=pipeline.network(),
             capacity=Capacity.of(pipeline).first,
