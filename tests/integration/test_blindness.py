@@ -14,10 +14,10 @@ from shard_tries import all_tasks, launches, shard, told, until
 
 from ecs_feature.cli import logs_command
 from ecs_feature.cli.logs_command import LogReader
-from ecs_feature.cli.run_shards import RunShard
 from ecs_feature.exceptions import EndpointUnreachableError
 from ecs_feature.fleet.fleet import FleetKey
 from ecs_feature.hooks import ecs as hooks
+from ecs_feature.runs.run_shards import RunShard
 from ecs_feature.shards.run import ShardRun
 from ecs_feature.tasks.launch import started_by
 from ecs_feature.tasks.outcomes import Kind

@@ -16,8 +16,39 @@ def get_ecs_feature_cli_commands() -> list[Any]:
     return [
         GroupCommand(
             name="ecs-feature",
-            help="Look ahead at batch feature pipelines on Amazon ECS, and into their shards' logs",
+            help="Start, check and rerun batch feature pipelines on Amazon ECS; look ahead, and into their logs",
             subcommands=(
+                ActionCommand(
+                    name="init",
+                    help="Write a new pipeline: DAG file, task definition, image and test",
+                    description=(
+                        "Writes a pipeline that runs at once: its DAG file, task definition, image (Dockerfile and\n"
+                        "job) and test, into the Airflow project that the current folder is in. Overwrites nothing."
+                    ),
+                    func=lazy_load_command("ecs_feature.cli.project_commands.init"),
+                    args=_init_arguments(),
+                ),
+                ActionCommand(
+                    name="lint",
+                    help="Check DAG files, task definitions and the environment file, without a database and AWS",
+                    description=(
+                        "Checks DAG files, the task definitions and the environment file as Airflow and ECS will,\n"
+                        "without Airflow's database and without AWS. One sentence a finding; then it exits with 1."
+                    ),
+                    func=lazy_load_command("ecs_feature.cli.project_commands.lint"),
+                    args=_lint_arguments(),
+                ),
+                ActionCommand(
+                    name="rerun",
+                    help="Clear chosen shards of a finished run, with what follows them, so that they run again",
+                    description=(
+                        "Clears exactly the named shards of one run, what follows them (publish, scale-down,\n"
+                        "receipt) and the setup tasks that they need, and says before which. With --fresh-input,\n"
+                        "the task that brings the raw data runs again, too."
+                    ),
+                    func=lazy_load_command("ecs_feature.cli.rerun_command.rerun"),
+                    args=_rerun_arguments(),
+                ),
                 ActionCommand(
                     name="estimate",
                     help="How long a run or a backfill of a FeaturePipeline will take, and what it will cost",
@@ -42,6 +73,61 @@ def get_ecs_feature_cli_commands() -> list[Any]:
             ),
         )
     ]
+
+
+def _init_arguments() -> tuple[Any, ...]:
+    from airflow.cli.cli_config import ARG_VERBOSE, Arg
+
+    return (
+        Arg(("name",), metavar="NAME", help="Of the pipeline, e.g. state_features"),
+        Arg(("--into",), metavar="DIR", help="The project's folder; default: the one that the current folder is in"),
+        ARG_VERBOSE,
+    )
+
+
+def _lint_arguments() -> tuple[Any, ...]:
+    from airflow.cli.cli_config import ARG_VERBOSE, Arg
+
+    return (
+        Arg(
+            ("paths",),
+            metavar="PATH",
+            nargs="*",
+            help="A project's folder, a DAGs folder, DAG files or task definitions; default: the project that the "
+            "current folder is in",
+        ),
+        Arg(
+            ("--environment-file",),
+            metavar="FILE",
+            help="With the values of ${NAME} placeholders; default: [ecs_feature] environment_file",
+        ),
+        ARG_VERBOSE,
+    )
+
+
+def _rerun_arguments() -> tuple[Any, ...]:
+    from airflow.cli.cli_config import ARG_VERBOSE, ARG_YES, Arg
+
+    return (
+        Arg(("dag_id",), help="The id of the DAG"),
+        Arg(("--run",), dest="run_id", metavar="RUN", help="The id of the run"),
+        Arg(("--date",), metavar="DATE", help="Instead of --run: the day that the run computed, YYYY-MM-DD"),
+        Arg(
+            ("--shards",),
+            metavar="NAME",
+            nargs="+",
+            help="These shards, separated by commas or blanks; control/UA is the one of a variant. Default: all",
+        ),
+        Arg(("--variants",), metavar="NAME", nargs="+", help="Only in these variants"),
+        Arg(
+            ("--fresh-input",),
+            action="store_true",
+            help="Also run ingest again (and find_shards, when all shards are rerun)",
+        ),
+        Arg(("--dry-run",), action="store_true", help="Only say what would be cleared"),
+        ARG_YES,
+        ARG_VERBOSE,
+    )
 
 
 def _estimate_arguments() -> tuple[Any, ...]:

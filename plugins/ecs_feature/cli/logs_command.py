@@ -22,11 +22,11 @@ from airflow.utils.cli import suppress_logs_and_warning
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 
 from ecs_feature.aws.resources import EcsTask
-from ecs_feature.cli.run_shards import Run, RunShard, chosen
 from ecs_feature.exceptions import EcsFeatureError, SelectionError
 from ecs_feature.fleet.fleet import Fleet, FleetKey
 from ecs_feature.fleet.registry import joined
 from ecs_feature.logs.cursor import Fresh, LogLine
+from ecs_feature.runs.run_shards import Run, RunShard, chosen
 
 INTERRUPTED: Final = 130
 LOOK_SECONDS: Final = 5.0

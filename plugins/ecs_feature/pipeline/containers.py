@@ -27,7 +27,9 @@ def container_of(pipeline: PipelineSpec, variant: Variant) -> str:
         raise ConfigurationError(
             f"task_definition: {path} cannot be read ({error.strerror}); write it, or name another file."
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
+        raise ConfigurationError(f"task_definition: {path.name} is not JSON ({error}).") from error
+    except (KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"container: none is given, and {path.name} does not say which it is ({error!r:.80}); give its name."
         ) from error

@@ -39,6 +39,11 @@ def is_reference(value: object) -> bool:
     return isinstance(value, str) and value.startswith(SCHEME)
 
 
+def source_of(value: str) -> str:
+    """The id of the task that a reference reads from."""
+    return value.removeprefix(SCHEME).partition("#")[0]
+
+
 def look_up(value: str, pull: Callable[[str], Any]) -> Any:
     """The value that a reference stands for; any other value is returned unchanged.
 

@@ -31,6 +31,7 @@ class RunShard:
     :param started_by: RunTask's ``startedBy`` of the current try's tasks.
     :param definition: ARN or family of its task definition; empty when that is not known yet.
     :param launches: the ended ones, oldest first, as in its XCom.
+    :param task_id: of its Airflow task; ``map_index``: -1 where it is not mapped.
     """
 
     name: str
@@ -43,6 +44,18 @@ class RunShard:
     definition: str
     outcome: str = ""
     launches: Sequence[Mapping[str, Any]] = ()
+    task_id: str = ""
+    map_index: int = -1
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What a user may call it."""
+        return frozenset({self.name, self.label, f"{self.variant}/{self.name}"})
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the run's params have left it out: it was skipped without a container."""
+        return self.state == "skipped" and not self.outcome
 
     @property
     def ended(self) -> bool:
@@ -71,7 +84,9 @@ class RunShard:
         return None
 
 
-def chosen(shards: Sequence[RunShard], names: Sequence[str] | None, *, run: str) -> list[RunShard]:
+def chosen(
+    shards: Sequence[RunShard], names: Sequence[str] | None, *, run: str, option: str = "--shard"
+) -> list[RunShard]:
     """Those whose name or label is among ``names``; all without any.
 
     :param run: the run's name in a sentence.
@@ -79,7 +94,7 @@ def chosen(shards: Sequence[RunShard], names: Sequence[str] | None, *, run: str)
     """
     if not names:
         return list(shards)
-    known = {name for shard in shards for name in (shard.name, shard.label, f"{shard.variant}/{shard.name}")}
+    known = {name for shard in shards for name in shard.names}
     unknown = [name for name in names if name not in known]
     if unknown:
         have = list(dict.fromkeys(shard.name for shard in shards))
@@ -87,10 +102,10 @@ def chosen(shards: Sequence[RunShard], names: Sequence[str] | None, *, run: str)
             f" and {len(have) - _SHOWN_NAMES} more" if len(have) > _SHOWN_NAMES else ""
         )
         raise SelectionError(
-            f"--shard: {run} has no shard {', '.join(map(repr, unknown))}; "
+            f"{option}: {run} has no shard {', '.join(map(repr, unknown))}; "
             + (f"choose from {listed}." if have else "its shards are not known yet.")
         )
-    return [shard for shard in shards if {shard.name, shard.label, f"{shard.variant}/{shard.name}"} & set(names)]
+    return [shard for shard in shards if shard.names & set(names)]
 
 
 @dataclass(eq=False)
@@ -162,6 +177,8 @@ class Run:
             definition=str(_found(launch["task_definition"], values) or ""),
             outcome=record.get("outcome", ""),
             launches=record.get("launches", ()),
+            task_id=row.task_id,
+            map_index=row.map_index,
         )
 
     def _values(self, session: Any, sources: set[str]) -> dict[tuple[str, int], Any]:
