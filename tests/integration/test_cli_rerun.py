@@ -65,7 +65,10 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
-RUNS = [("named", "day", 1, 0), ("named", "twice-a", 2, 0), ("named", "twice-b", 2, 1), ("mapped", "day", 1, 0), ("own", "day", 1, 0)]
+RUNS = [
+    ("named", "day", 1, 0), ("named", "twice-a", 2, 0), ("named", "twice-b", 2, 1), ("mapped", "day", 1, 0),
+    ("own", "day", 1, 0),
+]
 with create_session() as session:
     for dag_id, run_id, day, hour in RUNS:
         date = dt.datetime(2013, 1, day, hour, tzinfo=dt.timezone.utc)
@@ -94,7 +97,8 @@ with create_session() as session:
     every = session.query(TaskInstance)
     every.update({"state": "success", "start_date": date, "end_date": date, "duration": 0.0})
     # This run was started without globex: Airflow skipped it.
-    every.filter(TaskInstance.run_id == "twice-b", TaskInstance.task_id.endswith(".globex")).update({"state": "skipped"})
+    left_out = every.filter(TaskInstance.run_id == "twice-b", TaskInstance.task_id.endswith(".globex"))
+    left_out.update({"state": "skipped"})
     CHANGES
 """
 STATES = """
@@ -235,8 +239,8 @@ def test_in_a_dag_of_ones_own_what_hangs_behind_the_group_runs_again_too(world: 
         (("named", "--date", "yesterday"), "--date: 'yesterday' is no date; write it as 2013-02-08."),
         (
             ("named", "--date", "2013-01-02T01:00", "--shards", "globex"),
-            "--shards: run 'twice-b' of DAG 'named' was started without 'globex', and would leave it out again; start a "
-            "new run of it instead, see docs/rerun.md.",
+            "--shards: run 'twice-b' of DAG 'named' was started without 'globex', and would leave it out again; start "
+            "a new run of it instead, see docs/rerun.md.",
         ),
         (
             ("own", "--run", "day", "--shards", "first/acme", "--fresh-input"),

@@ -146,9 +146,7 @@ def run_of_date(dag_id: str, text: str) -> str:
             .order_by(DagRun.logical_date)
         ).all()
     if not found:
-        raise SelectionError(
-            f"--date: DAG {dag_id!r} has no run of {text}; airflow dags list-runs {dag_id} shows them."
-        )
+        raise SelectionError(f"--date: DAG {dag_id!r} has no run of {text}; see airflow dags list-runs {dag_id}.")
     if len(found) > 1:
         raise SelectionError(f"--date: DAG {dag_id!r} has {len(found)} runs of {text}; name one, --run {found[-1]}.")
     return str(found[0])
@@ -211,8 +209,8 @@ def _inputs(dag: Any, shard_ids: Sequence[str], *, all_shards: bool) -> list[str
     found = [f"{prefix}{kind}" for prefix in sorted(mine) for kind in kinds if f"{prefix}{kind}" in dag.task_dict]
     if not found:
         raise SelectionError(
-            f"--fresh-input: the pipeline of DAG {dag.dag_id!r} has no ingest that could run again; whatever brings its "
-            "raw data has to do so before."
+            f"--fresh-input: the pipeline of DAG {dag.dag_id!r} has no ingest that could run again; whatever brings "
+            "its raw data has to do so before."
         )
     return found
 

@@ -94,8 +94,8 @@ FINDINGS: list[tuple[str, Change, list[str]]] = [
         "no task definition file",
         lambda project: project.taskdef.unlink(),
         [
-            "state_features.py: task_definition: {root}/include/taskdefs/state-features.json cannot be read (No such file or "
-            "directory); write it, or name another file."
+            "state_features.py: task_definition: {root}/include/taskdefs/state-features.json cannot be read (No such "
+            "file or directory); write it, or name another file."
         ],
     ),
     (
@@ -163,16 +163,16 @@ FINDINGS: list[tuple[str, Change, list[str]]] = [
         "no size of Fargate",
         taskdef('"memory": "512"', '"memory": "100"'),
         [
-            "state-features.json: cpu/memory: Fargate has no task with cpu 256 and memory 100 MiB; with cpu 256 choose 512 "
-            "to 2048 MiB, nearest 512 (AmazonECS/latest/developerguide/task-cpu-memory-error.html)."
+            "state-features.json: cpu/memory: Fargate has no task with cpu 256 and memory 100 MiB; with cpu 256 "
+            "choose 512 to 2048 MiB, nearest 512 (AmazonECS/latest/developerguide/task-cpu-memory-error.html)."
         ],
     ),
     (
         "a task definition for EC2 only",
         taskdef('"requiresCompatibilities": ["FARGATE"]', '"requiresCompatibilities": ["EC2"]'),
         [
-            "state-features.json: requiresCompatibilities is EC2, but the pipeline's shards run on Fargate; add FARGATE, "
-            'or give the pipeline capacity="ec2".'
+            "state-features.json: requiresCompatibilities is EC2, but the pipeline's shards run on Fargate; add "
+            'FARGATE, or give the pipeline capacity="ec2".'
         ],
     ),
     (
@@ -187,8 +187,8 @@ FINDINGS: list[tuple[str, Change, list[str]]] = [
         "no JSON",
         taskdef('"cpu": "256",', '"cpu": "256"'),
         [
-            "state_features.py: task_definition: state-features.json is not JSON (Expecting ',' delimiter: line 7 column 3 "
-            "(char 204)).",
+            "state_features.py: task_definition: state-features.json is not JSON (Expecting ',' delimiter: line 7 "
+            "column 3 (char 204)).",
             "state-features.json: not JSON (Expecting ',' delimiter: line 7 column 3 (char 204)).",
         ],
     ),
@@ -209,8 +209,8 @@ FINDINGS: list[tuple[str, Change, list[str]]] = [
         "an environment file that is none",
         lambda project: project.environment.write_text("[]"),
         [
-            "environment.json: [ecs_feature] environment_file: {root}/environment.json must be one flat JSON object whose values "
-            "are strings."
+            "environment.json: [ecs_feature] environment_file: {root}/environment.json must be one flat JSON object "
+            "whose values are strings."
         ],
     ),
 ]
@@ -231,8 +231,8 @@ def test_a_mapped_pipeline_is_checked_too(project: Project) -> None:
     project.change(project.dag, 'shards=("CA", "NY", "TX")', 'shards="s3://b/raw/ds={{ ds }}/state=*/"')
     project.container(environment=[{"name": "RUN_ID", "value": "x"}])
     assert project.found() == [
-        "state-features.json: environment RUN_ID of container job is overwritten by the pipeline for each shard; take it "
-        "out."
+        "state-features.json: environment RUN_ID of container job is overwritten by the pipeline for each shard; take "
+        "it out."
     ]
 
 
