@@ -18,6 +18,7 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.util
+import json
 import os
 import re
 import signal
@@ -31,6 +32,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.12", "3.13", "3.11")
 """What is tried, best first. The amazon provider 9.39.0 needs 3.11 (its Requires-Python), Airflow 3.3 ends at 3.13."""
+
+UV_SETTINGS = "uv.json"
+"""File in ``.venv`` with the variables that the build gave to uv."""
 
 UV_NAMES = {
     "index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS",
@@ -121,10 +125,20 @@ def build(root: Path, folder: Path) -> None:
     run(f"installing {len(packages)} packages", [uv, "pip", "sync", *into, str(lock)], log, env)
     project = ["--no-deps", "--no-build-isolation", "--editable", str(root)]
     run("installing the project", [uv, "pip", "install", *into, *project], log, env)
+    keep_settings(venv / UV_SETTINGS, env)
     draft = venv / "stamp.draft"
     draft.write_text(digest(root))
     draft.replace(stamp)
     say(f"ready after {time.monotonic() - started:.0f} s")
+
+
+def keep_settings(path: Path, env: Mapping[str, str]) -> None:
+    """What uv was given of pip's settings, for who installs later; there may be a password in it."""
+    names = ("ALL_PROXY", "SSL_CERT_FILE", "SSL_CLIENT_CERT")
+    given = {name: value for name, value in env.items() if name.startswith("UV_") or name in names}
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(given))
 
 
 def find_pip(folder: Path, log: Path) -> list[str]:

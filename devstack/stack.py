@@ -12,12 +12,17 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import IO, Any, Final
 
-from devstack import airflow, fargate, ports, provision
+from botocore.exceptions import ClientError
+
+from devstack import airflow, fargate, installer, ports, provision
 from devstack.api import AirflowApi
 from devstack.errors import StackError, UsageError
+from devstack.own import Own
 from devstack.processes import GRACE_SECONDS, ROOT, Processes
+from ecs_feature.exceptions import EcsFeatureError
 
 DAGS_BUNDLE: Final = "dags-folder"
+TASKDEFS: Final = ROOT / "include" / "taskdefs"
 MIGRATE_SECONDS: Final = 180.0
 HEALTHY_SECONDS: Final = 180.0
 DAG_SECONDS: Final = 90.0
@@ -38,6 +43,8 @@ class Stack:
     :param grace_seconds: how long each part may take to end; short where nobody needs its state any more.
     :param report: is told the name of each phase that has been reached: ``fargate``, ``airflow``.
     :param database_url: SQLAlchemy's URL of Airflow's database; None is SQLite in the stack's folder.
+    :param database_is_kept: whether that database outlives the stack, as SQLite's does.
+    :param own: whether ``include/local.json`` counts, a file of the user's; see :mod:`devstack.own`.
     :param triggerers: how many; the components are ``triggerer``, or ``triggerer-1``, ``triggerer-2`` and so on.
     :param options: further Airflow configuration by section and option; it wins over what the stack sets.
     :param fargate_arguments: further arguments of ``python -m fargate_local``.
@@ -53,6 +60,8 @@ class Stack:
         grace_seconds: float = GRACE_SECONDS,
         report: Callable[[str], None] = lambda phase: None,
         database_url: str | None = None,
+        database_is_kept: bool = False,
+        own: bool = False,
         triggerers: int = 1,
         options: Mapping[str, Mapping[str, str]] | None = None,
         fargate_arguments: Sequence[str] = (),
@@ -68,6 +77,9 @@ class Stack:
         self.aws: dict[str, str] = {}
         self.settings: dict[str, str] = {}
         self._database_url = database_url
+        self._database_is_kept = database_url is None or database_is_kept
+        self._own = own
+        self._token = secrets.token_hex(16)
         self._options = options or {}
         self._fargate_arguments = fargate_arguments
         self._parts = airflow.parts(triggerers)
@@ -127,19 +139,22 @@ class Stack:
         self._prepare_folder()
         port = self.port or ports.free(1)[0]
         inherited = airflow.inherited(os.environ)
+        own = Own.read() if self._own else Own()
         fargate.start(
             self.processes,
-            inherited,
+            {**inherited, **installer.settings()},
             images=ROOT / "include" / "images",
             state=self.folder / "fargate",
-            efs={provision.EFS_FILE_SYSTEM_ID: ROOT / "include" / "efs" / "shared-models"},
+            efs={provision.EFS_FILE_SYSTEM_ID: ROOT / "include" / "efs" / "shared-models", **own.file_systems()},
             more=self._fargate_arguments,
         )
         # The database is made while the local Fargate starts: each keeps one core busy for some seconds.
         keys = airflow.load_secrets(self.home)
         migration = self._start_migration({**inherited, **airflow.settings(self._installation(port, _NOWHERE), keys)})
         self.aws = fargate.exports(self.processes)
-        self._provision()
+        self._clients = provision.clients(self.aws)
+        self._side_door = fargate.SideDoor(self.aws["AWS_ENDPOINT_URL"])
+        self.provision()
         self._report("fargate")
         if migration is not None:
             self.processes.finish(migration, timeout_seconds=MIGRATE_SECONDS)
@@ -245,7 +260,7 @@ class Stack:
 
     @property
     def _migrated(self) -> Path:
-        return self.home / "migrated"
+        return self.home / ("migrated" if self._database_url is None else "migrated-postgres")
 
     def _prepare_folder(self) -> None:
         for folder in (self.home, self.logs):
@@ -264,21 +279,28 @@ class Stack:
         )
 
     def _start_migration(self, env: Mapping[str, str]) -> Any:
-        kept = self._database_url is None and self._migrated.exists()
+        kept = self._database_is_kept and self._migrated.exists()
         if kept and self._migrated.read_text() == _airflow_version():
             return None
         return self.processes.start("db-migrate", airflow.command("db", "migrate"), env)
 
-    def _provision(self) -> None:
-        self._clients = provision.clients(self.aws)
-        self._side_door = fargate.SideDoor(self.aws["AWS_ENDPOINT_URL"])
-        values = provision.provision(
-            self._clients,
-            region=self.aws["AWS_DEFAULT_REGION"],
-            taskdefs=ROOT / "include" / "taskdefs",
-            token=secrets.token_hex(16),
-            urls=self.side_door.load_balancers,
-        )
+    def provision(self) -> None:
+        """Make what is missing in the local AWS, and write the environment file; may be repeated.
+
+        :raises StackError: a service's task definition, or the user's own file, is wrong; one sentence.
+        """
+        own = Own.read() if self._own else Own()
+        try:
+            values = provision.provision(
+                self.client,
+                region=self.aws["AWS_DEFAULT_REGION"],
+                taskdefs=TASKDEFS,
+                token=self._token,
+                urls=self.side_door.load_balancers,
+                own=own,
+            )
+        except (EcsFeatureError, ClientError, ValueError) as error:
+            raise StackError(f"The local AWS cannot be provisioned: {error}") from error
         provision.write_values(self.environment_file, values)
 
     def _is_healthy(self) -> bool:

@@ -22,6 +22,7 @@ def parse(arguments: list[str]) -> Settings:
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
     parser.add_argument("--images", type=Path, help="folder with one folder per container image")
     parser.add_argument("--state-dir", type=Path, help="folder for EFS volumes and tasks' scratch space")
+    parser.add_argument("--keep", action="store_true", help="keep S3 and task definitions in the state folder")
     parser.add_argument("--efs", action="append", default=[], metavar="FS_ID=DIR", help="folder of an EFS file system")
     parser.add_argument("--runtime", choices=RUNTIMES, default="process", help="what runs containers (%(default)s)")
     parser.add_argument("--pace", type=float, default=0.01, help="1 waits like Fargate, 0 not at all (%(default)s)")
@@ -39,6 +40,7 @@ def parse(arguments: list[str]) -> Settings:
             port=given.port,
             images=given.images,
             state_dir=given.state_dir,
+            keep=given.keep,
             efs={name: Path(folder).resolve() for name, folder in _pairs("--efs", given.efs)},
             pace=given.pace,
             quotas=given.quotas,

@@ -36,8 +36,8 @@ class MotoBackend:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._s3_lock, self._logs_lock = threading.Lock(), threading.Lock()
-        self.direct = MotoDirect(self._s3_lock, self._logs_lock)
+        self.s3_lock, self._logs_lock = threading.Lock(), threading.Lock()
+        self.direct = MotoDirect(self.s3_lock, self._logs_lock)
         self._app: Any = None
         self._clients: dict[tuple[str, str], Any] = {}
         self._session: Any = None
@@ -104,7 +104,7 @@ class MotoBackend:
             return self._logs_lock
         listed = "/" not in environ["PATH_INFO"].strip("/")
         if (environ["REQUEST_METHOD"] not in {"GET", "HEAD"} or listed) and _is_s3(environ):
-            return self._s3_lock
+            return self.s3_lock
         return contextlib.nullcontext()
 
     def _application(self) -> Any:

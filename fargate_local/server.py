@@ -22,11 +22,13 @@ from fargate_local.engine.preparation import Preparation
 from fargate_local.engine.scheduler import Scheduler
 from fargate_local.engine.task_events import TaskEvents
 from fargate_local.faults import FaultEngine
+from fargate_local.keep import Keep
 from fargate_local.listener import Listener, bind, url_of
 from fargate_local.moto_backend import MotoBackend
 from fargate_local.quotas import Quotas
 from fargate_local.resources import Service, State, Task
 from fargate_local.runtimes.base import Runtime
+from fargate_local.runtimes.packages import Packages
 from fargate_local.runtimes.process import ProcessRuntime
 from fargate_local.runtimes.simulated import SimulatedRuntime
 from fargate_local.settings import ACCESS_KEY_ID, Settings
@@ -99,7 +101,10 @@ class Server:
         front = Front(ecs, EcsModel(), self.moto, self.faults, self.calls, control)
         listener = Listener(front, self._socket, timeout_keep_alive=75)
         forgetting = asyncio.create_task(_forget(state, settings))
+        keep = Keep(state_dir / "kept", state, self.moto.s3_lock) if settings.keep else None
         try:
+            if keep is not None:
+                await keep.open()
             await runtime.open()
             scheduler.open()
             await listener.open()
@@ -115,13 +120,17 @@ class Server:
             await events.close()
             await listener.close(force=True)
             front.close()
+            if keep is not None:
+                await keep.close()
 
     def _runtime(self, state_dir: Path) -> Runtime:
         settings = self._settings
         if settings.runtime == "simulated":
             return SimulatedRuntime(self.moto.direct)
         images = None if settings.images is None else settings.images.resolve()
-        return ProcessRuntime(images, state_dir / "tasks", settings.memory_interval_seconds)
+        return ProcessRuntime(
+            images, state_dir / "tasks", settings.memory_interval_seconds, Packages(state_dir / "packages")
+        )
 
 
 async def _forget(state: State, settings: Settings) -> None:

@@ -24,6 +24,8 @@ class Settings:
     :param port: port to listen on; 0 takes a free one.
     :param images: folder whose sub-folders stand for container images (last path component, `-` as `_`).
     :param state_dir: folder for EFS volumes and tasks' scratch space; None makes a temporary one.
+    :param keep: whether S3's objects and ECS's task definitions are read from `state_dir/kept` at the start and kept
+        there, see `keep.py`.
     :param efs: host folder of each EFS file system id; others live in `state_dir/efs/<id>`.
     :param runtime: what runs containers: `process` (a child process each) or `simulated` (a timer each).
     :param pace: factor on the realistic delays between task states (see `limits.STATE_SECONDS`): 1.0 is like
@@ -48,6 +50,7 @@ class Settings:
     port: int = 0
     images: Path | None = None
     state_dir: Path | None = None
+    keep: bool = False
     efs: Mapping[str, Path] = field(default_factory=dict)
     runtime: str = "process"
     pace: float = 0.01
@@ -68,6 +71,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.runtime not in RUNTIMES:
             raise ValueError(f"runtime is {self.runtime!r}: it must be one of {', '.join(RUNTIMES)}")
+        if self.keep and self.state_dir is None:
+            raise ValueError("keep is set without state_dir: name the folder in which the state is kept")
         if self.fargate_vcpus <= 0:
             raise ValueError(f"fargate_vcpus is {self.fargate_vcpus}: it must be more than 0; AWS's default is 4000")
         if self.pace < 0:

@@ -45,13 +45,16 @@ def host_command(spec: ContainerSpec) -> list[str]:
     return words
 
 
-def host_environment(spec: ContainerSpec, folder: Path, scratch: Path) -> dict[str, str]:
-    """The complete environment of the child process; nothing of the server's own but PATH and LANG."""
+def host_environment(spec: ContainerSpec, folder: Path, scratch: Path, packages: Path | None = None) -> dict[str, str]:
+    """The complete environment of the child process; nothing of the server's own but PATH and LANG.
+
+    :param packages: the folder of the image's own Python packages.
+    """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {
         "PATH": path,
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
         "LANG": os.environ.get("LANG", "C.UTF-8"),
-        "PYTHONPATH": str(folder),
+        "PYTHONPATH": os.pathsep.join(map(str, [folder, *([packages] if packages else [])])),
     } | {name: to_host(value, spec.mounts) for name, value in spec.environment.items()}

@@ -19,6 +19,7 @@ from fargate_local.errors import StartFailure
 from fargate_local.runtimes import guardian, host
 from fargate_local.runtimes.base import ContainerSpec, Exit
 from fargate_local.runtimes.memory import MemoryWatch
+from fargate_local.runtimes.packages import Packages
 
 OUTPUT_AFTER_EXIT_SECONDS = 2.0
 READ_BYTES = 64 * 1024
@@ -112,11 +113,13 @@ class ProcessRuntime:
 
     :param images: folder of the images' folders.
     :param scratch: folder in which each task gets one of its own, as HOME and TMPDIR.
+    :param packages: installs what the images' requirements.txt name.
     """
 
     has_network = True
 
-    def __init__(self, images: Path | None, scratch: Path, memory_interval_seconds: float) -> None:
+    def __init__(self, images: Path | None, scratch: Path, memory_interval_seconds: float, packages: Packages) -> None:
+        self._packages = packages
         self._images = images
         self._scratch = scratch
         self._running: dict[int, ProcessContainer] = {}
@@ -128,14 +131,14 @@ class ProcessRuntime:
         self._scratch.mkdir(parents=True, exist_ok=True)
 
     async def pull(self, image: str) -> None:
-        host.image_folder(self._images, image)
+        await self._packages.install(host.image_folder(self._images, image))
 
     async def start(self, spec: ContainerSpec, on_output: Callable[[bytes], None]) -> ProcessContainer:
         self._guard()
         folder = host.image_folder(self._images, spec.image)
         scratch = self._scratch / spec.task_id
         scratch.mkdir(exist_ok=True)
-        environment = host.host_environment(spec, folder, scratch) | self._network(spec)
+        environment = host.host_environment(spec, folder, scratch, self._packages.path(folder)) | self._network(spec)
         command = host.host_command(spec)
         if not command:
             raise StartFailure(f"CannotStartContainerError: the container {spec.name} has no command")
