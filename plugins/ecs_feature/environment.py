@@ -64,6 +64,20 @@ def substitute(value: Any, values: Mapping[str, str], *, where: str) -> Any:
     return value
 
 
+def filled(value: Any, *, where: str) -> Any:
+    """``value`` with the environment file's values for its placeholders, when it has any: an operator's argument.
+
+    :param where: the argument's name.
+    :raises ConfigurationError: when the file is wrong, or a placeholder has no value.
+    """
+    return substitute(value, load_environment(), where=where) if PLACEHOLDER.search(repr(value)) else value
+
+
+def filled_keys(value: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Like :func:`filled`, for a mapping whose keys may have placeholders."""
+    return {filled(key, where=where): item for key, item in value.items()}
+
+
 def _lookup(name: str, values: Mapping[str, str], where: str) -> str:
     try:
         return values[name]

@@ -234,7 +234,7 @@ def test_in_a_dag_of_ones_own_what_hangs_behind_the_group_runs_again_too(world: 
         (("named", "--date", "2013-01-02"), "--date: DAG 'named' has 2 runs of 2013-01-02; name one, --run twice-b."),
         (
             ("named", "--date", "2013-01-03"),
-            "--date: DAG 'named' has no run of 2013-01-03; airflow dags list-runs named shows them.",
+            "--date: DAG 'named' has no run of 2013-01-03; see airflow dags list-runs named.",
         ),
         (("named", "--date", "yesterday"), "--date: 'yesterday' is no date; write it as 2013-02-08."),
         (

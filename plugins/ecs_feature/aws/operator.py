@@ -7,12 +7,14 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from ecs_feature.aws.connection import AwsConnection
+from ecs_feature.environment import filled
 
 
 class AwsOperator(BaseOperator):  # type: ignore[misc]
     """An operator with the amazon provider's three arguments, see :class:`ecs_feature.aws.connection.AwsConnection`.
 
-    Beside another base class it comes first, so that the arguments end here.
+    Beside another base class it comes first, so that the arguments end here. ``${NAME}`` in an operator's strings is
+    the environment file's value (:mod:`ecs_feature.environment`), looked up when the DAG is parsed.
     """
 
     def __init__(
@@ -24,4 +26,6 @@ class AwsOperator(BaseOperator):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.aws = AwsConnection(aws_conn_id, region_name, verify)
+        self.aws = AwsConnection(
+            filled(aws_conn_id, where="aws_conn_id"), filled(region_name, where="region_name"), verify
+        )

@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from ecs_feature.aws.errors import translated
 from ecs_feature.aws.operator import AwsOperator
+from ecs_feature.environment import filled
 from ecs_feature.exceptions import EcsFeatureError, SelectionError
 from ecs_feature.shards.selection import ALL_FOUND, params_of, select
 from ecs_feature.shards.sources import checked, listed
@@ -39,10 +40,10 @@ class FindShardsOperator(AwsOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.source = source
+        self.source = filled(source, where="source")
         self.function = function
         self.day = day
-        self.input_uri = input_uri
+        self.input_uri = filled(input_uri, where="input_uri")
         self.params_prefix = params_prefix
 
     def execute(self, context: Any) -> list[str]:

@@ -23,7 +23,11 @@ class EcsJanitorOperator(AwsOperator):
     to the triggerer. A lease past its time whose run still goes on is left alone. It may run as often as one likes,
     and beside runs that acquire and release::
 
-        EcsJanitorOperator(task_id="tidy", clusters=["${CLUSTER}"], dry_run="{{ params.dry_run }}")
+        from airflow.sdk import DAG
+        from ecs_feature.operators.janitor import EcsJanitorOperator
+
+        with DAG("tidy", params={"dry_run": False}):
+            EcsJanitorOperator(task_id="tidy", clusters=["${CLUSTER}"], dry_run="{{ params.dry_run }}")
 
     XCom: ``{"dry_run", "clusters": [{"cluster", "services": [...], "tasks": [...]}], "cost_usd"}``; a service's row
     has ``name, before, after, of, expired, unreadable_leases``, a task's ``arn, dag, run, variant, shard,

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from ecs_feature.aws.errors import is_transient
 from ecs_feature.aws.operator import AwsOperator
+from ecs_feature.environment import filled
 from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, SelectionError, ThrottledError
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.kinds import check, warnings
@@ -51,11 +52,11 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.cluster = cluster
+        self.cluster = filled(cluster, where="cluster")
         self.shards = list(shards)
         self.first_tasks = dict(first_tasks)
         self.always = list(always)
-        self.services = {variant: list(names) for variant, names in (services or {}).items()}
+        self.services = {name: list(filled(each, where="services")) for name, each in (services or {}).items()}
         self.capacity_providers = list(capacity_providers)
         self.params_prefix = params_prefix
 

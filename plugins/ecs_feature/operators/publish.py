@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from ecs_feature.aws.errors import translated
 from ecs_feature.aws.operator import AwsOperator
+from ecs_feature.environment import filled
 from ecs_feature.exceptions import EcsFeatureError, PublishError
 from ecs_feature.results.completeness import Completeness, ResultKind, some
 from ecs_feature.results.manifests import Expected, ManifestStore
@@ -62,7 +63,7 @@ class FeaturePublishOperator(AwsOperator):
         self.completeness = completeness
         self.params_prefix = params_prefix
         self.shard_task_ids = list(shard_task_ids)
-        self.prefix = prefix
+        self.prefix = filled(prefix, where="prefix")
         self.about = dict(about)
         self.shards = list(shards)
         self.found_by = found_by

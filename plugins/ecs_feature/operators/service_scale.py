@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.aws.resources import EcsService
+from ecs_feature.environment import filled, filled_keys
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.kinds import check
@@ -34,9 +35,16 @@ class EcsServiceScaleOperator(AwsOperator):
     a task that comes back to a worker at once may be failed by the scheduler, which takes the end of its first part
     for its own (apache/airflow#72716)::
 
-        up = EcsServiceScaleOperator(task_id="up", cluster="features", services={"encoder": 2})
-        down = EcsServiceScaleOperator(task_id="down", direction="down", cluster="features", services={"encoder": 2})
-        up >> work >> down.as_teardown(setups=up, on_failure_fail_dagrun=True)
+        from airflow.providers.standard.operators.empty import EmptyOperator
+        from airflow.sdk import DAG
+        from ecs_feature.operators.service_scale import EcsServiceScaleOperator
+
+        with DAG("encoded"):
+            both = {"cluster": "${CLUSTER}", "services": {"encoder": 2}}
+            up = EcsServiceScaleOperator(task_id="up", **both)
+            down = EcsServiceScaleOperator(task_id="down", direction="down", **both)
+            work = EmptyOperator(task_id="work")
+            up.as_setup() >> work >> down.as_teardown(setups=up, on_failure_fail_dagrun=True)
 
     XCom of ``up``: ``{"services": [{"name", "before", "desired", "policy"}]}``; of ``down``: ``{"services": [{"name",
     "running", "peak", "others"}], "held": [{"name", "seconds", "vcpu_seconds", "gb_seconds"}]}``; a held service whose
@@ -71,12 +79,12 @@ class EcsServiceScaleOperator(AwsOperator):
             check_count(count, f"services[{name!r}]")
         if direction not in ("up", "down"):
             raise ConfigurationError(f"direction: {direction!r} is not known; give 'up' or 'down'.")
-        self.cluster = cluster
-        self.services = dict(services)
+        self.cluster = filled(cluster, where="cluster")
+        self.services = filled_keys(services, where="services")
         self.direction = direction
-        self.holder = holder
+        self.holder = filled(holder, where="holder")
         self.lease = lease
-        self.policies = dict(policies or {})
+        self.policies = filled_keys(policies or {}, where="policies")
         self.timeout_seconds = timeout_seconds
         self.poll_seconds = poll_seconds
 

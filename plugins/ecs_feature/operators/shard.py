@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from airflow.triggers.base import StartTriggerArgs
 
 from ecs_feature.aws.operator import AwsOperator
+from ecs_feature.environment import filled
 from ecs_feature.exceptions import MissingValueError, ShardFailedError
 from ecs_feature.fleet.fleet import FleetKey
 from ecs_feature.services.run_lease import RunLease
@@ -30,18 +31,23 @@ class EcsShardOperator(AwsOperator):
     It starts in the triggerer and, when it succeeds, ends there: no worker is used. A shard that failed is
     resumed on a worker, which raises, so that Airflow's retries, retry policies and callbacks apply::
 
-        EcsShardOperator(
-            task_id="UA",
-            shard="UA",
-            launch=Launch(
-                cluster="features",
-                task_definition="flight-features-control",
-                container="features",
-                network=Network(subnets=("subnet-0a",)),
-                environment={"SHARD": "{shard}", "LOGICAL_DATE": "{{ ds }}"},
-            ),
-            retries=2,
-        )
+        from airflow.sdk import DAG
+        from ecs_feature.operators.shard import EcsShardOperator
+        from ecs_feature.tasks.launch import Launch, Network
+
+        with DAG("one_shard"):
+            EcsShardOperator(
+                task_id="UA",
+                shard="UA",
+                launch=Launch(
+                    cluster="${CLUSTER}",
+                    task_definition="flight-features-control",
+                    container="features",
+                    network=Network(subnets=("${SUBNETS}",)),
+                    environment={"SHARD": "{shard}", "LOGICAL_DATE": "{{ ds }}"},
+                ),
+                retries=2,
+            )
 
     ``{shard}`` in the launch and the record stands for the shard's name, after templates are rendered. Where the DAG
     has a param ``live_log_shards``, the shards that a run names there have their containers' lines in their logs while
@@ -211,14 +217,24 @@ def _trigger_kwargs(
 ) -> dict[str, Any]:
     return {
         "shard": shard,
-        "launch": launch.to_dict(),
+        "launch": _filled_launch(launch),
         "policy": policy.to_dict(),
-        "aws": aws,
+        "aws": filled(aws, where="events_queue_url"),
         "token_id": "{{ ti.id }}",
         "selected": selected,
-        "record": dict(record or {}),
+        "record": filled(dict(record or {}), where="record"),
         "since": "{{ dag_run.start_date.isoformat() if dag_run.start_date else '' }}",
         **({"end_in_triggerer": False} if ends_on_worker else {}),
         **({"run_lease": run_lease.to_dict()} if run_lease else {}),
         **({"params_prefix": params_prefix} if params_prefix else {}),
     }
+
+
+def _filled_launch(launch: Launch) -> dict[str, Any]:
+    """The launch without placeholders; one for several subnets or security groups becomes as many."""
+    values: dict[str, Any] = filled(launch.to_dict(), where="launch")
+    if network := values["network"]:
+        for name in ("subnets", "security_groups"):
+            ids = (each.strip() for text in network[name] for each in text.split(","))
+            network[name] = [each for each in ids if each]
+    return values

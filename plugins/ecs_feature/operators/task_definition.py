@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from ecs_feature.aws.errors import translated
 from ecs_feature.aws.operator import AwsOperator
-from ecs_feature.environment import load_environment
+from ecs_feature.environment import filled, load_environment
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
 from ecs_feature.tasks import definitions
 
@@ -21,7 +21,13 @@ class EcsTaskDefinitionOperator(AwsOperator):
     The file is what ``RegisterTaskDefinition`` takes, with ``${NAME}`` placeholders for the environment file's
     values. It is validated against botocore's model and Fargate's rules before any call.
 
-    XCom: the ARN, with its revision.
+    XCom: the ARN, with its revision::
+
+        from airflow.sdk import DAG
+        from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
+
+        with DAG("registered"):
+            EcsTaskDefinitionOperator(task_id="register", path="include/taskdefs/rt.json", container="rt")
 
     :param path: the JSON file.
     :param container: the name of the pipeline's, which must be in it and end the task; empty: not checked.
@@ -40,7 +46,7 @@ class EcsTaskDefinitionOperator(AwsOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.path = str(path)
+        self.path = filled(str(path), where="path")
         self.container = container
         self.environment = environment
 

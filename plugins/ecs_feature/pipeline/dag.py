@@ -9,6 +9,7 @@ scale_down runs however the shards end. Its failure fails the run. The receipt r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -45,7 +46,16 @@ from ecs_feature.shards import SHARED_ARGUMENTS, task_in
 from ecs_feature.shards.selection import LIVE_LOG_SHARDS, params_prefix
 from ecs_feature.tasks.capacity import providers_of
 
+log = logging.getLogger("airflow.task")
 INFRASTRUCTURE_RETRIES = 3
+ONE_RUN_A_DATE = (
+    "Airflow runs a logical date once: for one that has run, a second run ends in an IntegrityError; clear its shards "
+    "instead, or use airflow ecs-feature rerun. The form's logical date is now unless you change it."
+)
+RERUN_OF_INPUT = (
+    "Clearing a shard does not bring its raw data anew. After a correction of the data: "
+    "airflow ecs-feature rerun {dag_id} --run RUN --shards NAME --fresh-input (docs/rerun.md)."
+)
 
 
 def build_dag(pipeline: PipelineSpec) -> DAG:
@@ -147,7 +157,10 @@ def _build(pipeline: PipelineSpec, dag: DAG) -> Ends:
 
 def _about(pipeline: PipelineSpec) -> str:
     variants = f" in {len(pipeline.variants)} variants" if pipeline.variant_names() else ""
-    return f"Features per shard{variants}, on Amazon ECS."
+    said = [f"Features per shard{variants}, on Amazon ECS.", ONE_RUN_A_DATE]
+    if pipeline.ingest is not None:
+        said.append(RERUN_OF_INPUT.format(dag_id=pipeline.dag_id or "DAG"))
+    return "\n\n".join(said)
 
 
 def _params(pipeline: PipelineSpec) -> dict[str, Param]:
@@ -158,6 +171,8 @@ def _params(pipeline: PipelineSpec) -> dict[str, Param]:
 
     def restriction(field: str, names: list[str]) -> Param:
         description = f"Restrict the run to these {field}; nothing chosen means all {len(names) or 'found'}."
+        if field == "shards":
+            description += f" {ONE_RUN_A_DATE}"
         return choice(field.capitalize(), names, description)
 
     shards, variants = list(pipeline.named_shards()), list(pipeline.variant_names())
@@ -198,7 +213,9 @@ def _ingest(pipeline: PipelineSpec, plan: FeaturePlanOperator) -> Any:
     @task(task_id="ingest", **_patience(pipeline))
     def ingest(day: str, input_uri: str) -> Any:
         assert pipeline.ingest is not None
-        return pipeline.ingest(day=day, input_uri=input_uri, **pipeline.aws())
+        brought = pipeline.ingest(day=day, input_uri=input_uri, **pipeline.aws())
+        log.info(RERUN_OF_INPUT.format(dag_id=pipeline.dag_id))
+        return brought
 
     ingested = ingest(day="{{ ds }}", input_uri=pipeline.input_uri)
     plan >> ingested

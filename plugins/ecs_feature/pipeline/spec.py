@@ -57,6 +57,9 @@ _OF_THE_DAG: Final = frozenset(
 class PipelineSpec:
     """A batch feature pipeline on ECS/Fargate. ``${NAME}`` in its strings is the environment file's value::
 
+        import pendulum
+        from ecs_feature.pipeline import FeaturePipeline
+
         dag = FeaturePipeline(
             dag_id="tenant_features",
             schedule="@daily",
@@ -68,14 +71,19 @@ class PipelineSpec:
 
     or, as a part of a DAG of one's own::
 
+        import pendulum
+        from airflow.providers.standard.operators.empty import EmptyOperator
+        from airflow.sdk import DAG
+        from ecs_feature.pipeline import FeaturePipeline
+
         with DAG("tenants", schedule="@daily", start_date=pendulum.datetime(2026, 1, 1)):
             features = FeaturePipeline(
                 shards=("acme", "globex"),
                 task_definition="tenant-features",
                 output_uri="s3://${BUCKET}/features/tenants",
             ).task_group("features")
-            raw_data_is_there >> features
-            features.published >> train
+            EmptyOperator(task_id="raw_data_is_there") >> features
+            features.published >> EmptyOperator(task_id="train")
 
     :param dag_id: of the DAG; this and what else is the DAG's (``schedule``, ``start_date``, ``end_date``, ``catchup``,
         ``max_active_runs``, ``tags``, ``params``) is only for ``dag()``.

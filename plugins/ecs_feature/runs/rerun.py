@@ -30,6 +30,7 @@ class Rerun:
     :param others: ids of what else runs again: setups, and what comes after the shards.
     :param paused: whether the DAG is: its runs stay queued then.
     :param count: of task instances in all.
+    :param has_input: whether the pipeline has a task that brings the raw data.
     """
 
     dag_id: str
@@ -40,6 +41,7 @@ class Rerun:
     others: Sequence[str]
     paused: bool
     count: int
+    has_input: bool
     _markers: Sequence[str | tuple[str, int]] = field(repr=False, default=())
 
     def lines(self) -> list[str]:
@@ -51,7 +53,7 @@ class Rerun:
             *([f"  input      {_listed(self.inputs)}"] if self.inputs else []),
             f"  with them  {_listed(self.others)}",
         ]
-        if not self.inputs:
+        if self.has_input and not self.inputs:
             said.append("  The shards read the raw data that is there; --fresh-input brings it anew.")
         if self.paused:
             said.append(f"  The DAG is paused, so nothing runs before: airflow dags unpause {self.dag_id}")
@@ -109,7 +111,13 @@ def rerun_of(
     mapped = {(shard.task_id, shard.map_index) for shard in mine if shard.map_index >= 0}
     with create_session() as session:
         dag, dag_run = _dag_of_run(dag_id, run_id, session)
-        inputs = _inputs(dag, [shard.task_id for shard in mine], all_shards=not names) if fresh_input else []
+        ingests, finds = _inputs(dag, [shard.task_id for shard in mine])
+        inputs = [*ingests, *([] if names else finds)] if fresh_input else []
+        if fresh_input and not inputs:
+            raise SelectionError(
+                f"--fresh-input: the pipeline of DAG {dag_id!r} has no ingest that could run again; whatever brings "
+                "its raw data has to do so before."
+            )
         after = find_relevant_relatives(plain, mapped, dag=dag, run_id=run_id, direction="downstream", session=session)
         markers = [*plain, *mapped, *after, *inputs]
         instances = _instances(dag_id, run_id, markers, session)
@@ -125,6 +133,7 @@ def rerun_of(
             others,
             bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id))),
             len(instances),
+            bool(ingests),
             markers,
         )
 
@@ -197,22 +206,19 @@ def _is_lane(name: str, lane: str) -> bool:
     return name in (lane, lane.rpartition(".")[2])
 
 
-def _inputs(dag: Any, shard_ids: Sequence[str], *, all_shards: bool) -> list[str]:
-    """The tasks that bring the input of these shards' pipelines."""
+def _inputs(dag: Any, shard_ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The tasks of these shards' pipelines that bring the raw data, and those that find the shards."""
     prefixes = sorted(
         (task.task_id.removesuffix("plan") for task in dag.task_dict.values() if task.task_type == PLAN),
         key=len,
         reverse=True,
     )
-    mine = {next((each for each in prefixes if task_id.startswith(each)), "") for task_id in shard_ids}
-    kinds = ("ingest", "find_shards") if all_shards else ("ingest",)
-    found = [f"{prefix}{kind}" for prefix in sorted(mine) for kind in kinds if f"{prefix}{kind}" in dag.task_dict]
-    if not found:
-        raise SelectionError(
-            f"--fresh-input: the pipeline of DAG {dag.dag_id!r} has no ingest that could run again; whatever brings "
-            "its raw data has to do so before."
-        )
-    return found
+    mine = sorted({next((each for each in prefixes if task_id.startswith(each)), "") for task_id in shard_ids})
+
+    def there(name: str) -> list[str]:
+        return [f"{prefix}{name}" for prefix in mine if f"{prefix}{name}" in dag.task_dict]
+
+    return there("ingest"), there("find_shards")
 
 
 def _dag_of_run(dag_id: str, run_id: str, session: Any) -> tuple[Any, Any]:

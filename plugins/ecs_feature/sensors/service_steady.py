@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowException
 from airflow.triggers.base import StartTriggerArgs
 
 from ecs_feature.aws.operator import AwsOperator
+from ecs_feature.environment import filled
 from ecs_feature.triggers.service import EcsServiceSteadyTrigger
 
 TRIGGER = "ecs_feature.triggers.service.EcsServiceSteadyTrigger"
@@ -20,7 +21,13 @@ class EcsServiceSteadySensor(AwsOperator, BaseSensorOperator):  # type: ignore[m
     """Waits until every service is steady: running = desired, one deployment, and all tasks healthy.
 
     Healthy means by the containers' health checks and, behind a load balancer, by its target groups. It
-    waits in the triggerer and starts and ends there, so no worker is used.
+    waits in the triggerer and starts and ends there, so no worker is used::
+
+        from airflow.sdk import DAG
+        from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
+
+        with DAG("steady"):
+            EcsServiceSteadySensor(task_id="steady", cluster="${CLUSTER}", services=["encoder"])
 
     XCom: ``{"services": [{"name", "running", "peak"}]}``.
 
@@ -46,11 +53,11 @@ class EcsServiceSteadySensor(AwsOperator, BaseSensorOperator):  # type: ignore[m
         **kwargs: Any,
     ) -> None:
         super().__init__(timeout=timeout_seconds, poke_interval=poll_seconds, **kwargs)
-        self.cluster = cluster
-        self.services = list(services)
+        self.cluster = filled(cluster, where="cluster")
+        self.services = list(filled(services, where="services"))
         self.timeout_seconds = timeout_seconds
         self.poll_seconds = poll_seconds
-        self.run_lease = run_lease or {}
+        self.run_lease = filled(run_lease or {}, where="run_lease")
         self.start_from_trigger = start_from_trigger
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls=TRIGGER, next_method="execute_complete", trigger_kwargs=self._trigger_kwargs()

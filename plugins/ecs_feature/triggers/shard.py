@@ -44,6 +44,12 @@ _stopping: set[asyncio.Task[None]] = set()
 """The asyncio tasks that stop killed shards; an event loop holds only weak references to its tasks."""
 
 
+_RERUN = (
+    " It had succeeded before; this was a rerun with the raw data that is there. After a correction of the data, rerun "
+    "it with airflow ecs-feature rerun --fresh-input (docs/rerun.md)."
+)
+
+
 class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     """Launches a shard's ECS task, waits for STOPPED, and ends the Airflow task here when it succeeded.
 
@@ -207,12 +213,14 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         finally:
             self._forget_task()
         record = run.record(outcome, self._extra())
-        record["launches"] = await self._earlier_launches() + record["launches"]
+        earlier = await self._earlier_record()
+        record["launches"] = [*earlier.get("launches", ()), *record["launches"]]
         if outcome.kind is Kind.SKIPPED:
             self._lines.info("%s", outcome.sentence(self.shard))
             return self._end(TaskSkippedEvent, "skipped", record)
         if outcome.succeeded:
-            self._lines.info("Shard %s succeeded after %d launch(es).", self.shard, len(run.history))
+            again = _RERUN if earlier.get("outcome") == Kind.SUCCEEDED and self._has_input() else ""
+            self._lines.info("Shard %s succeeded after %d launch(es).%s", self.shard, len(run.history), again)
             return self._end(TaskSuccessEvent, "success", record)
         return TriggerEvent(
             {
@@ -251,12 +259,15 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             return None
         return superseded_task(await pull_own(ti, RUNNING_KEY, self.log), ti.try_number)
 
-    async def _earlier_launches(self) -> list[dict[str, Any]]:
-        """The launches of the shard's earlier tries, from its XCom."""
+    async def _earlier_record(self) -> dict[str, Any]:
+        """The record of the shard's earlier tries, from its XCom; empty where there is none."""
         if self.task_instance is None or self.task_instance.try_number < 2:
-            return []
+            return {}
         record = shard_record(await pull_own(self.task_instance, "return_value", self.log))
-        return list(record["launches"]) if record is not None and record["shard"] == self.shard else []
+        return dict(record) if record is not None and record["shard"] == self.shard else {}
+
+    def _has_input(self) -> bool:
+        return bool(self.launch["environment"].get("INPUT_URI"))
 
     def _end(
         self, event: type[TaskSuccessEvent | TaskSkippedEvent], state: str, record: dict[str, Any]

@@ -1,0 +1,49 @@
+"""``airflow ecs-feature rerun`` on a real Airflow: chosen shards of a finished run, with their raw data brought anew."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from devstack.processes import ROOT
+
+DAG_ID = "rerun_features"
+DAY = datetime(2013, 3, 5, tzinfo=UTC)
+RUN_SECONDS = 200
+
+
+def test_one_shard_runs_again_with_fresh_input_and_its_times_are_those_of_the_rerun(stack: Any) -> None:
+    run_id = stack.run(DAG_ID, DAY)
+    assert stack.wait(run_id, RUN_SECONDS) == "success"
+    before, launched = stack.tasks(run_id), len(stack.calls("RunTask"))
+
+    done = rerun(stack, "--date", "2013-03-05", "--shards", "HA", "--variants", "treatment", "--fresh-input", "-y")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "8 tasks cleared."
+    assert stack.wait(run_id, RUN_SECONDS) == "success"
+
+    calls = [call["request"]["overrides"]["containerOverrides"][0] for call in stack.calls("RunTask")[launched:]]
+    values = [{item["name"]: item["value"] for item in call["environment"]} for call in calls]
+    assert [(each["VARIANT"], each["SHARD"]) for each in values] == [("treatment", "HA")]
+    after = stack.tasks(run_id)
+    again = {name for name in after if after[name]["try_number"] > before[name]["try_number"]}
+    lane = ("register", "scale_up", "services_steady", "shards.HA", "publish", "scale_down")
+    assert again == {"ingest", "receipt", *(f"treatment.{name}" for name in lane)}
+    assert {name: after[name]["duration"] for name in again if after[name]["duration"] < 0} == {}
+    assert after["treatment.shards.HA"]["start_date"] > before["receipt"]["end_date"]
+
+    log = stack.api.get(f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/treatment.shards.HA/logs/2", map_index=-1)
+    assert "It had succeeded before; this was a rerun with the raw data that is there." in str(log)
+
+
+def rerun(stack: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "airflow", "ecs-feature", "rerun", DAG_ID, *arguments],
+        env=stack.stack.environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
