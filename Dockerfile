@@ -11,7 +11,8 @@ RUN --mount=type=secret,id=ca_certificates --mount=type=secret,id=package_index 
 FROM uv AS wheel
 ENV UV_CACHE_DIR=/var/cache/uv
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE requirements.lock ./
+COPY pyproject.toml LICENSE requirements.lock ./
+COPY docs/package.md docs/
 COPY plugins/ecs_feature plugins/ecs_feature
 RUN --mount=type=secret,id=ca_certificates --mount=type=secret,id=package_index \
     --mount=type=cache,target=/var/cache/uv \

@@ -8,13 +8,16 @@ LAUNCHER = $(or $(PYTHON),$(shell for each in python3 python3.12 python3.13 pyth
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo backfill-demo up bench chaos test test-slow lint lock clean
+.PHONY: help environment init demo backfill-demo up bench chaos test test-slow lint lock clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  */\1 /p' $(MAKEFILE_LIST) | while read -r name words; do printf '  make %-15s%s\n' "$$name" "$$words"; done
 
 environment:  ## Build .venv, or see that it is up to date
 	@$(LAUNCHER) devstack/bootstrap.py
+
+init: environment  ## Write a pipeline of your own, which make up runs (NAME=state_features)
+	@AIRFLOW_HOME=$(CURDIR)/build/init $(BIN)/python -m ecs_feature.cli init $(or $(NAME),$(error Name it: make init NAME=state_features))
 
 demo: environment  ## Run one day of the pipeline and print its receipt (DATE=2013-02-08: another day of 2013)
 	@$(BIN)/python -m devstack demo

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -73,3 +74,34 @@ def test_the_folder_shows_its_plugin_once_beside_an_installed_package(tmp_path: 
     plugins = rows(airflow("plugins", "--output", "json", environment=environment, home=tmp_path))
     assert [row["name"] for row in plugins].count("ecs_feature") == 1
     assert not [row for row in plugins if row["name"] in ("pipeline", "fleet", "shard")]
+
+
+def test_the_long_description_has_no_link_that_only_works_in_the_repository(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    text = archive.read(metadata).decode()
+    assert "# ecs-feature" in text
+    assert [target for target in re.findall(r"\]\(([^)]*)\)", text) if not target.startswith("https://")] == []
+
+
+def test_the_wheel_writes_a_pipeline(wheel: Path, tmp_path: Path) -> None:
+    site, project = tmp_path / "site", tmp_path / "project"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    (project / "dags").mkdir(parents=True)
+    (project / "include").mkdir()
+    environment = {"PYTHONPATH": str(site), "AIRFLOW__CORE__PLUGINS_FOLDER": str(tmp_path / "plugins")}
+    said = airflow("ecs-feature", "init", "state_features", environment=environment, home=project)
+    assert "include/images/state_features/contract.py" in said.splitlines()
+    values = dict.fromkeys(re.findall(r"\$\{(\w+)\}", "".join(each.read_text() for each in project.rglob("*.*"))), "x")
+    (project / "environment.json").write_text(
+        json.dumps({**values, "CLUSTER": "c", "SUBNETS": "s", "SECURITY_GROUPS": ""})
+    )
+    lint = ("ecs-feature", "lint", "--environment-file", "environment.json")
+    assert airflow(*lint, environment=environment, home=project).splitlines()[-1] == "Nothing found."
+    assert not (project / "airflow.db").exists(), "no database is needed"
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    done = subprocess.run(
+        tests, cwd=project, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
+    )
+    assert "2 passed" in done.stdout, done.stdout[-3000:]

@@ -1,4 +1,4 @@
-"""``airflow ecs-feature rerun`` on a real Airflow: chosen shards of a finished run, with their raw data brought anew."""
+"""``airflow ecs-feature rerun`` on a real Airflow: a chosen shard of a finished run, with its raw data brought anew."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_one_shard_runs_again_with_fresh_input_and_its_times_are_those_of_the_re
     assert {name: after[name]["duration"] for name in again if after[name]["duration"] < 0} == {}
     assert after["treatment.shards.HA"]["start_date"] > before["receipt"]["end_date"]
 
-    log = stack.api.get(f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/treatment.shards.HA/logs/2", map_index=-1)
+    log = stack.api.log(DAG_ID, run_id, "treatment.shards.HA", 2)
     assert "It had succeeded before; this was a rerun with the raw data that is there." in str(log)
 
 

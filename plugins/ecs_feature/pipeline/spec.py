@@ -90,11 +90,15 @@ class PipelineSpec:
     :param schedule: as in ``DAG``; one run is one logical date. With a cron text like ``@daily`` that is the day that
         begins when the run starts; with ``airflow.sdk``'s ``CronDataIntervalTimetable("@daily", timezone="UTC")`` it is
         the day that has ended. Runs of one day share a manifest, so once a day is as often as it makes sense.
+    :param start_date: as in ``DAG``: nothing is computed before it.
+    :param end_date: as in ``DAG``: nothing is computed after it.
+    :param cluster: the ECS cluster's name.
     :param shards: names; each becomes a named task, so the Grid is a shard by date matrix. Or what finds them at
         run time, after ``ingest``, for mapped tasks (up to 5,000; [core] max_map_length must allow it): a callable,
         called as ``ingest`` is, or a listing of folders in S3, ``s3://bucket/raw/ds={{ ds }}/carrier=*/``.
     :param task_definition: name of a file in the ``taskdefs`` folder, without ``.json``, for a pipeline without
-        variants; ``services``: what its shards call.
+        variants.
+    :param services: what the shards of a pipeline without variants call, a list of :class:`ScaledService`.
     :param variants: instead of ``task_definition`` and ``services``: arms with compute of their own; names must differ.
     :param container: of the task definitions; its exit code decides. Default: their only essential container.
     :param command: of the container, a list of words; templates, in which ``{shard}`` is the shard's name and
@@ -112,8 +116,9 @@ class PipelineSpec:
     :param ingest: a callable that brings the raw data of ``day`` (YYYY-MM-DD) to ``input_uri`` before any shard;
         called as ``ingest(day=..., input_uri=..., aws_conn_id=..., region_name=...)`` on a worker.
     :param taskdefs: the folder with the task definitions; default: ``include/taskdefs`` beside the DAGs folder.
-    :param subnets: comma-separated or a list, 1 to 16; likewise ``security_groups``, 0 to 5. Where ``capacity`` is EC2
-        and the task definition's network mode is not awsvpc, they are not used and may be empty.
+    :param subnets: comma-separated or a list, 1 to 16. Where ``capacity`` is EC2 and the task definition's network mode
+        is not awsvpc, they and the security groups are not used and may be empty.
+    :param security_groups: comma-separated or a list, 0 to 5.
     :param assign_public_ip: needed in a public subnet without NAT.
     :param capacity: ``on_demand``, ``spot``, ``spot_with_fallback``, ``ec2``, ``cluster_default``, or a capacity
         provider strategy as RunTask takes it, e.g. ``[{"capacityProvider": "FARGATE_SPOT", "weight": 3}, ...]``.
@@ -140,6 +145,10 @@ class PipelineSpec:
     :param live_lines: whose log is copied line by line while the container runs: ``retries``: of a shard that runs
         again because its code failed or ran out of memory; ``always``; ``never``. See docs/logs.md.
     :param max_active_runs: runs at once.
+    :param catchup: as in ``DAG``: whether the runs between ``start_date`` and now are made.
+    :param tags: of the DAG, beside ``ecs_feature``.
+    :param aws_conn_id: the Airflow connection, as in the amazon provider; None: boto3's own credentials.
+    :param region_name: the AWS region; default: the connection's.
     :param params: more DAG params; ``shards``, ``variants`` and ``live_log_shards`` are taken.
     :param placeholders: the placeholders' values, also in the task definitions; default: the environment file, which
         is read for the DAG when it is parsed, and for a task definition when it is registered.
