@@ -84,5 +84,5 @@ def _lookup(name: str, values: Mapping[str, str], where: str) -> str:
     except KeyError:
         raise ConfigurationError(
             f"{where}: the placeholder ${{{name}}} has no value; add {name} to the environment file "
-            "([ecs_feature] environment_file)."
+            "([ecs_feature] environment_file, docs/pipeline.md)."
         ) from None

@@ -275,7 +275,8 @@ class PipelineSpec:
         check_command(self.command)
         if not self.output_uri and self.result == "file":
             raise ConfigurationError(
-                'output_uri: none is given; give an S3 prefix, or result="exit_code" for a job that publishes nothing.'
+                'output_uri: none is given; give an S3 prefix, or result="exit_code" for a job that publishes nothing '
+                "(docs/own-dag.md)."
             )
         for uri in ("input_uri", "output_uri"):
             if getattr(self, uri) and not getattr(self, uri).startswith("s3://"):

@@ -112,7 +112,8 @@ def check_environment(environment: Mapping[str, str], where: str = "") -> None:
             raise ConfigurationError(f"environment: {key}{where} is {value!r:.80}; ECS takes text, {str(value)!r:.80}.")
         if key in CONTRACT_VARIABLES:
             raise ConfigurationError(
-                f"environment: {key}{where} is set by the pipeline for each shard; give yours another name."
+                f"environment: {key}{where} is set by the pipeline for each shard (docs/job-contract.md); give yours "
+                "another name."
             )
 
 

@@ -140,7 +140,11 @@ def _in_task_definition(path: Path, values: Mapping[str, str], containers: Seque
     if unknown := _unknown_placeholders(path, values):
         names, them = ", ".join(f"${{{name}}}" for name in unknown), "it" if len(unknown) == 1 else "them"
         has = "placeholder " + names + " has" if len(unknown) == 1 else "placeholders " + names + " have"
-        yield Finding(path, f"the {has} no value; add {them} to the environment file ([ecs_feature] environment_file).")
+        yield Finding(
+            path,
+            f"the {has} no value; add {them} to the environment file ([ecs_feature] environment_file, "
+            "docs/pipeline.md).",
+        )
         return
     try:
         definition = definitions.load(path, values)

@@ -36,15 +36,18 @@ class Completeness:
             return
         if not self.partial:
             raise PublishError(
-                f"{len(lost)} shards of this run have failed: {some(lost)}; clear them to run them again."
+                f"{len(lost)} shards of this run have failed: {some(lost)}; clear them to run them again "
+                "(docs/rerun.md)."
             )
         if needed := [name for name in self.required if name in lost]:
-            raise PublishError(f"publish: {some(needed)} must be there and failed; clear them to run them again.")
+            raise PublishError(
+                f"publish: {some(needed)} must be there and failed; clear them to run them again (docs/rerun.md)."
+            )
         total = len(done) + len(lost)
         if len(done) < self.share * total:
             raise PublishError(
                 f"publish: {len(done)} of {total} shards are there, less than the share of {self.share:g}; missing are "
-                f"{some(lost)}."
+                f"{some(lost)} (docs/own-dag.md)."
             )
 
 

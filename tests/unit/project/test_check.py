@@ -124,7 +124,7 @@ FINDINGS: list[tuple[str, Change, list[str]]] = [
         environment(LOG_GROUP=None, REGION=None),
         [
             "state-features.json: the placeholders ${LOG_GROUP}, ${REGION} have no value; add them to the environment "
-            "file ([ecs_feature] environment_file)."
+            "file ([ecs_feature] environment_file, docs/pipeline.md)."
         ],
     ),
     (
@@ -132,13 +132,16 @@ FINDINGS: list[tuple[str, Change, list[str]]] = [
         environment(BUCKET=None),
         [
             "state_features.py: output_uri: the placeholder ${BUCKET} has no value; add BUCKET to the environment file "
-            "([ecs_feature] environment_file)."
+            "([ecs_feature] environment_file, docs/pipeline.md)."
         ],
     ),
     (
         "SHARD in the pipeline's environment",
         dag("shards=", 'environment={"SHARD": "x"},\n    shards='),
-        ["state_features.py: environment: SHARD is set by the pipeline for each shard; give yours another name."],
+        [
+            "state_features.py: environment: SHARD is set by the pipeline for each shard (docs/job-contract.md); "
+            "give yours another name."
+        ],
     ),
     (
         "SHARD in the task definition",
