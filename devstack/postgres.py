@@ -8,6 +8,7 @@ import pwd
 import secrets
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -106,6 +107,7 @@ class Postgres:
         user, env = unprivileged(), {**airflow.inherited(os.environ), "LC_ALL": "C"}
         if not (data / _COMPLETE).exists():
             self._make(programs, data, password, user, env)
+        check_version(data, programs)
         self._password = password.read_text()
         self._port = ports.free(1)[0]
         settings = {**SETTINGS, **(NO_SYNC if self._kept is None else {}), "port": str(self._port)}
@@ -214,6 +216,20 @@ def check_way(folder: Path, user: str | None) -> None:
                 f"PostgreSQL refuses to run as root, and its user {user} cannot enter {parent}: keep this project in "
                 "another folder, or do not run it as root."
             )
+
+
+def check_version(data: Path, programs: Path) -> None:
+    """See that the server can read a data directory: only one of its own major version.
+
+    :raises StackError: it cannot.
+    """
+    said = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    mine, theirs = said.split()[2], (data / "PG_VERSION").read_text().strip()  # postgres (PostgreSQL) 15.8 (Debian ...)
+    if mine.partition(".")[0] != theirs:
+        raise StackError(
+            f"{data} is of PostgreSQL {theirs}, but this machine has {mine}: install {theirs} again, or remove "
+            f"{data.parent} and all runs in it."
+        )
 
 
 @functools.cache

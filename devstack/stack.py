@@ -22,6 +22,8 @@ from devstack.processes import GRACE_SECONDS, ROOT, Processes
 from ecs_feature.exceptions import EcsFeatureError
 
 DAGS_BUNDLE: Final = "dags-folder"
+MIGRATED: Final = "migrated-postgres"
+"""File in AIRFLOW_HOME: the version of Airflow that has migrated a database that is kept elsewhere."""
 TASKDEFS: Final = ROOT / "include" / "taskdefs"
 MIGRATE_SECONDS: Final = 180.0
 HEALTHY_SECONDS: Final = 180.0
@@ -260,7 +262,7 @@ class Stack:
 
     @property
     def _migrated(self) -> Path:
-        return self.home / ("migrated" if self._database_url is None else "migrated-postgres")
+        return self.home / ("migrated" if self._database_url is None else MIGRATED)
 
     def _prepare_folder(self) -> None:
         for folder in (self.home, self.logs):

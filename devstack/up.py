@@ -18,7 +18,7 @@ from devstack.errors import StackError
 from devstack.postgres import Postgres
 from devstack.processes import ROOT
 from devstack.progress import Progress
-from devstack.stack import TASKDEFS, Stack, lock
+from devstack.stack import MIGRATED, TASKDEFS, Stack, lock
 
 FOLDER: Final = ROOT / "build" / "up"
 CHECK_SECONDS: Final = 1.0
@@ -82,6 +82,8 @@ def database(say: Callable[[str], None]) -> Iterator[str | None]:
         )
         yield None
         return
+    if not (FOLDER / "postgres" / "data").exists():
+        (FOLDER / "airflow" / MIGRATED).unlink(missing_ok=True)  # of a database that somebody has removed
     try:
         server.__enter__()
     except StackError as error:

@@ -15,7 +15,7 @@ import pytest
 from devstack import installer, own, postgres, provision, up
 from devstack.errors import StackError, UsageError
 from devstack.own import Own
-from devstack.postgres import Postgres, check_way, find
+from devstack.postgres import Postgres, check_version, check_way, find
 from fargate_local import LocalFargate, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -162,3 +162,40 @@ def test_later_installs_get_what_the_build_gave_to_uv(tmp_path: Path) -> None:
     keep_settings(path, {"UV_INDEX": "x", "SSL_CERT_FILE": "c", "HOME": "h"})
     assert installer.settings(path) == {"UV_INDEX": "x", "SSL_CERT_FILE": "c"}
     assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(find() is None, reason="this machine has no PostgreSQL")
+def test_data_of_another_major_version_gets_one_sentence(tmp_path: Path) -> None:
+    programs = find()
+    assert programs is not None
+    (tmp_path / "PG_VERSION").write_text("9\n")
+    with pytest.raises(StackError, match=r"is of PostgreSQL 9, but this machine has \d+\.\d+.*: install 9 again"):
+        check_version(tmp_path, programs)
+
+
+def test_what_a_changed_file_needs_is_made_while_the_stack_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([{}, {Path("a.json"): 1}, {Path("a.json"): 1}, {Path("a.json"): 2}])
+    said: list[str] = []
+
+    class Running:
+        made = 0
+
+        def check(self) -> None:
+            if self.made == 2:
+                raise KeyboardInterrupt
+
+        def provision(self) -> None:
+            self.made += 1
+            if self.made == 1:
+                raise StackError("a.json is wrong.")
+
+    running: Any = Running()
+    monkeypatch.setattr(up, "sources", lambda: next(looks))
+    monkeypatch.setattr(up, "CHECK_SECONDS", 0)
+    monkeypatch.setattr(up, "keep_ports", lambda stack: None)
+    with pytest.raises(KeyboardInterrupt):
+        up.watch(running, said.append)
+    assert said == [
+        "a.json is wrong.",
+        "Task definitions or include/local.json have changed: services and placeholders are up to date.",
+    ]
