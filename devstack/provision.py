@@ -170,18 +170,14 @@ def _network(ec2: Any) -> dict[str, list[str]]:
 
 def _balancer(elbv2: Any, server: Server, network: Mapping[str, list[str]]) -> str:
     """An internal load balancer with one target group; returns that group's ARN."""
-    # In AWS the calls return what is there, asked for again with the same settings; moto refuses that.
-    there = [one for one in elbv2.describe_load_balancers()["LoadBalancers"] if one["LoadBalancerName"] == server.name]
-    balancer = (
-        there
-        or elbv2.create_load_balancer(
-            Name=server.name,
-            Type="application",
-            Scheme="internal",
-            Subnets=network["subnets"],
-            SecurityGroups=network["security_groups"],
-        )["LoadBalancers"]
-    )[0]
+    # In AWS these calls return what is there, asked for again with the same settings; moto refuses the target group.
+    balancer = elbv2.create_load_balancer(
+        Name=server.name,
+        Type="application",
+        Scheme="internal",
+        Subnets=network["subnets"],
+        SecurityGroups=network["security_groups"],
+    )["LoadBalancers"][0]
     every = elbv2.describe_target_groups()["TargetGroups"]
     if groups := [one for one in every if one["TargetGroupName"] == server.name]:
         return str(groups[0]["TargetGroupArn"])
