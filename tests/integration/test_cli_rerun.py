@@ -266,3 +266,27 @@ def test_a_task_that_is_going_on_is_not_stopped(world: World) -> None:
         "control.publish is still going on in this run, and would be stopped; wait for its end.",
     )
     assert world.cleared() == {}
+
+
+RACE = """
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils.session import create_session
+from ecs_feature.exceptions import SelectionError
+from ecs_feature.runs.rerun import rerun_of
+
+planned = rerun_of("named", "day", shards=["acme"])
+with create_session() as session:
+    session.query(TaskInstance).filter_by(dag_id="named", task_id="receipt").update({"state": "running"})
+try:
+    planned.clear()
+except SelectionError as error:
+    print(error)
+"""
+
+
+def test_a_task_that_starts_while_the_user_is_asked_is_not_stopped_either(world: World) -> None:
+    done = world.forks.run(RACE)
+    assert done.stdout.splitlines()[-1:] == [
+        "receipt is still going on in this run, and would be stopped; wait for its end."
+    ], done.stderr[-2000:]
+    assert world.cleared() == {}
