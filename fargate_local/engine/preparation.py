@@ -68,7 +68,7 @@ class Preparation:
             values = await self._secrets(definition)
             stream = await self._logs.open_stream(definition.get("logConfiguration", {}), name, task.id)
             await self._runtime.pull(definition["image"])
-            mounts = mounts_of(task, definition, self._settings.efs, self._state_dir, {})
+            mounts = mounts_of(task, definition, self._settings.efs, self._state_dir)
             for mount in mounts:
                 await asyncio.to_thread(os.makedirs, mount.host_path, exist_ok=True)
             specs[name] = container_spec(
