@@ -20,19 +20,21 @@ from botocore.exceptions import ClientError
 from ecs_feature.aws import limits
 from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.aws.errors import is_no_such_task, may_have_launched
+from ecs_feature.aws.outages import TELL_SECONDS, Tell
 from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import ClientTokenConflictError, EcsFeatureError, LaunchError
 from ecs_feature.fleet.launch_queue import LaunchQueue
 from ecs_feature.fleet.reads import AwsReads
-from ecs_feature.fleet.sight import TELL_SECONDS, Tell, described
+from ecs_feature.fleet.sight import described
 from ecs_feature.fleet.slots import SlotRequest, Slots
 from ecs_feature.fleet.task_events import TaskEvents
 from ecs_feature.fleet.vcpu_quota import VcpuQuota
 from ecs_feature.fleet.watcher import TaskWatcher
 from ecs_feature.logs.cursor import Fresh, LogLine
-from ecs_feature.logs.follower import Followed, LogFollower
+from ecs_feature.logs.followed import Followed
+from ecs_feature.logs.follower import LogFollower
 from ecs_feature.logs.tail import LastLines, LogTail
 from ecs_feature.tasks.launch import Launch
 
@@ -72,9 +74,11 @@ class Fleet(AwsReads):
         key = self.key
         super().__init__(key, self.answer_seconds)
         self._queue = LaunchQueue()
-        self._watcher = TaskWatcher(self._describe_once, renew=self._clients.renew)
-        self._logs = LogTail(self._logs_client, self.task_definition)
-        self._follower = LogFollower(self._logs_client, self.task_definition, self._logs.batched)
+        self._watcher = TaskWatcher(self._describe_once, renew=self._clients.renew_soon)
+        self._logs = LogTail(self._logs_client, self.task_definition, renew=self._clients.renew_soon)
+        self._follower = LogFollower(
+            self._logs_client, self.task_definition, self._logs.batched, self._clients.renew_soon
+        )
         self._slots = Slots(lambda capacity: self._quota.left(capacity))
         self._quota = VcpuQuota(
             self._call_optional, self._is_own, self._slots.waiting_for_quota, lambda: self._slots.admit()

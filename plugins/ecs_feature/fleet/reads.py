@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from botocore.exceptions import ClientError
 
@@ -23,17 +23,20 @@ from ecs_feature.tasks.capacity import Strategy
 
 log = logging.getLogger(__name__)
 
+RENEWED_SECONDS: Final = 5.0
+"""Within this time clients are renewed, and have been asked."""
+
 
 class AwsReads:
     """The clients of one connection and region, and what is read through them.
 
     :param answer_seconds: the most that a call may take, repetitions included; infinity: it waits for AWS. Otherwise
-        credentials and access are not waited for.
+        credentials and access are waited for only until they were renewed once.
     """
 
     def __init__(self, connection: AwsConnection, answer_seconds: float) -> None:
         self._clients = RenewedClients(connection)
-        patience = patience_seconds() if math.isinf(answer_seconds) else 0.0
+        patience = patience_seconds() if math.isinf(answer_seconds) else RENEWED_SECONDS
         self._calls = PatientCalls(self._clients.renew, patience, answer_seconds)
         self._call = self._calls.call
         self._definitions = SharedReads(self._describe_definition)

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.errors import is_throttling, translate
+from ecs_feature.aws.outages import Outage, Tell, bug
 from ecs_feature.aws.pacing import Pace
 from ecs_feature.aws.resources import EcsTask
-from ecs_feature.detached import spawn_detached
-from ecs_feature.fleet.sight import Outage, Tell, bug
+from ecs_feature.detached import is_cancelled, spawn_detached
 from ecs_feature.fleet.task_events import TaskEvents
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,8 @@ class Watched:
         told = self.outage.note(error, now)
         self.asked, self.not_before = self.asked_before, now + self.outage.longest_pause(MAX_UNSEEN_POLL_SECONDS)
         if told:
-            self._say(f"ECS task {self.arn} cannot be seen and is left running: {translate(error)} Asking again.")
+            sentence = f"ECS task {self.arn} cannot be seen and is left running: {translate(error)} Asking again."
+            self._say(self.tell, sentence)
         return self.outage.wants_renewal(error, now)
 
     def seen(self, now: float) -> None:
@@ -95,11 +96,11 @@ class Watched:
         if self.missing_since is not None:
             self.missing_since += now - outage.began  # it may have been there meanwhile
         if outage.told_at is not None:
-            self._say(f"ECS task {self.arn} is seen again after {now - outage.began:.0f} s.")
+            self._say(self.tell, f"ECS task {self.arn} is seen again after {now - outage.began:.0f} s.")
 
-    def _say(self, sentence: str) -> None:
+    def _say(self, tell: Tell, sentence: str) -> None:
         try:
-            self.context.run(self.tell, sentence)
+            self.context.run(tell, sentence)
         except Exception:
             log.exception("A shard cannot be told: %s", sentence)
 
@@ -141,7 +142,7 @@ class TaskWatcher:
         :func:`ecs_feature.fleet.sight.described`. One call without retries; may raise anything.
     :param missing_seconds: how long a task may be missing before it counts as gone.
     :param events: another source of stopped tasks; while it works, polling is only the safety net.
-    :param renew: renews the clients of ``describe``.
+    :param renew: starts to renew the clients of ``describe``.
     """
 
     describe: Describe
@@ -150,13 +151,12 @@ class TaskWatcher:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     events: TaskEvents | None = None
-    renew: Callable[[], Awaitable[None]] | None = None
+    renew: Callable[[], None] = lambda: None
     _watched: dict[str, set[Watched]] = field(default_factory=dict)
     _loop: asyncio.Task[None] | None = None
     _calls: set[asyncio.Task[None]] = field(default_factory=set)
     _pace: Pace = field(init=False)
     _failing: bool = False
-    _renewal: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         # A quarter of the bucket's burst is taken at once when many polls fall together.
@@ -211,7 +211,7 @@ class TaskWatcher:
         return bool(waits)
 
     async def close(self) -> None:
-        calls = [task for task in (self._loop, self._renewal, *self._calls) if task is not None]
+        calls = [task for task in (self._loop, *self._calls) if task is not None]
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
@@ -293,14 +293,8 @@ class TaskWatcher:
         self._failing = True
         # Each of them counts its own failures.
         renews = [one.lost(error, now) for one in batch if not one.result.done()]
-        if any(renews) and self.renew is not None and (self._renewal is None or self._renewal.done()):
-            self._renewal = spawn_detached(self._renew(self.renew))
-
-    async def _renew(self, renew: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await renew()
-        except Exception:
-            log.exception("The AWS clients cannot be renewed.")
+        if any(renews):
+            self.renew()
 
     def _settle(self, one: Watched, task: EcsTask | None) -> None:
         if one.result.done():
@@ -314,9 +308,3 @@ class TaskWatcher:
             one.missing_since = self.clock()
         elif self.clock() - one.missing_since >= self.missing_seconds:
             one.result.set_result(None)
-
-
-def is_cancelled() -> bool:
-    """Whether the current asyncio task is being cancelled, and has not only met a cancelled one."""
-    current = asyncio.current_task()
-    return current is not None and current.cancelling() > 0

@@ -10,7 +10,7 @@ from typing import Any
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.fleet.fleet import Fleet
 from ecs_feature.logs.cursor import Fresh
-from ecs_feature.logs.follower import Followed
+from ecs_feature.logs.followed import Followed
 from ecs_feature.tasks.outcomes import Outcome
 
 
@@ -67,7 +67,7 @@ class ShardLog:
         for line in mine.shown.without(last.lines) if mine is not None else last.lines:
             self.log.info("[%s] %s", container, line.text)
         shown = bool(last.lines or (mine is not None and mine.shown))
-        if last.missing and not last.logged and not quiet:
+        if last.missing and last.error is None and not quiet:
             self.log.info("Container %s of shard %s: %s.", container, self.shard, last.missing)
         elif not shown and not last.missing and not quiet:
             self.log.info("The container %s of shard %s left no log lines.", container, self.shard)

@@ -12,7 +12,7 @@ from typing import Any
 from ecs_feature.aws.resources import EcsContainer, EcsTask
 from ecs_feature.exceptions import AwsError, LaunchError
 from ecs_feature.logs.cursor import Cursor, Fresh, LogLine, Shown
-from ecs_feature.logs.follower import Followed
+from ecs_feature.logs.followed import Followed
 from ecs_feature.logs.tail import LastLines
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.run import ShardRun

@@ -9,7 +9,7 @@ import pytest
 from scripted_fleet import Fleet, RefusedLaunch, shard_run, stopped
 
 from ecs_feature.aws.resources import EcsContainer
-from ecs_feature.exceptions import LaunchError
+from ecs_feature.exceptions import AwsError, LaunchError
 from ecs_feature.logs.cursor import LogLine
 from ecs_feature.logs.tail import LastLines
 from ecs_feature.tasks.outcomes import Kind
@@ -29,7 +29,7 @@ INIT = {
         (LastLines((LogLine(1, "Traceback"),)), ["[features] Traceback"], "the task log has its last lines"),
         (LastLines(), ["The container features of shard UA left no log lines."], "it left no log lines"),
         (LastLines(missing=FIRELENS), [f"Container features of shard UA: {FIRELENS}."], FIRELENS),
-        (LastLines(missing="its log cannot be read", logged=True), [], "its log cannot be read"),
+        (LastLines(missing="its log cannot be read", error=AwsError("denied.")), [], "its log cannot be read"),
     ],
     ids=["lines", "none", "elsewhere", "unreadable"],
 )
