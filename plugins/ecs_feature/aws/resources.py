@@ -63,6 +63,7 @@ class EcsTask:
     health: str = "UNKNOWN"
     created_at: datetime | None = None
     pull_started_at: datetime | None = None
+    pull_stopped_at: datetime | None = None
     started_at: datetime | None = None
     stopped_at: datetime | None = None
     tags: tuple[tuple[str, str], ...] = ()
@@ -87,6 +88,7 @@ class EcsTask:
             health=raw.get("healthStatus", "UNKNOWN"),
             created_at=_moment(raw.get("createdAt")),
             pull_started_at=_moment(raw.get("pullStartedAt")),
+            pull_stopped_at=_moment(raw.get("pullStoppedAt")),
             started_at=_moment(raw.get("startedAt")),
             stopped_at=_moment(raw.get("stoppedAt")),
             tags=_tags(raw),

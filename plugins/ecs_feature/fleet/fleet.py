@@ -147,6 +147,7 @@ class Fleet(AwsReads):
         max_vcpus: float | None = None,
         capacity: str = "FARGATE",
         started_by: str = "",
+        note: Tell = log.info,
     ) -> AsyncIterator[None]:
         """Context manager: hold a slot for one running task. Trigger-started tasks take no Airflow pool slot.
 
@@ -154,6 +155,7 @@ class Fleet(AwsReads):
         :param vcpus: of the task; 0: unknown, then no vCPU limit applies to it.
         :param max_vcpus: vCPUs of ``group`` at once; None: as many as the account's quota of ``capacity`` leaves.
         :param started_by: RunTask's ``startedBy``; a task with it counts as this fleet's, whoever launched it.
+        :param note: told once a minute what the slot waits for.
         """
         request = SlotRequest(group, parallelism, vcpus, max_vcpus, capacity)
         with self._counted(started_by):
@@ -161,7 +163,7 @@ class Fleet(AwsReads):
                 if self._refresh is None:
                     self._refresh = spawn_detached(self._quota.watch())
                 await self._quota.known(capacity)
-            async with self._slots.held(request):
+            async with self._slots.held(request, note):
                 yield
 
     @contextmanager
@@ -187,6 +189,7 @@ class Fleet(AwsReads):
         share: str = "",
         in_doubt: Callable[[bool], None] | None = None,
         tell: Tell = log.warning,
+        note: Tell = log.info,
     ) -> EcsTask:
         """Start one task, or return the one that the same client token has started before.
 
@@ -195,7 +198,8 @@ class Fleet(AwsReads):
         :param share: its share in the launch queue, e.g. ``dag_id/run_id``; shares take turns.
         :param in_doubt: called with whether a task may exist that is not known yet: True when RunTask is called, False
             when AWS has answered that it started none.
-        :param tell: told once a minute what the launch waits for.
+        :param tell: told once a minute why AWS cannot be asked.
+        :param note: told once a minute that it waits for its turn.
         :raises LaunchError: RunTask started nothing; the reason is AWS's.
         :raises AwsError: AWS refused the call permanently, or for longer than it is waited for.
         """
@@ -221,7 +225,7 @@ class Fleet(AwsReads):
                 raise
 
         async def in_turn() -> Any:
-            return await self._queue.run(launch.bucket, share, send)
+            return await self._queue.run(launch.bucket, share, send, note)
 
         def patience() -> float:
             return DOUBT_SECONDS if unanswered else self._calls.patience_seconds
@@ -255,12 +259,13 @@ class Fleet(AwsReads):
         poll_seconds: float,
         start_seconds: float | None = None,
         tell: Tell = log.warning,
+        note: Tell = log.info,
     ) -> EcsTask | None:
         """Wait until the task is stopped; None when ECS no longer shows it. See :meth:`TaskWatcher.ended`."""
         self._own.add(task.arn)
         try:
             return await self._watcher.ended(
-                cluster, task, poll_seconds=poll_seconds, start_seconds=start_seconds, tell=tell
+                cluster, task, poll_seconds=poll_seconds, start_seconds=start_seconds, tell=tell, note=note
             )
         finally:
             self._own.discard(task.arn)

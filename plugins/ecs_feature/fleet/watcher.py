@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.errors import is_throttling, translate
-from ecs_feature.aws.outages import Outage, Tell, bug
+from ecs_feature.aws.outages import TELL_SECONDS, Outage, Tell, bug
 from ecs_feature.aws.pacing import Pace
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.detached import is_cancelled, spawn_detached
 from ecs_feature.fleet.task_events import TaskEvents
+from ecs_feature.fleet.waits import start_wait
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Watched:
     :param start_by: when it must have started, or the wait ends; infinity: never.
     :param asked: when it was last polled; at first, when the wait began.
     :param tell: told when the task cannot be seen, once a minute, in the contextvars context of its shard.
+    :param note: told in the same way what it waits for, if it does not start within a minute.
     :ivar outage: the polls that failed since it was last seen; None: the last one did not.
     """
 
@@ -64,6 +66,8 @@ class Watched:
     asked_before: float = 0.0
     missing_since: float | None = None
     tell: Tell = log.warning
+    note: Tell = log.info
+    noted_at: float | None = None
     outage: Outage | None = None
     not_before: float = -math.inf
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
@@ -97,6 +101,13 @@ class Watched:
             self.missing_since += now - outage.began  # it may have been there meanwhile
         if outage.told_at is not None:
             self._say(self.tell, f"ECS task {self.arn} is seen again after {now - outage.began:.0f} s.")
+
+    def starts(self, task: EcsTask, now: float) -> None:
+        """It has not started yet."""
+        if now - (self.born if self.noted_at is None else self.noted_at) >= TELL_SECONDS:
+            self.noted_at = now
+            wait = f"has been {task.last_status} for {now - self.born:.0f} s and waits {start_wait(task)}"
+            self._say(self.note, f"ECS task {self.arn} {wait}.")
 
     def _say(self, tell: Tell, sentence: str) -> None:
         try:
@@ -171,6 +182,7 @@ class TaskWatcher:
         poll_seconds: float,
         start_seconds: float | None = None,
         tell: Tell = log.warning,
+        note: Tell = log.info,
     ) -> EcsTask | None:
         """Wait until the task is stopped and return it; None when ECS has not shown it for a long time.
 
@@ -178,6 +190,7 @@ class TaskWatcher:
 
         :param start_seconds: a task that has not started this long after its ``createdAt`` is returned as it is.
         :param tell: told once a minute while the task cannot be seen.
+        :param note: told once a minute what it waits for while it starts.
         """
         if self.events is not None and (heard := self.events.stopped(task.arn)) is not None:
             return heard
@@ -192,6 +205,7 @@ class TaskWatcher:
             asked=now,
             result=asyncio.get_running_loop().create_future(),
             tell=tell,
+            note=note,
         )
         self._watched.setdefault(task.arn, set()).add(one)
         if self._loop is None or self._loop.done():
@@ -304,6 +318,8 @@ class TaskWatcher:
             one.missing_since = None
             if task.stopped or (task.starting and self.clock() >= one.start_by):
                 one.result.set_result(task)
+            elif task.starting:
+                one.starts(task, self.clock())
         elif one.missing_since is None:
             one.missing_since = self.clock()
         elif self.clock() - one.missing_since >= self.missing_seconds:

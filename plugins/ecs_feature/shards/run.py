@@ -108,6 +108,7 @@ class ShardRun:
             max_vcpus=policy.max_vcpus,
             capacity=self.launch.bucket,
             started_by=started_by(self.launch.started_by),
+            note=self._note,
         ):
             plan = NextLaunch(0.0, self.launch.capacity, self.launch.size)
             outcome = await self._guarded(self._recovered) or await self._launched(plan)
@@ -185,7 +186,9 @@ class ShardRun:
             client_token=client_token(self.token_id, number),
             tags=self._tags(),
         )
-        task = await self.fleet.launch(self.current, share=self.share, in_doubt=self._note_doubt, tell=self._tell)
+        task = await self.fleet.launch(
+            self.current, share=self.share, in_doubt=self._note_doubt, tell=self._tell, note=self._note
+        )
         self.log.info_within(
             LAUNCH_LINE_SECONDS,
             "Shard %s runs as ECS task %s (launch %d%s).",
@@ -264,6 +267,7 @@ class ShardRun:
             poll_seconds=self.policy.poll_seconds,
             start_seconds=start_seconds,
             tell=self._tell,
+            note=self._note,
         )
 
     async def _stopped(self, task: EcsTask, reason: str, seconds: float) -> EcsTask | None:
@@ -284,6 +288,9 @@ class ShardRun:
 
     def _tell(self, sentence: str) -> None:
         self.log.warning("Shard %s: %s", self.shard, sentence)
+
+    def _note(self, sentence: str) -> None:
+        self.log.info("Shard %s: %s", self.shard, sentence)
 
     async def _has_result(self) -> bool:
         """Whether the result file is there; False when that cannot be known in time."""

@@ -106,3 +106,19 @@ async def test_what_is_waited_for_is_said_at_least_once_a_minute(
     assert max(run.pauses) <= 60  # type: ignore[attr-defined]
     assert all(str(refusal).rstrip(".") in message and "; the launch is repeated; " in message for message in told)
     assert len(set(fleet.tokens)) == 1
+
+
+async def test_what_a_shard_waits_for_before_it_runs_is_information_in_its_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    fleet = Fleet(stopped(0))
+    fleet.notes = ["It has waited 60 s for a slot.", "It has waited 60 s for its turn.", "ECS task 1 is PENDING."]
+    assert (await shard_run(fleet).run()).kind is Kind.SUCCEEDED
+    assert [record.message for record in caplog.records if record.levelno == logging.INFO][:3] == [
+        "Shard UA: It has waited 60 s for a slot.",
+        "Shard UA: It has waited 60 s for its turn.",
+        "Shard UA runs as ECS task arn:aws:ecs:us-east-1:1:task/features/1 (launch 1).",
+    ]
+    assert "Shard UA: ECS task 1 is PENDING." in [record.message for record in caplog.records]
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
