@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ecs_feature.tasks.start_failures import Cause, cause_of
+from ecs_feature.tasks.start_failures import Cause, cause_of, dependency_in
 
 
 @pytest.mark.parametrize(
@@ -171,3 +171,22 @@ def test_what_is_not_known_passes_for_a_task_and_stays_for_a_refusal(reason: str
 )
 def test_of_two_stems_the_one_that_decides_more_surely_is_read_first(reason: str, cause: Cause) -> None:
     assert cause_of(reason) is cause
+
+
+WAITED = (
+    "dependency graph: failed to resolve container ordering dependency [{init}] for target [app(image:1) "
+    "(NONE->RUNNING)] as dependency did not exit successfully."
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "container"),
+    [
+        (WAITED.format(init="init(image:1) (STOPPED->RUNNING) - Exit: 1"), "init"),
+        ("CannotStartContainerError: " + WAITED.format(init="load-models_2 (STOPPED->"), "load-models_2"),
+        ("CannotStartContainerError: dependency [init] is not there", ""),
+        ("", ""),
+    ],
+)
+def test_the_agents_words_name_the_container_that_another_waited_for(reason: str, container: str) -> None:
+    assert dependency_in(reason) == container
