@@ -318,7 +318,7 @@ def test_the_first_three_readings_follow_at_once_and_later_ones_after_a_pause() 
     with pytest.raises(LeaseError):
         disturbed()
     reading = ["describe_services", "update_service"]
-    assert seen == reading * 3 + [Pause(0.5), *reading] * 37
+    assert seen == reading * 3 + [Pause(0.5, whole=False), *reading] * 37
 
 
 @pytest.mark.parametrize(
