@@ -26,6 +26,7 @@ from ecs_feature.services.leases import (
     free_lease_slots,
     held_by,
     holder_prefix,
+    last_written,
     leased,
     policy_of,
     reconcile,
@@ -356,3 +357,10 @@ def test_the_baseline_under_a_scalable_target_is_the_minimum_before_the_first_le
     policy: SharingPolicy, target: ScalableTarget | None, before: SharingPolicy | None, made: SharingPolicy
 ) -> None:
     assert policy.with_scalable_baseline(target, before) == made
+
+
+def test_when_the_newest_lease_was_written_is_in_its_tags_key() -> None:
+    long_ago = datetime(1970, 1, 1, tzinfo=UTC)
+    written = [(key("a", NOW + timedelta(seconds=1.5)), "x"), (key("b"), ""), ("ecs-feature:lease:0:nonsense", "")]
+    assert last_written([*written, ("team", "x")]) == NOW + timedelta(seconds=1.5)
+    assert last_written(written[2:]) == last_written([]) == long_ago
