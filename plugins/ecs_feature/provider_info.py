@@ -55,7 +55,7 @@ def get_provider_info() -> dict[str, Any]:
                         "description": (
                             "How long a shard waits before its launch until AWS accepts its credentials and allows "
                             "RunTask; clients are renewed from the connection meanwhile. A shard whose task runs waits "
-                            "until shard_timeout."
+                            "until shard_timeout. The run's other tasks, except plan, wait so long for AWS, too."
                         ),
                         "version_added": "0.1.0",
                         "type": "float",

@@ -16,6 +16,7 @@ from ecs_feature.aws.error_codes import NOT_THERE_CODES
 from ecs_feature.aws.errors import error_code
 from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
+from ecs_feature.aws.s3 import of_s3
 from ecs_feature.aws.shared_reads import SharedReads
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.fleet.sight import PatientCalls, is_outage, patience_seconds
@@ -94,7 +95,7 @@ class AwsReads:
         async def head() -> bool:
             s3 = await self._clients.get("s3")
             try:
-                await s3.head_object(Bucket=bucket, Key=key)
+                of_s3(await s3.head_object(Bucket=bucket, Key=key))
             except ClientError as error:
                 if error_code(error) in NOT_THERE_CODES:
                     return False

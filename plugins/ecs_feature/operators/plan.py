@@ -8,9 +8,9 @@ from typing import Any
 from airflow.providers.standard.operators.branch import BaseBranchOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from ecs_feature.aws.errors import is_transient
+from ecs_feature.aws.errors import may_pass
 from ecs_feature.aws.operator import AwsOperator
-from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, SelectionError, ThrottledError
+from ecs_feature.exceptions import EcsFeatureError, SelectionError
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.kinds import check, warnings
 from ecs_feature.shards.selection import check_keys, params_of, select
@@ -20,9 +20,9 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
     """The first task of a run: which shards and variants, and whether AWS is as the pipeline needs it.
 
     Skips the variants that the run's params leave out. Fails at once, with one sentence, for an unknown shard
-    or variant, a run without a logical date, an endpoint that cannot be reached, rejected credentials, a
-    cluster or service that does not exist, a service of a kind that cannot be leased
-    (:mod:`ecs_feature.services.kinds`), a capacity provider that the cluster does not have.
+    or variant, a run without a logical date, a cluster or service that does not exist, a service of a kind that cannot
+    be leased (:mod:`ecs_feature.services.kinds`), a capacity provider that the cluster does not have. An endpoint that
+    cannot be reached, rejected credentials and denied access fail a try with one sentence: a retry may pass.
 
     XCom: ``{"shards": [...], "variants": [...]}``.
 
@@ -75,7 +75,7 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
             selection = select(params, shards=self.shards, variants=list(self.first_tasks))
             self._check_aws(selection.variants)
         except EcsFeatureError as error:
-            raise (AirflowException if _may_pass(error) else AirflowFailException)(str(error)) from error
+            raise (AirflowException if may_pass(error) else AirflowFailException)(str(error)) from error
         plan = {"shards": list(selection.shards), "variants": list(selection.variants)}
         counted = f"{len(selection.shards)} of {len(self.shards)}" if self.shards else "the"
         where = f" in {' and '.join(selection.variants)}" if any(selection.variants) else ""
@@ -92,9 +92,3 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
         check(found)
         for warning in (said for service in found for said in warnings(service)):
             self.log.warning("%s", warning)
-
-
-def _may_pass(error: EcsFeatureError) -> bool:
-    """Whether the same run may go through later."""
-    unreachable = isinstance(error, EndpointUnreachableError | ThrottledError)
-    return unreachable or (error.__cause__ is not None and is_transient(error.__cause__))

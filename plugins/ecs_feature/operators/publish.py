@@ -11,8 +11,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from ecs_feature.aws.errors import translated
 from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.exceptions import EcsFeatureError, PublishError
+from ecs_feature.operators.patience import patiently
 from ecs_feature.results.completeness import Completeness, ResultKind, some
-from ecs_feature.results.manifests import Expected, ManifestStore
+from ecs_feature.results.manifests import Expected, ManifestStore, Published
 from ecs_feature.results.result_files import list_outputs, read_results
 from ecs_feature.shards.records import shard_records
 from ecs_feature.shards.selection import ALL_FOUND, names_in, of_this_run, params_of
@@ -79,19 +80,12 @@ class FeaturePublishOperator(AwsOperator):
         known: Sequence[str] = all_found or found or self.shards
         wanted = found or names_in(params["shards"]) or self.shards
         done = {record["shard"] for record in records} | set(skipped)
-        s3 = self.aws.client("s3")
         try:
             if not records:
                 raise PublishError("No shard of this run has left a record; clear the shards to run them again.")
             self.completeness.check(done, [name for name in wanted if name not in done])
-            with translated(self.prefix):
-                shards = read_results(s3, records) if self.result == "file" else list_outputs(s3, records)
-                run = {
-                    **self.about,
-                    "result": self.result,
-                    "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                }
-                published = ManifestStore(s3, self.prefix).publish(shards, run, Expected(known, skipped))
+            shards = patiently(lambda: self._read(records), self.log)
+            published = patiently(lambda: self._publish(shards, Expected(known, skipped)), self.log)
         except PublishError as error:
             raise (AirflowException if error.passes else AirflowFailException)(str(error)) from error
         except EcsFeatureError as error:
@@ -114,6 +108,17 @@ class FeaturePublishOperator(AwsOperator):
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = {**summary, "missing": len(missing)}
         return {**summary, "shards": sorted(shards), "missing": missing}
+
+    def _read(self, records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        s3 = self.aws.client("s3")
+        with translated(self.prefix):
+            return read_results(s3, records) if self.result == "file" else list_outputs(s3, records)
+
+    def _publish(self, shards: Mapping[str, Mapping[str, Any]], expected: Expected) -> Published:
+        published_at = datetime.now(UTC).isoformat(timespec="seconds")
+        run = {**self.about, "result": self.result, "published_at": published_at}
+        with translated(self.prefix):
+            return ManifestStore(self.aws.client("s3"), self.prefix).publish(shards, run, expected)
 
 
 def _amount(manifest: Mapping[str, Any], result: ResultKind) -> str:

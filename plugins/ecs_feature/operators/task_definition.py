@@ -12,6 +12,7 @@ from ecs_feature.aws.errors import translated
 from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.environment import load_environment
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
+from ecs_feature.operators.patience import patiently
 from ecs_feature.tasks import definitions
 
 
@@ -51,8 +52,7 @@ class EcsTaskDefinitionOperator(AwsOperator):
             )
             if self.container:
                 definitions.check_container(definition, self.container, where=Path(self.path).name)
-            with translated(f"Task definition {definition['family']!r}"):
-                registered = definitions.register(self.aws.client("ecs"), definition)
+            registered = patiently(lambda: self._register(definition), self.log)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
         except EcsFeatureError as error:
@@ -63,3 +63,7 @@ class EcsTaskDefinitionOperator(AwsOperator):
             self.log.info(sentence)
         self.log.info("%s %s.", "Registered" if registered.created else "Unchanged:", registered.arn)
         return registered.arn
+
+    def _register(self, definition: dict[str, Any]) -> definitions.Registered:
+        with translated(f"Task definition {definition['family']!r}"):
+            return definitions.register(self.aws.client("ecs"), definition)

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ecs_feature.aws.s3 import split_uri
+from ecs_feature.aws.s3 import of_s3, split_uri
 from ecs_feature.exceptions import PublishError
 
 PUBLISH_ROUNDS = 20
@@ -111,14 +111,14 @@ class ManifestStore:
     def _pointer(self) -> tuple[dict[str, Any] | None, str]:
         bucket, key = split_uri(f"{self.prefix}/manifest/current.json")
         try:
-            answer = self.s3.get_object(Bucket=bucket, Key=key)
+            answer = of_s3(self.s3.get_object(Bucket=bucket, Key=key))
         except self.s3.exceptions.NoSuchKey:
             return None, ""
         return json.loads(answer["Body"].read()), answer["ETag"]
 
     def _get(self, uri: str) -> dict[str, Any]:
         bucket, key = split_uri(uri)
-        content: dict[str, Any] = json.loads(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        content: dict[str, Any] = json.loads(of_s3(self.s3.get_object(Bucket=bucket, Key=key))["Body"].read())
         return content
 
     def _move_pointer(self, uri: str, version: int, etag: str) -> bool:
@@ -132,7 +132,8 @@ class ManifestStore:
         bucket, key = split_uri(uri)
         condition = {"IfNoneMatch": "*"} if etag == "*" else {"IfMatch": etag}
         try:
-            self.s3.put_object(Bucket=bucket, Key=key, Body=body.encode(), ContentType="application/json", **condition)
+            content = {"Body": body.encode(), "ContentType": "application/json"}
+            of_s3(self.s3.put_object(Bucket=bucket, Key=key, **content, **condition))
         except ClientError as error:
             # docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
             if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
