@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from ecs_feature.aws.errors import translated
 from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.exceptions import EcsFeatureError, SelectionError
+from ecs_feature.operators.patience import patiently
 from ecs_feature.shards.selection import ALL_FOUND, params_of, select
 from ecs_feature.shards.sources import checked, listed
 
@@ -68,5 +69,8 @@ class FindShardsOperator(AwsOperator):
                 region_name=self.aws.region_name,
             )
             return checked(found, getattr(self.function, "__name__", repr(self.function)))
+        return checked(patiently(self._list, self.log), self.source)
+
+    def _list(self) -> list[str]:
         with translated(self.source):
-            return checked(listed(self.aws.client("s3"), self.source), self.source)
+            return listed(self.aws.client("s3"), self.source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
+from ecs_feature.fleet.sight import patience_seconds
 from ecs_feature.operators.patience import patiently
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.kinds import check
@@ -142,8 +144,9 @@ class EcsServiceScaleOperator(AwsOperator):
         return result
 
     def _asking(self, run_is_active: RunIsActive) -> Ask:
-        """What asks AWS; after a failure it does so with new clients."""
+        """What asks AWS, after a failure with new clients; all its waits together have the time of one."""
         opened: list[EcsServices] = []
+        until = time.monotonic() + patience_seconds()
 
         def act_on(act: Callable[[EcsServices], Any]) -> Any:
             if not opened:
@@ -151,7 +154,11 @@ class EcsServiceScaleOperator(AwsOperator):
                 opened.append(EcsServices(ecs, self.cluster, autoscaling=scaling, run_is_active=run_is_active))
             return act(opened[0])
 
-        return lambda act: patiently(partial(act_on, act), self.log, renew=opened.clear)
+        def ask(act: Callable[[EcsServices], Any]) -> Any:
+            left = max(0.0, until - time.monotonic())
+            return patiently(partial(act_on, act), self.log, renew=opened.clear, seconds=left)
+
+        return ask
 
     def _up(self, ask: Ask) -> dict[str, Any]:
         found = ask(lambda services: services.describe(list(self.services)))
