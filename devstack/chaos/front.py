@@ -106,8 +106,9 @@ class Front:
         return new
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -155,7 +156,8 @@ class Front:
             if fate == "tls not spoken":
                 await _say(writer, b"HTTP/1.1 400 Bad Request\r\n\r\n")
             return
-        await writer.start_tls(self._untrusted if fate == "tls untrusted" else self._good)
+        if not await _start_tls(writer, self._untrusted if fate == "tls untrusted" else self._good):
+            return
         seconds = self._chance.uniform(*CUT_SECONDS) if fate == "through" else None
         try:
             async with asyncio.timeout(seconds):
@@ -177,6 +179,22 @@ class Front:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
             upstream.close()
+
+
+async def _start_tls(writer: asyncio.StreamWriter, context: ssl.SSLContext) -> bool:
+    """Whether the handshake succeeded.
+
+    When the connection is lost meanwhile, CPython 3.12 leaves the writer without a transport, and fails at that.
+    """
+    raw = writer.transport
+    try:
+        await writer.start_tls(context)
+    except AttributeError:
+        if writer.transport is not None:
+            raise
+        writer._transport = raw
+        return False
+    return True
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from devstack.chaos.plans import chance
 from devstack.chaos.scenarios import Scenario
 
@@ -71,8 +73,12 @@ class Meddler:
         :param seconds: since the first shard was launched; None before that.
         """
         while self.plan and seconds is not None and self.plan[0].at <= seconds:
-            action = self.plan.pop(0).action
-            self.do(action)
+            action = self.plan[0].action
+            try:
+                self.do(action)
+            except (BotoCoreError, ClientError):
+                return  # another scenario's fault; all of it again at the next tick
+            self.plan.pop(0)
             self.done[action] += 1
             self.tell(f"{self.service}: somebody else writes to it: {action}")
 

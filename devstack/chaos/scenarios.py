@@ -310,13 +310,13 @@ SMALL: Final = Scenario(
 )
 SMALL_BLINDNESS: Final = Scenario(
     "small_blindness",
-    "every call fails for ten seconds, for the test suite",
+    "every call fails for 25 s, for the test suite",
     shards=6,
     seconds=10,
-    long_seconds=25,
+    long_seconds=45,
     shard_timeout_seconds=240.0,
-    faults=blindness(3.0, 10),
-    blindness=Blindness(3.0, 10),
+    faults=blindness(4.0, 25),
+    blindness=Blindness(4.0, 25),
     undisturbed=True,
 )
 SMALL_MEDDLER: Final = Scenario(

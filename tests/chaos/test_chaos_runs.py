@@ -48,7 +48,7 @@ def test_the_faults_have_struck(results: dict[str, Result]) -> None:
     assert endings["small"]["EssentialContainerExited (exit 3)"] == 2
     assert results["small"].verdict.application_failures == 2
     assert sum(results["small"].kills.values()) == 1
-    assert results["small_blindness"].done.keys() > {"through"}
+    assert sum(results["small_blindness"].done.values()) >= 1
     assert sum(results["small_meddler"].done.values()) == 3
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from devstack.chaos.evidence import Evidence, Instance, Launched, Receipt, Run, Serving, receipts, serving
 from devstack.chaos.meddler import ACTIONS, Meddler, PlannedMeddling
@@ -190,3 +191,20 @@ def test_every_action_of_the_meddler_is_carried_out_at_its_time() -> None:
     ecs.tags = []
     meddler.do("remove all tags")
     assert ecs.done[-1] == ("update", {"taskDefinition": "family:2"})
+
+
+def test_what_the_meddler_was_refused_is_done_at_the_next_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the test suite it shares the local Fargate with a storm of throttling."""
+    ecs = Ecs()
+    meddler = Meddler(ecs, "c", "s", 1, [PlannedMeddling(1.0, "deploy again")], lambda words: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(ecs, "update_service", _throttled)
+        meddler.tick(1.0)
+        assert meddler.done == {}
+    meddler.tick(1.2)
+    assert meddler.done == {"deploy again": 1}
+    assert ecs.done == [("update", {"forceNewDeployment": True})]
+
+
+def _throttled(**_: Any) -> None:
+    raise ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateService")
