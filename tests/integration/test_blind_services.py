@@ -14,8 +14,8 @@ from airflow.sdk.exceptions import AirflowException, TaskDeferred
 from operator_context import context
 
 from ecs_feature.aws.connection import AwsConnection
+from ecs_feature.aws.outages import Outage
 from ecs_feature.exceptions import AwsError
-from ecs_feature.fleet.sight import Outage
 from ecs_feature.hooks import ecs as hooks
 from ecs_feature.operators import patience
 from ecs_feature.operators.publish import FeaturePublishOperator

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from airflow.sdk.exceptions import AirflowException
 
 from ecs_feature.aws.errors import may_pass, translate
-from ecs_feature.fleet.sight import Outage, bug, patience_seconds
+from ecs_feature.aws.outages import Outage, bug
+from ecs_feature.fleet.sight import patience_seconds
 
 T = TypeVar("T")
 

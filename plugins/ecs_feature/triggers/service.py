@@ -13,9 +13,10 @@ from asgiref.sync import sync_to_async
 
 from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.aws.errors import may_pass, translate
+from ecs_feature.aws.outages import Outage, bug
 from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import EcsFeatureError, ServiceNotSteadyError
-from ecs_feature.fleet.sight import Outage, bug, patience_seconds
+from ecs_feature.fleet.sight import patience_seconds
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.leases import leased
 from ecs_feature.services.run_lease import RunLease

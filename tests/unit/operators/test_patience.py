@@ -30,7 +30,8 @@ class Clock:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        self.now += max(seconds, 1.0)
+        assert 0.0 <= seconds <= 20.0
+        self.now += 5.0
 
 
 class Log:
