@@ -29,5 +29,7 @@ def of_s3(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     :raises AwsError: it has none; to be asked again.
     """
     if not answer.get("ETag"):
+        if (body := answer.get("Body")) is not None:
+            body.close()  # or its connection stays open until it is collected
         raise AwsError("S3's answer has no ETag, so it is not S3's; is there a proxy in between?")
     return answer
