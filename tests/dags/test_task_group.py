@@ -52,7 +52,7 @@ def test_the_smallest_pipeline_has_no_level_of_a_variant() -> None:
     launch = dag.default_args[SHARED_ARGUMENTS]["shards"]["launch"]
     assert "VARIANT" not in launch["environment"]
     assert "INPUT_URI" not in launch["environment"]
-    assert launch["environment"]["OUTPUT_URI"] == "s3://b/rt/ds={{ ds }}/shard={shard}/{{ ti.id }}.parquet"
+    assert launch["environment"]["OUTPUT_URI"] == "s3://b/rt/ds={{ ds }}/shard={shard_id}/{{ ti.id }}.parquet"
     assert dag.get_task("publish").prefix == "s3://b/rt/ds={{ ds }}"
     assert launch["task_definition"] == "xcom://register"
 
@@ -187,7 +187,7 @@ def test_the_command_and_environment_of_any_container() -> None:
 
     dag = own_dag(build)
     launch = dag.default_args[SHARED_ARGUMENTS]["features.a"]["launch"]
-    out = "s3://b/rt/variant=a/ds={{ ds }}/shard={shard}/{{ ti.id }}"
+    out = "s3://b/rt/variant=a/ds={{ ds }}/shard={shard_id}/{{ ti.id }}"
     assert launch["command"] == ["python", "rt.py", "--state", "{shard}", "--day", "{{ ds }}", "--out", out]
     assert launch["environment"]["WHERE"] == f"{out}/x"
     assert launch["environment"]["A"] == "2"

@@ -67,7 +67,8 @@ class PipelineFacts:
         :raises SelectionError: for a name that it does not have.
         """
         known = self.shards if of == "shards" else tuple(self.variants)
-        chosen = tuple(dict.fromkeys(part for name in names or () for part in name.split(",") if part))
+        parts = (part for name in names or () for part in ([name] if name in known else name.split(",")) if part)
+        chosen = tuple(dict.fromkeys(parts))
         unknown = [name for name in chosen if known and name not in known]
         if unknown:
             raise SelectionError(

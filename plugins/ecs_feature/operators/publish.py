@@ -78,7 +78,7 @@ class FeaturePublishOperator(AwsOperator):
         skipped = [record["shard"] for record in left if record["outcome"] == Kind.SKIPPED]
         all_found = ti.xcom_pull(task_ids=self.found_by, key=ALL_FOUND) if self.found_by else None
         known: Sequence[str] = all_found or found or self.shards
-        wanted = found or names_in(params["shards"]) or self.shards
+        wanted = found or names_in(params["shards"], self.shards) or self.shards
         done = {record["shard"] for record in records} | set(skipped)
         try:
             if not records:

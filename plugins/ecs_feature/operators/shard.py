@@ -43,7 +43,8 @@ class EcsShardOperator(AwsOperator):
             retries=2,
         )
 
-    ``{shard}`` in the launch and the record stands for the shard's name, after templates are rendered. Where the DAG
+    ``{shard}`` in the launch and the record stands for the shard's name, after templates are rendered, and
+    ``{shard_id}`` for its id, which S3 keys can have (:mod:`ecs_feature.shards.names`). Where the DAG
     has a param ``live_log_shards``, the shards that a run names there have their containers' lines in their logs while
     they run, whatever the policy says.
 
@@ -113,9 +114,10 @@ class EcsShardOperator(AwsOperator):
 
     def execute(self, context: Any) -> None:
         """Defer to the trigger; only where Airflow does not start from it (``dag.test()``, a user's choice)."""
-        if not is_selected(self.shard, self.render_template(self._arguments["selected"], context)):
+        selected = self.render_template(self._arguments["selected"], context)
+        if not is_selected(self.shard, selected, self._arguments.get("padded", ())):
             raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
-        arguments = self.render_template(self._arguments, context)
+        arguments = {**self.render_template(self._arguments, context), "shard": self.shard}
         arguments["launch"]["task_definition"] = self._task_definition(context, arguments["launch"]["task_definition"])
         prefix = arguments.get("params_prefix", "")
         arguments |= {"live_log_shards": live_log_shards(context, prefix), "end_in_triggerer": False}

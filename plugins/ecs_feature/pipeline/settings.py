@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple, Self
 
 from ecs_feature.aws.limits import FARGATE_SIZES, FARGATE_SIZES_PAGE
 from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.shards.names import PLAIN, fault_among, fault_of
 from ecs_feature.shards.policy import check_live_lines
-from ecs_feature.shards.sources import NAME
 from ecs_feature.tasks.capacity import SPOT, SPOT_WITH_FALLBACK, Fallback, Strategy, check_capacity, may_be_instances
 
 MAX_EXIT_CODE: Final = 255
@@ -69,7 +69,7 @@ def check_value(name: str, value: Any) -> None:
 
 def check_name(name: str, field: str) -> None:
     """:raises ConfigurationError: when it is no name; a placeholder may become one."""
-    if not NAME.fullmatch(name) and "${" not in name:
+    if not PLAIN.fullmatch(name) and "${" not in name:
         raise ConfigurationError(
             f"{field}: {name!r} is not a name; use 1 to 100 letters, digits, hyphens or underscores."
         )
@@ -84,6 +84,22 @@ def check_names(names: Sequence[str], field: str) -> None:
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise ConfigurationError(f"{field}: {', '.join(twice)} stands there more than once; remove the copies.")
+
+
+def check_shards(shards: object) -> None:
+    """:raises ConfigurationError: when it is no list of names, or two of them cannot be told apart."""
+    if not isinstance(shards, list | tuple):
+        raise ConfigurationError(
+            f"shards: {shards!r:.80} is of type {type(shards).__name__}; give a list of names, a callable that returns "
+            "one, or a listing in S3."
+        )
+    if not shards:
+        raise ConfigurationError("shards: none are given; give at least one.")
+    for name in shards:
+        if fault := fault_of(name):
+            raise ConfigurationError(f"shards: {name!r:.80} {fault}.")
+    if fault := fault_among(shards):
+        raise ConfigurationError(f"shards: {fault}")
 
 
 @dataclass(frozen=True)

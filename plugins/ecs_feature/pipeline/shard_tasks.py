@@ -17,6 +17,7 @@ from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import Variant
 from ecs_feature.services.run_lease import RunLease
 from ecs_feature.shards import task_in
+from ecs_feature.shards.names import shard_id
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.priority import SHARDS_IN_TURNS
 from ecs_feature.shards.selection import params_prefix
@@ -37,7 +38,8 @@ def named_shards(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, list[st
     with TaskGroup("shards") as group:
         shards = [
             EcsShardOperator(
-                task_id=name,
+                task_id=shard_id(name),
+                **({"task_display_name": name} if shard_id(name) != name else {}),
                 shard=name,
                 selected=_selected(pipeline),
                 start_trigger_args=shared_start_args(name, shared),
@@ -58,7 +60,10 @@ def shared_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]
     arguments = dict(start_args("", **_shard_arguments(pipeline, variant)).trigger_kwargs or {})
     del arguments["shard"]
     # Shards that are found at run time are restricted where they are found.
-    return {**arguments, "selected": _selected(pipeline)} if pipeline.named_shards() else arguments
+    if not pipeline.named_shards():
+        return arguments
+    padded = [name for name in pipeline.named_shards() if name != name.strip()]
+    return {**arguments, "selected": _selected(pipeline), **({"padded": padded} if padded else {})}
 
 
 def _selected(pipeline: PipelineSpec) -> str:
@@ -138,7 +143,7 @@ def _uris(pipeline: PipelineSpec, variant: Variant) -> dict[str, str]:
     uris = {"input_uri": pipeline.input_uri} if pipeline.input_uri else {}
     if not pipeline.output_uri:
         return uris
-    mine = f"{output_prefix(pipeline, variant)}/ds={{{{ ds }}}}/shard={{shard}}/{{{{ ti.id }}}}"
+    mine = f"{output_prefix(pipeline, variant)}/ds={{{{ ds }}}}/shard={{shard_id}}/{{{{ ti.id }}}}"
     if not _has_file(pipeline):
         # One object of this name, or any number below it: both are found as what begins with it.
         return {**uris, "output_uri": mine}

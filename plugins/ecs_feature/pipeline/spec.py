@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Self
 from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline.results import Publish, check_result
-from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Timeouts, check_names, check_value
+from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Timeouts, check_names, check_shards, check_value
 from ecs_feature.pipeline.variants import ScaledService, Variant, check_command, check_environment, check_services
 from ecs_feature.shards.selection import RUN_PARAMS, params_prefix
 from ecs_feature.shards.sources import check_listing, is_listing
@@ -82,8 +82,8 @@ class PipelineSpec:
     :param schedule: as in ``DAG``; one run is one logical date. With a cron text like ``@daily`` that is the day that
         begins when the run starts; with ``airflow.sdk``'s ``CronDataIntervalTimetable("@daily", timezone="UTC")`` it is
         the day that has ended. Runs of one day share a manifest, so once a day is as often as it makes sense.
-    :param shards: names; each becomes a named task, so the Grid is a shard by date matrix. Or what finds them at
-        run time, after ``ingest``, for mapped tasks (up to 5,000; [core] max_map_length must allow it): a callable,
+    :param shards: names in any script, up to 200 characters (docs/own-dag.md); each becomes a named task, so the Grid
+        is a shard by date matrix. Or what finds them at run time, after ``ingest``, for mapped tasks (up to 5,000; [core] max_map_length must allow it): a callable,
         called as ``ingest`` is, or a listing of folders in S3, ``s3://bucket/raw/ds={{ ds }}/carrier=*/``.
     :param task_definition: name of a file in the ``taskdefs`` folder, without ``.json``, for a pipeline without
         variants; ``services``: what its shards call.
@@ -276,7 +276,7 @@ class PipelineSpec:
                 "listing in S3."
             )
         elif not callable(self.shards):
-            check_names(self.named_shards(), "shards")
+            check_shards(self.shards)
 
     def named_shards(self) -> tuple[str, ...]:
         """The shards' names; empty when they are found at run time."""

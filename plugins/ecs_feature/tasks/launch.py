@@ -21,6 +21,7 @@ parameters, or ECS answers ConflictException."""
 
 
 TASK_DEFINITION_SIZE = Size()
+_SHARD = re.compile(r"\{shard(_id)?\}")
 _STARTED_BY_CHARACTERS = 128  # AmazonECS/latest/APIReference/API_RunTask.html
 
 
@@ -211,12 +212,12 @@ def started_by(who: str) -> str:
     return start[: _STARTED_BY_CHARACTERS - len(ending)] + ending
 
 
-def fill_shard(value: Any, shard: str) -> Any:
-    """``value`` with ``{shard}`` in its strings replaced, through lists and dicts."""
+def fill_shard(value: Any, shard: str, shard_id: str) -> Any:
+    """``value`` with ``{shard}`` and ``{shard_id}`` in its strings replaced, through lists and dicts."""
     if isinstance(value, str):
-        return value.replace("{shard}", shard)
+        return _SHARD.sub(lambda match: shard if match[0] == "{shard}" else shard_id, value)
     if isinstance(value, Mapping):
-        return {key: fill_shard(item, shard) for key, item in value.items()}
+        return {key: fill_shard(item, shard, shard_id) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [fill_shard(item, shard) for item in value]
+        return [fill_shard(item, shard, shard_id) for item in value]
     return value

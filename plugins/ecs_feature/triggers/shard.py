@@ -19,6 +19,7 @@ from ecs_feature.fleet.fleet import Fleet, FleetKey
 from ecs_feature.fleet.registry import IDLE_SECONDS, joined
 from ecs_feature.services.guard import guarded
 from ecs_feature.shards import SHARED_ARGUMENTS
+from ecs_feature.shards.names import shard_id
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.records import RUNNING_KEY, running_record, shard_record, superseded_task
 from ecs_feature.shards.run import ShardRun
@@ -26,7 +27,7 @@ from ecs_feature.shards.selection import LIVE_LOG_SHARDS, names_in
 from ecs_feature.tasks.launch import Launch, fill_shard
 from ecs_feature.tasks.outcomes import Kind, Payer
 from ecs_feature.triggerer.end_batches import EndBatches
-from ecs_feature.triggerer.references import look_up_shared
+from ecs_feature.triggerer.references import is_reference, look_up_shared
 from ecs_feature.triggerer.task_log import GatheredLog, shorten_records
 from ecs_feature.triggerer.xcoms import pull_own, push
 
@@ -73,6 +74,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     :param run_lease: :meth:`ecs_feature.services.run_lease.RunLease.to_dict`: the services that the run holds while its
         shards run, see :mod:`ecs_feature.services.guard`; empty: none.
     :param params_prefix: what the name of the run's param ``live_log_shards`` begins with.
+    :param padded: the names of the pipeline that begin or end with a space, which users' own spaces are told from.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         shared: str = "",
         run_lease: dict[str, Any] | None = None,
         params_prefix: str = "",
+        padded: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.shard = shard
@@ -106,6 +109,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         self.end_in_triggerer = end_in_triggerer
         self.run_lease = run_lease or {}
         self.params_prefix = params_prefix
+        self.padded = list(padded)
         self._run: ShardRun | None = None
         self._showing: asyncio.Task[None] | None = None
         self._lines = GatheredLog(self.log)
@@ -120,7 +124,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         if self.shared:
             for name, value in context["dag"].default_args[SHARED_ARGUMENTS][self.shared].items():
                 setattr(self, name, value)
-        self.template_fields = TEMPLATED
+        # A name is no template, whatever braces it has; a reference to one may have one in it.
+        self.template_fields = TEMPLATED if is_reference(self.shard) else TEMPLATED[1:]
         super().render_template_fields(context, jinja_env)
         self.live_log_shards = live_log_shards(context, self.params_prefix) or self.live_log_shards
         self._context = context
@@ -140,6 +145,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             **({"shared": self.shared} if self.shared else {}),
             **({"run_lease": self.run_lease} if self.run_lease else {}),
             **({"params_prefix": self.params_prefix} if self.params_prefix else {}),
+            **({"padded": self.padded} if self.padded else {}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -149,7 +155,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         except EcsFeatureError as error:
             yield self._refused(error)
             return
-        if not is_selected(self.shard, self.selected):
+        if not is_selected(self.shard, self.selected, self.padded):
             self.log.info("Shard %s is not among the shards of this run; skipped.", self.shard)
             yield TaskSkippedEvent() if self.end_in_triggerer else TriggerEvent({"state": "skipped"})
             return
@@ -229,7 +235,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         return ShardRun(
             fleet=fleet,
             shard=self.shard,
-            launch=Launch.from_dict(fill_shard(self.launch, self.shard)),
+            launch=Launch.from_dict(fill_shard(self.launch, self.shard, shard_id(self.shard))),
             policy=ShardPolicy.from_dict(self.policy),
             token_id=self.token_id,
             log=self._lines,
@@ -242,7 +248,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         )
 
     def _extra(self) -> dict[str, Any]:
-        return dict(fill_shard(self.record, self.shard))
+        return dict(fill_shard(self.record, self.shard, shard_id(self.shard)))
 
     async def _superseded(self) -> str | None:
         """The ARN of the last task of an earlier try that ran for long."""
@@ -315,9 +321,12 @@ def live_log_shards(context: Any, prefix: str = "") -> list[str]:
     return names_in(context.get("params", {}).get(prefix + LIVE_LOG_SHARDS))
 
 
-def is_selected(shard: str, selected: str) -> bool:
-    """Whether a run restricted to ``selected`` (a JSON list; empty or null means all) has this shard."""
-    names = names_in(json.loads(selected or "null"))
+def is_selected(shard: str, selected: str, padded: Sequence[str] = ()) -> bool:
+    """Whether a run restricted to ``selected`` (a JSON list; empty or null means all) has this shard.
+
+    :param padded: the names of the pipeline that begin or end with a space.
+    """
+    names = names_in(json.loads(selected or "null"), padded)
     return not names or shard in names
 
 
