@@ -39,7 +39,7 @@ def named_shards(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, list[st
         shards = [
             EcsShardOperator(
                 task_id=shard_id(name),
-                **({"task_display_name": name} if shard_id(name) != name else {}),
+                **_shown(name),
                 shard=name,
                 selected=_selected(pipeline),
                 start_trigger_args=shared_start_args(name, shared),
@@ -48,6 +48,11 @@ def named_shards(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, list[st
             for name in pipeline.named_shards()
         ]
     return group, [shard.task_id for shard in shards]
+
+
+def _shown(name: str) -> dict[str, Any]:
+    """What the Grid calls a shard whose id is not its name."""
+    return {"task_display_name": name} if shard_id(name) != name else {}
 
 
 def shared_name(pipeline: PipelineSpec, variant: Variant) -> str:

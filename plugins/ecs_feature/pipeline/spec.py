@@ -83,7 +83,8 @@ class PipelineSpec:
         begins when the run starts; with ``airflow.sdk``'s ``CronDataIntervalTimetable("@daily", timezone="UTC")`` it is
         the day that has ended. Runs of one day share a manifest, so once a day is as often as it makes sense.
     :param shards: names in any script, up to 200 characters (docs/own-dag.md); each becomes a named task, so the Grid
-        is a shard by date matrix. Or what finds them at run time, after ``ingest``, for mapped tasks (up to 5,000; [core] max_map_length must allow it): a callable,
+        is a shard by date matrix. Or what finds them at run time, after ``ingest``, for mapped tasks (up to 5,000;
+        [core] max_map_length must allow it): a callable,
         called as ``ingest`` is, or a listing of folders in S3, ``s3://bucket/raw/ds={{ ds }}/carrier=*/``.
     :param task_definition: name of a file in the ``taskdefs`` folder, without ``.json``, for a pipeline without
         variants; ``services``: what its shards call.

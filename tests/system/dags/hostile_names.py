@@ -15,12 +15,10 @@ assert name == os.environ["SHARD"], (name, os.environ["SHARD"])
 if name == "New York" and os.environ["ATTEMPT"] == "1" and os.environ["LOGICAL_DATE"] == "2013-06-01":
     sys.exit(9)
 s3, body = boto3.client("s3"), name.encode()
+file = {"uri": os.environ["OUTPUT_URI"], "bytes": len(body), "rows": 1, "sha256": hashlib.sha256(body).hexdigest()}
 for uri, content in (
     (os.environ["OUTPUT_URI"], body),
-    (os.environ["RESULT_URI"], json.dumps({
-        "shard": name, "rows": 1,
-        "files": [{"uri": os.environ["OUTPUT_URI"], "bytes": len(body), "rows": 1, "sha256": hashlib.sha256(body).hexdigest()}],
-    }).encode()),
+    (os.environ["RESULT_URI"], json.dumps({"shard": name, "rows": 1, "files": [file]}).encode()),
 ):
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     s3.put_object(Bucket=bucket, Key=key, Body=content)
