@@ -13,11 +13,26 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ecs_feature.exceptions import ConfigurationError
 
-PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+PLACEHOLDER = re.compile(r"(\$?)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+"""``$${NAME}`` is the text ``${NAME}``."""
+CONTRACT_VARIABLES: Final = frozenset(
+    {
+        "SHARD",
+        "LOGICAL_DATE",
+        "VARIANT",
+        "RUN_ID",
+        "ATTEMPT",
+        "INPUT_URI",
+        "OUTPUT_URI",
+        "RESULT_URI",
+    }
+)
+"""The environment variables that every shard's container gets, docs/job-contract.md. They are no placeholders: a shell
+in a container reads them, and one value for all shards would be wrong."""
 
 
 def load_environment(path: str | Path | None = None) -> dict[str, str]:
@@ -33,7 +48,8 @@ def load_environment(path: str | Path | None = None) -> dict[str, str]:
         if path is None:
             return {}
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = Path(path).read_bytes()
+        values = json.loads(data.decode(json.detect_encoding(data)).removeprefix("\ufeff"))
     except OSError as error:
         raise ConfigurationError(
             f"[ecs_feature] environment_file: cannot read {path} ({error.strerror}); name an existing JSON file."
@@ -56,12 +72,18 @@ def substitute(value: Any, values: Mapping[str, str], *, where: str) -> Any:
     :raises ConfigurationError: when a placeholder has no value.
     """
     if isinstance(value, str):
-        return PLACEHOLDER.sub(lambda match: _lookup(match.group(1), values, where), value)
+        return PLACEHOLDER.sub(lambda match: _replaced(match, values, where), value)
     if isinstance(value, Mapping):
         return {key: substitute(item, values, where=f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(substitute(item, values, where=f"{where}[{i}]") for i, item in enumerate(value))
     return value
+
+
+def _replaced(match: re.Match[str], values: Mapping[str, str], where: str) -> str:
+    if match[1]:
+        return match[0][1:]
+    return match[0] if match[2] in CONTRACT_VARIABLES else _lookup(match[2], values, where)
 
 
 def _lookup(name: str, values: Mapping[str, str], where: str) -> str:
@@ -70,5 +92,5 @@ def _lookup(name: str, values: Mapping[str, str], where: str) -> str:
     except KeyError:
         raise ConfigurationError(
             f"{where}: the placeholder ${{{name}}} has no value; add {name} to the environment file "
-            "([ecs_feature] environment_file)."
+            f"([ecs_feature] environment_file), or write $${{{name}}} where the container's shell is to read it."
         ) from None

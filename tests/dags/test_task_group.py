@@ -212,7 +212,7 @@ def test_the_container_is_the_only_essential_one_of_the_file(tmp_path: Path) -> 
     with pytest.raises(ConfigurationError, match=r"rt.json has 2 essential ones, a, b; give the one"):
         write({"name": "a"}, {"name": "b"}).dag()
     (tmp_path / "rt.json").unlink()
-    with pytest.raises(ConfigurationError, match=r"task_definition: .*rt\.json cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"task_definition: .*rt\.json: cannot be read"):
         plain(container="", taskdefs=tmp_path, dag_id="p").dag()
 
 

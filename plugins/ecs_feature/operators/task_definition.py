@@ -19,13 +19,15 @@ from ecs_feature.tasks import definitions
 class EcsTaskDefinitionOperator(AwsOperator):
     """Registers the task definition in a JSON file, only when its content differs from the latest revision.
 
-    The file is what ``RegisterTaskDefinition`` takes, with ``${NAME}`` placeholders for the environment file's
-    values. It is validated against botocore's model and Fargate's rules before any call.
+    The file is what ``RegisterTaskDefinition`` takes, or what ``describe-task-definition`` prints, with ``${NAME}``
+    placeholders for the environment file's values. It is validated against botocore's model and Fargate's rules before
+    any call.
 
     XCom: the ARN, with its revision.
 
     :param path: the JSON file.
     :param container: the name of the pipeline's, which must be in it and end the task; empty: not checked.
+    :param variables: names of the environment variables that the launches set in that container.
     :param environment: the placeholders' values; default: the environment file's, as it is when the task runs.
     """
 
@@ -37,26 +39,33 @@ class EcsTaskDefinitionOperator(AwsOperator):
         *,
         path: str | Path,
         container: str = "",
+        variables: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.path = str(path)
         self.container = container
+        self.variables = list(variables)
         self.environment = environment
 
     def execute(self, context: Any) -> str:
         try:
-            definition = definitions.load(
-                Path(self.path), load_environment() if self.environment is None else self.environment
+            path = Path(self.path)
+            loaded = definitions.load_with_notes(
+                path, load_environment() if self.environment is None else self.environment
             )
+            definition = loaded.content
             if self.container:
-                definitions.check_container(definition, self.container, where=Path(self.path).name)
+                definitions.check_container(definition, self.container, where=path.name)
+                definitions.check_variables(definition, self.container, self.variables, where=path.name)
             registered = patiently(lambda: self._register(definition), self.log)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
         except EcsFeatureError as error:
             raise AirflowException(str(error)) from error
+        for note in loaded.notes:
+            self.log.info(note)
         if sentence := definitions.hidden_retries(definition, self.container):
             self.log.warning(sentence)
         if sentence := definitions.lossy_logs(definition):

@@ -20,6 +20,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule, task
 from airflow.sdk.definitions.param import ParamsDict
 
+from ecs_feature.environment import CONTRACT_VARIABLES
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.operators.find_shards import FindShardsOperator
 from ecs_feature.operators.plan import FeaturePlanOperator
@@ -230,6 +231,7 @@ def _variant(
         task_id="register",
         path=pipeline.taskdef_path(variant),
         container=container_of(pipeline, variant),
+        variables=sorted({*pipeline.environment, *variant.environment, *CONTRACT_VARIABLES}),
         environment=pipeline.placeholders,
         **pipeline.aws(),
         **_patience(pipeline),

@@ -73,8 +73,8 @@ def test_timeouts(field: str) -> None:
         ),
         ({"max_memory_mib": -1}, "max_memory_mib: -1 is too small; give 0 or more, or None."),
         (
-            {"max_memory_mib": 122881},
-            "max_memory_mib: 122881 is no size of a Fargate task; give 0 to 122880, or None "
+            {"max_memory_mib": 249857},
+            "max_memory_mib: 249857 is no size of a Fargate task; give 0 to 249856, or None "
             "(AmazonECS/latest/developerguide/task-cpu-memory-error.html).",
         ),
         ({"max_memory_mib": 0.5}, "max_memory_mib: 0.5 is of type float; give a whole number or None."),
@@ -106,7 +106,7 @@ def test_logs(changes: dict[str, Any], sentence: str) -> None:
         (Retries, {"retries": 0, "max_relaunches": 0, "retry_delay": timedelta(0), "skip_exit_codes": (1, 255)}),
         (Timeouts, {"shard_timeout": timedelta.resolution}),
         (Capacity, {"max_memory_mib": 122880, "parallelism": 1, "max_vcpus": 0.25}),
-        (Capacity, {"max_memory_mib": 122881, "capacity": "ec2"}),
+        (Capacity, {"max_memory_mib": 249857, "capacity": "ec2"}),
         (Logs, {"log_lines": 0, "live_lines": "never"}),
     ],
 )

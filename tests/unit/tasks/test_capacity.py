@@ -121,7 +121,7 @@ def test_a_pipeline_on_instances_needs_no_subnets_and_its_memory_has_no_bound_of
         ({"capacity": MIXED}, "subnets: 0 given"),
         ({"capacity": "ec2", "security_groups": "sg-0a"}, "subnets: 0 given"),
         ({"capacity": "ec2", "max_memory_mib": -1}, "max_memory_mib: -1 is too small; give 0 or more, or None."),
-        ({"capacity": "spot", "subnets": "s", "max_memory_mib": 122_881}, "is no size of a Fargate task"),
+        ({"capacity": "spot", "subnets": "s", "max_memory_mib": 249_857}, "is no size of a Fargate task"),
     ],
 )
 def test_what_a_pipeline_cannot_be_is_refused(values: dict[str, Any], sentence: str) -> None:
