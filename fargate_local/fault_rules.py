@@ -11,7 +11,9 @@ MATCHED = frozenset(
 CALL_EFFECTS = frozenset(
     {"error", "failure", "drop_answer", "delay_seconds", "hang", "hang_answer", "answer", "close", "reset"}
 )
-FATE_EFFECTS = frozenset({"exit_code", "start_failure", "stop_code", "stuck", "out_of_memory_below_mib"})
+FATE_EFFECTS = frozenset(
+    {"exit_code", "start_failure", "stop_code", "stuck", "out_of_memory_below_mib", "disk_full_below_gib"}
+)
 VIEW_EFFECTS = frozenset({"invisible_seconds", "forget"})
 TASK_EFFECTS = FATE_EFFECTS | VIEW_EFFECTS
 DETAILS = frozenset({"message", "status", "media_type", "after_seconds"})
@@ -85,6 +87,7 @@ _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "status": (_is_whole(400, 599), "an HTTP status between 400 and 599"),
     "exit_code": (_is_whole(0, 255), "between 0 and 255"),
     "out_of_memory_below_mib": (_is_whole(1), "a whole number of MiB from 1"),
+    "disk_full_below_gib": (_is_whole(1), "a whole number of GiB from 1"),
     "stop_code": (lambda value: value in STOP_CODES, f"one of {', '.join(STOP_CODES)}"),
     "stuck": (lambda value: value in STUCK_STATES, f"one of {', '.join(STUCK_STATES)}"),
     "delay_seconds": _SECONDS,

@@ -29,9 +29,9 @@ class FaultRule:
         rule ends, never when the caller gives up), `hang_answer` (done, but the answer waits for the rule's end); not
         done at all: `answer` (this text instead of an answer, with `status`, 200 by default, and `media_type`, the
         service's by default), `close` (the connection ends without an answer), `reset` (it ends with a TCP reset); of a
-        task: `exit_code`, `stop_code` (with `message`), `out_of_memory_below_mib` (those after `after_seconds` of
-        running), `start_failure`, `stuck` (the state that it stays in), `invisible_seconds` (it is MISSING so long),
-        `forget` (it is, `after_seconds` after its end, and its client token is forgotten with it).
+        task: `exit_code`, `stop_code` (with `message`), `out_of_memory_below_mib`, `disk_full_below_gib` (those after
+        `after_seconds` of running), `start_failure`, `stuck` (the state that it stays in), `invisible_seconds` (it is
+        MISSING so long), `forget` (it is, `after_seconds` after its end, and its client token is forgotten with it).
     :param for_seconds: how long the rule is active; None: until it is removed.
     """
 
@@ -76,7 +76,7 @@ class Subject:
     """What a rule is held against: a call (with its operation) or a task (without).
 
     :param service_api: of a call: the name of the service that it was signed for.
-    :param memory_mib: of a task: the memory of the whole task.
+    :param memory_mib: of a task: the memory of the whole task; likewise its `ephemeral_gib`.
     :param user_agent: of a call: the header.
     """
 
@@ -88,6 +88,7 @@ class Subject:
     environments: tuple[Mapping[str, str], ...] = ()
     service_api: str = "ecs"
     memory_mib: int | None = None
+    ephemeral_gib: int | None = None
     user_agent: str = ""
 
 
@@ -192,6 +193,7 @@ class FaultEngine:
                 or not rule.is_active(self._clock())
                 or not matches(rule.match, subject)
                 or (subject.memory_mib or 0) >= rule.effect.get("out_of_memory_below_mib", float("inf"))
+                or (subject.ephemeral_gib or 0) >= rule.effect.get("disk_full_below_gib", float("inf"))
             ):
                 continue
             if rule.probability >= 1 or rule.chance.random() < rule.probability:

@@ -42,6 +42,18 @@ class Prepared:
         return replace(spec, command=("/bin/sh", "-c", line), environment={**spec.environment, **simulated})
 
 
+def spec_out_of_disk(spec: ContainerSpec, after_seconds: float) -> ContainerSpec:
+    """The same container, but it finds its disk full and fails, as a Python program does."""
+    line = "OSError: [Errno 28] No space left on device: '/tmp/part-0'"
+    simulated = {
+        "SIMULATED_SECONDS": f"{after_seconds:g}",
+        "SIMULATED_EXIT_CODE": "1",
+        "SIMULATED_ERROR": line,
+    }
+    command = ("/bin/sh", "-c", f'sleep {after_seconds:g}; echo "{line}"; exit 1')
+    return replace(spec, command=command, environment={**spec.environment, **simulated})
+
+
 class Preparation:
     """Makes tasks ready."""
 
@@ -63,6 +75,8 @@ class Preparation:
         specs: dict[str, ContainerSpec] = {}
         writers: dict[str, Callable[[bytes], None]] = {}
         streams: list[LogStream] = []
+        for volume in task.volumes:
+            await asyncio.to_thread(volume.make, self._state_dir)
         for definition in task.definition.containers:
             name = definition["name"]
             values = await self._secrets(definition)
@@ -77,6 +91,11 @@ class Preparation:
             writers[name] = _drop if stream is None else partial(self._logs.write, stream)
             streams += [] if stream is None else [stream]
         return Prepared(specs, writers, streams, self._logs)
+
+    async def clean_up(self, task: Task) -> None:
+        """The task has ended: its volumes go with it, unless they shall stay."""
+        for volume in task.volumes:
+            await asyncio.to_thread(volume.remove, self._state_dir)
 
     async def _secrets(self, definition: JsonObject) -> dict[str, str]:
         region = self._settings.region

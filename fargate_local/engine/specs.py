@@ -66,7 +66,10 @@ def mounts_of(task: Task, definition: JsonObject, efs: Mapping[str, Path], state
     for point in definition.get("mountPoints", []):
         volume = volumes[point["sourceVolume"]]
         configuration = volume.get("efsVolumeConfiguration")
-        if configuration is None:
+        launched = next((each for each in task.volumes if each.name == volume["name"]), None)
+        if launched is not None:
+            host = launched.folder(state_dir)
+        elif configuration is None:
             host = state_dir / "volumes" / task.id / volume["name"]
         else:
             file_system = configuration["fileSystemId"]
