@@ -23,6 +23,9 @@ FARGATE_SIZES: Final[dict[int, tuple[int, ...]]] = {
 }
 FARGATE_SIZES_PAGE: Final = "AmazonECS/latest/developerguide/task-cpu-memory-error.html"
 
+# AmazonECS/latest/APIReference/API_EphemeralStorage.html: GiB of a Fargate task; 20 without it.
+EPHEMERAL_GIB: Final = (21, 200)
+DEFAULT_EPHEMERAL_GIB: Final = 20
 # AmazonECS/latest/APIReference/API_RunTask.html
 OVERRIDES_CHARACTERS: Final = 8192
 STARTED_BY: Final = re.compile(r"[A-Za-z0-9_/-]{1,128}")

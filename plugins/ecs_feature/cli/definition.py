@@ -103,13 +103,13 @@ def _estimate_arguments() -> tuple[Any, ...]:
             ("--vcpu-hour-usd",),
             metavar="USD",
             type=_not_negative,
-            help="On-demand price of a vCPU-hour in your region; default: us-east-1's, Linux/X86",
+            help="On-demand price of a vCPU-hour; default: that of the region and platform (docs/launch-options.md)",
         ),
         Arg(
             ("--gb-hour-usd",),
             metavar="USD",
             type=_not_negative,
-            help="On-demand price of a GB-hour in your region; default: us-east-1's, Linux/X86",
+            help="On-demand price of a GB-hour; default: that of the region and platform (docs/launch-options.md)",
         ),
         Arg(("--seed",), metavar="N", type=int, default=0, help="Of the draws from the past (default: 0)"),
         Arg(

@@ -12,6 +12,7 @@ from ecs_feature.exceptions import SelectionError
 from ecs_feature.fleet.fleet import FleetKey
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.tasks.capacity import ON_DEMAND, bucket_of
+from ecs_feature.tasks.volumes import EbsVolume
 
 _SHARD = "EcsShardOperator"
 _PLAN = "FeaturePlanOperator"
@@ -26,6 +27,7 @@ class PipelineFacts:
     :param bucket: whose quotas the shards use: ``FARGATE``, ``FARGATE_SPOT``, or neither (empty).
     :param parallelism: shards of one variant at once per triggerer; likewise ``max_vcpus``.
     :param poll_seconds: how often running shards are asked for.
+    :param ephemeral_gib: that their launches ask for; 0: the task definition's. Likewise ``volumes``.
     """
 
     dag_id: str
@@ -36,6 +38,8 @@ class PipelineFacts:
     max_vcpus: float | None
     aws: AwsConnection
     poll_seconds: float = ShardPolicy.poll_seconds
+    ephemeral_gib: int = 0
+    volumes: tuple[EbsVolume, ...] = ()
 
     @classmethod
     def of(cls, dag: Any) -> PipelineFacts:
@@ -59,6 +63,8 @@ class PipelineFacts:
             max_vcpus=policy.max_vcpus,
             aws=FleetKey(**arguments["aws"]),
             poll_seconds=policy.poll_seconds,
+            ephemeral_gib=launch.get("ephemeral_gib", 0),
+            volumes=tuple(EbsVolume.from_dict(volume) for volume in launch.get("volumes", ())),
         )
 
     def choose(self, names: Sequence[str] | None, of: str) -> tuple[str, ...]:

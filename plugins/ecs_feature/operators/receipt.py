@@ -13,6 +13,7 @@ from airflow.sdk import BaseOperator
 from ecs_feature.results.receipts import render, run_state, variant_receipt
 from ecs_feature.shards.records import shard_records
 from ecs_feature.shards.selection import of_this_run, params_of
+from ecs_feature.tasks import prices
 
 
 @dataclass(frozen=True)
@@ -107,4 +108,5 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
             steady=pulled(tasks.steady),
             down=pulled(tasks.scale_down),
             published=pulled(tasks.publish),
+            prices=prices.load_or_package(self.log),
         )

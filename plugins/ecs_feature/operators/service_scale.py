@@ -13,7 +13,7 @@ from typing import Any, Literal
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from ecs_feature.aws.operator import AwsOperator
-from ecs_feature.aws.resources import EcsService
+from ecs_feature.aws.resources import LINUX_X86, EcsService, platform_of, region_of
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
 from ecs_feature.fleet.sight import patience_seconds
 from ecs_feature.operators.patience import patiently
@@ -271,6 +271,8 @@ class EcsServiceScaleOperator(AwsOperator):
             "seconds": round(seconds, 1),
             "vcpu_seconds": round(used.vcpu_seconds, 3),
             "gb_seconds": round(used.gb_seconds, 3),
+            "region": region_of(service.arn),
+            **({"platform": platform} if (platform := platform_of(definition)) != LINUX_X86 else {}),
             **self._replaced(services, service, since),
         }
 
