@@ -43,15 +43,16 @@ class Prepared:
 
 
 def spec_out_of_disk(spec: ContainerSpec, after_seconds: float) -> ContainerSpec:
-    """The same container, but it finds its disk full and fails, as a Python program does."""
+    """The same container, but it fails because the system answers ENOSPC; where there is no /dev/full, it says so."""
     line = "OSError: [Errno 28] No space left on device: '/tmp/part-0'"
     simulated = {
         "SIMULATED_SECONDS": f"{after_seconds:g}",
         "SIMULATED_EXIT_CODE": "1",
         "SIMULATED_ERROR": line,
     }
-    command = ("/bin/sh", "-c", f'sleep {after_seconds:g}; echo "{line}"; exit 1')
-    return replace(spec, command=command, environment={**spec.environment, **simulated})
+    full = "if [ -c /dev/full ]; then exec cat /dev/zero > /dev/full; fi"
+    command = f'sleep {after_seconds:g}; {full}; echo "{line}"; exit 1'
+    return replace(spec, command=("/bin/sh", "-c", command), environment={**spec.environment, **simulated})
 
 
 class Preparation:

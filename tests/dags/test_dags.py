@@ -14,10 +14,12 @@ from airflow.serialization.serialized_objects import BaseSerialization, DagSeria
 from pipelines import pipeline
 
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
+from ecs_feature.pipeline import EbsVolume, FeaturePipeline, ScaledService, Variant
 from ecs_feature.pipeline.dag import S3Asset
 from ecs_feature.shards import SHARED_ARGUMENTS
+from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.tasks.capacity import Fallback
+from ecs_feature.tasks.launch import Launch
 from ecs_feature.triggers.service import EcsServiceSteadyTrigger
 from ecs_feature.triggers.shard import ShardTrigger
 
@@ -156,10 +158,25 @@ def test_what_the_launches_need_is_checked_before_anything_starts() -> None:
     assert with_values().dag().get_task("plan").capacity_providers == []
 
 
+def test_what_launches_carry_is_in_the_arguments_of_the_shards_and_in_register() -> None:
+    volume = EbsVolume("scratch", "${ROLE}", 10)
+    options = {"volumes": [volume], "ephemeral_storage_gib": 50, "max_ephemeral_storage_gib": 100}
+    role = "arn:aws:iam::123456789012:role/infrastructure"
+    dag = with_values(**options, placeholders={**VALUES, "ROLE": role}).dag()
+    made = EbsVolume("scratch", role, 10)
+    assert dag.get_task("control.register").volumes == [made]
+    for name in ("control", "treatment"):
+        arguments = dag.default_args[SHARED_ARGUMENTS][name]
+        launch, policy = Launch.from_dict(arguments["launch"]), ShardPolicy.from_dict(arguments["policy"])
+        assert (launch.volumes, launch.ephemeral_gib, policy.max_ephemeral_gib) == ((made,), 50, 100)
+    with pytest.raises(ConfigurationError, match=r"^params: debug_shards belong to the pipeline; rename yours\.$"):
+        with_values(params={"debug_shards": []}).dag()
+
+
 def test_the_trigger_form_offers_the_shards_and_the_variants() -> None:
     params = serialized().params.dump()
-    assert params == {"shards": [], "variants": [], "live_log_shards": []}
-    for name in ("shards", "live_log_shards"):
+    assert params == {"shards": [], "variants": [], "live_log_shards": [], "debug_shards": []}
+    for name in ("shards", "live_log_shards", "debug_shards"):
         schema = serialized().params.get_param(name).schema
         assert (schema["type"], schema["examples"]) == (["null", "array"], ["AA", "UA"])
 

@@ -48,7 +48,7 @@ def trigger_kwargs(dag: Any, task_id: str) -> Any:
 def test_the_smallest_pipeline_has_no_level_of_a_variant() -> None:
     dag = plain(dag_id="rt", start_date=datetime(2026, 1, 1)).dag()
     assert set(dag.task_ids) == {"plan", "register", "shards.CA", "shards.NY", "publish", "receipt"}
-    assert set(dag.params) == {"shards", "live_log_shards"}
+    assert set(dag.params) == {"shards", "live_log_shards", "debug_shards"}
     launch = dag.default_args[SHARED_ARGUMENTS]["shards"]["launch"]
     assert "VARIANT" not in launch["environment"]
     assert "INPUT_URI" not in launch["environment"]
@@ -95,7 +95,8 @@ def test_two_groups_have_params_leases_and_shared_arguments_of_their_own() -> No
 
     dag = own_dag(build, params={"mine": 1}, default_args={"retries": 7, "owner": "me"})
     assert set(dag.params) == {
-        "mine", "first_shards", "first_live_log_shards", "second_shards", "second_live_log_shards",
+        "mine", "first_shards", "first_live_log_shards", "first_debug_shards",
+        "second_shards", "second_live_log_shards", "second_debug_shards",
     }  # fmt: skip
     shared = dag.default_args[SHARED_ARGUMENTS]
     assert {name: each["run_lease"]["holder"] for name, each in shared.items()} == {
@@ -220,4 +221,4 @@ def test_old_pipelines_keep_their_ids_and_paths() -> None:
     dag = pipeline(placeholders=PLACEHOLDERS).dag()
     assert set(dag.task_ids) == {"plan", "control.register", "control.shards.AA", "control.publish", "receipt"}
     assert dag.get_task("control.publish").prefix == "s3://b/features/variant=control/ds={{ ds }}"
-    assert set(dag.params) == {"shards", "variants", "live_log_shards"}
+    assert set(dag.params) == {"shards", "variants", "live_log_shards", "debug_shards"}

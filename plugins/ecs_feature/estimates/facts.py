@@ -11,7 +11,7 @@ from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.exceptions import SelectionError
 from ecs_feature.fleet.fleet import FleetKey
 from ecs_feature.shards.policy import ShardPolicy
-from ecs_feature.tasks.capacity import ON_DEMAND, bucket_of
+from ecs_feature.tasks.capacity import ON_DEMAND, bucket_of, providers_of
 from ecs_feature.tasks.volumes import EbsVolume
 
 _SHARD = "EcsShardOperator"
@@ -27,6 +27,7 @@ class PipelineFacts:
     :param bucket: whose quotas the shards use: ``FARGATE``, ``FARGATE_SPOT``, or neither (empty).
     :param parallelism: shards of one variant at once per triggerer; likewise ``max_vcpus``.
     :param poll_seconds: how often running shards are asked for.
+    :param cluster: where the shards run; ``providers``: the capacity providers that their launches name.
     :param ephemeral_gib: that their launches ask for; 0: the task definition's. Likewise ``volumes``.
     """
 
@@ -38,6 +39,8 @@ class PipelineFacts:
     max_vcpus: float | None
     aws: AwsConnection
     poll_seconds: float = ShardPolicy.poll_seconds
+    cluster: str = ""
+    providers: tuple[str, ...] = ()
     ephemeral_gib: int = 0
     volumes: tuple[EbsVolume, ...] = ()
 
@@ -63,6 +66,8 @@ class PipelineFacts:
             max_vcpus=policy.max_vcpus,
             aws=FleetKey(**arguments["aws"]),
             poll_seconds=policy.poll_seconds,
+            cluster=launch.get("cluster", ""),
+            providers=providers_of(launch.get("capacity", ON_DEMAND)),
             ephemeral_gib=launch.get("ephemeral_gib", 0),
             volumes=tuple(EbsVolume.from_dict(volume) for volume in launch.get("volumes", ())),
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ecs_feature.aws.resources import DEFAULT_REGION, LINUX_X86, region_of
+from ecs_feature.aws.resources import DEFAULT_REGION, LINUX_X86, MANAGED_INSTANCES, region_of
 from ecs_feature.estimates.facts import PipelineFacts
 from ecs_feature.tasks import cost
+from ecs_feature.tasks.capacity import kind_of
 from ecs_feature.tasks.cost import Price, Usage
 from ecs_feature.tasks.prices import SPOT_SHARE, PriceTable
 
@@ -23,6 +24,7 @@ class Pricing:
     :param platforms: variant -> its tasks' platform, where there are no records.
     :ivar region: of the newest past launch, else the pipeline's.
     :ivar unknown: what has no known price.
+    :ivar kind: of the capacity provider; None: not read yet.
     """
 
     table: PriceTable
@@ -32,6 +34,7 @@ class Pricing:
     platforms: Mapping[str, str] = field(default_factory=dict)
     region: str = ""
     unknown: set[str] = field(default_factory=set)
+    kind: str | None = None
 
     def of_record(self, launch: Mapping[str, Any]) -> Price:
         """The price of a past launch, if it were on what the pipeline runs on now."""
@@ -56,7 +59,8 @@ class Pricing:
         used = replace(used, metered=metered)
         capacity = self.facts.bucket or "EC2"
         platform = self.platforms.get(variant, LINUX_X86)
-        price = self._own(self.table.price(self._region(), capacity, platform=platform), capacity)
+        price = self.table.price(self._region(), capacity, platform=platform, kind=self._kind())
+        price = self._own(price, capacity)
         self.unknown.update(price.unknown(used))
         return replace(used, usd=price.of(used))
 
@@ -80,9 +84,26 @@ class Pricing:
         gb = price.gb_hour_usd if self.gb_hour_usd is None else self.gb_hour_usd * share
         return replace(price, vcpu_hour_usd=vcpu, gb_hour_usd=gb)
 
+    def _kind(self) -> str:
+        """The kind of the capacity provider that launches name; empty on Fargate, and where they name none."""
+        if self.kind is None:
+            providers = () if self.facts.bucket else self.facts.providers
+            self.kind = _kind_of(self.facts, providers) if providers else ""
+        return self.kind
+
     def _region(self) -> str:
         self.region = self.region or self.facts.aws.region_name or _region_of(self.facts) or DEFAULT_REGION
         return self.region
+
+
+def _kind_of(facts: PipelineFacts, providers: Sequence[str]) -> str:
+    """The kind of the first provider; where it cannot be read here, one whose price is not known."""
+    try:
+        ecs = facts.aws.client("ecs")
+        answer = ecs.describe_capacity_providers(cluster=facts.cluster, capacityProviders=list(providers))
+        return next(kind_of(one) for one in answer["capacityProviders"])
+    except Exception:  # a missing connection, no access: the estimate goes on without
+        return f"{MANAGED_INSTANCES}/UNKNOWN"
 
 
 def _region_of(facts: PipelineFacts) -> str:

@@ -260,12 +260,13 @@ class Fleet(AwsReads):
         start_seconds: float | None = None,
         tell: Tell = log.warning,
         note: Tell = log.info,
+        seen: Callable[[EcsTask], None] | None = None,
     ) -> EcsTask | None:
         """Wait until the task is stopped; None when ECS no longer shows it. See :meth:`TaskWatcher.ended`."""
         self._own.add(task.arn)
         try:
             return await self._watcher.ended(
-                cluster, task, poll_seconds=poll_seconds, start_seconds=start_seconds, tell=tell, note=note
+                cluster, task, poll_seconds=poll_seconds, start_seconds=start_seconds, tell=tell, note=note, seen=seen
             )
         finally:
             self._own.discard(task.arn)

@@ -68,6 +68,7 @@ class Watched:
     tell: Tell = log.warning
     note: Tell = log.info
     noted_at: float | None = None
+    on_seen: Callable[[EcsTask], None] | None = None
     outage: Outage | None = None
     not_before: float = -math.inf
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
@@ -93,7 +94,12 @@ class Watched:
             self._say(self.tell, sentence)
         return self.outage.wants_renewal(error, now)
 
-    def seen(self, now: float) -> None:
+    def seen(self, now: float, task: EcsTask | None = None) -> None:
+        if task is not None and self.on_seen is not None:
+            try:
+                self.context.run(self.on_seen, task)
+            except Exception:
+                log.exception("A shard cannot be shown its task %s.", self.arn)
         outage, self.outage = self.outage, None
         if outage is None:
             return
@@ -183,6 +189,7 @@ class TaskWatcher:
         start_seconds: float | None = None,
         tell: Tell = log.warning,
         note: Tell = log.info,
+        seen: Callable[[EcsTask], None] | None = None,
     ) -> EcsTask | None:
         """Wait until the task is stopped and return it; None when ECS has not shown it for a long time.
 
@@ -191,6 +198,7 @@ class TaskWatcher:
         :param start_seconds: a task that has not started this long after its ``createdAt`` is returned as it is.
         :param tell: told once a minute while the task cannot be seen.
         :param note: told once a minute what it waits for while it starts.
+        :param seen: called with the task each time that ECS shows it.
         """
         if self.events is not None and (heard := self.events.stopped(task.arn)) is not None:
             return heard
@@ -206,6 +214,7 @@ class TaskWatcher:
             result=asyncio.get_running_loop().create_future(),
             tell=tell,
             note=note,
+            on_seen=seen,
         )
         self._watched.setdefault(task.arn, set()).add(one)
         if self._loop is None or self._loop.done():
@@ -313,7 +322,7 @@ class TaskWatcher:
     def _settle(self, one: Watched, task: EcsTask | None) -> None:
         if one.result.done():
             return
-        one.seen(self.clock())
+        one.seen(self.clock(), task)
         if task is not None:
             one.missing_since = None
             if task.stopped or (task.starting and self.clock() >= one.start_by):

@@ -15,10 +15,11 @@ from ecs_feature.fleet.fleet import FleetKey
 from ecs_feature.services.run_lease import RunLease
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.records import record_text
+from ecs_feature.shards.selection import NAMING_SHARDS
 from ecs_feature.tasks.launch import Launch, check_overrides
 from ecs_feature.tasks.outcomes import Payer
 from ecs_feature.triggerer.references import look_up
-from ecs_feature.triggers.shard import ShardTrigger, is_selected, live_log_shards
+from ecs_feature.triggers.shard import ShardTrigger, is_selected, shards_in
 
 TRIGGER = "ecs_feature.triggers.shard.ShardTrigger"
 _DEFAULT_POLICY = ShardPolicy()
@@ -46,7 +47,8 @@ class EcsShardOperator(AwsOperator):
     ``{shard}`` in the launch and the record stands for the shard's name, after templates are rendered, and
     ``{shard_id}`` for its id, which S3 keys can have (:mod:`ecs_feature.shards.names`). Where the DAG
     has a param ``live_log_shards``, the shards that a run names there have their containers' lines in their logs while
-    they run, whatever the policy says.
+    they run, whatever the policy says. Likewise with ``debug_shards``, those are launched with ECS Exec, and their logs
+    have the command that opens a shell in them.
 
     :param shard: the shard's name.
     :param launch: what RunTask is asked for, see :class:`ecs_feature.tasks.launch.Launch`; its strings are templates.
@@ -119,8 +121,9 @@ class EcsShardOperator(AwsOperator):
             raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
         arguments = {**self.render_template(self._arguments, context), "shard": self.shard}
         arguments["launch"]["task_definition"] = self._task_definition(context, arguments["launch"]["task_definition"])
-        prefix = arguments.get("params_prefix", "")
-        arguments |= {"live_log_shards": live_log_shards(context, prefix), "end_in_triggerer": False}
+        prefix, padded = arguments.get("params_prefix", ""), arguments.get("padded", ())
+        arguments |= {name: shards_in(context, prefix + name, padded) for name in NAMING_SHARDS}
+        arguments["end_in_triggerer"] = False
         trigger = ShardTrigger(**arguments)
         self.defer(trigger=trigger, method_name="execute_complete")
 

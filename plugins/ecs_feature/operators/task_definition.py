@@ -14,6 +14,7 @@ from ecs_feature.environment import load_environment
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
 from ecs_feature.operators.patience import patiently
 from ecs_feature.tasks import definitions
+from ecs_feature.tasks.volumes import EbsVolume, check_configured
 
 
 class EcsTaskDefinitionOperator(AwsOperator):
@@ -28,6 +29,7 @@ class EcsTaskDefinitionOperator(AwsOperator):
     :param path: the JSON file.
     :param container: the name of the pipeline's, which must be in it and end the task; empty: not checked.
     :param variables: names of the environment variables that the launches set in that container.
+    :param volumes: those that the launches configure; the file must have the same with ``configuredAtLaunch``.
     :param environment: the placeholders' values; default: the environment file's, as it is when the task runs.
     """
 
@@ -40,6 +42,7 @@ class EcsTaskDefinitionOperator(AwsOperator):
         path: str | Path,
         container: str = "",
         variables: Sequence[str] = (),
+        volumes: Sequence[EbsVolume] = (),
         environment: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -47,6 +50,7 @@ class EcsTaskDefinitionOperator(AwsOperator):
         self.path = str(path)
         self.container = container
         self.variables = list(variables)
+        self.volumes = list(volumes)
         self.environment = environment
 
     def execute(self, context: Any) -> str:
@@ -59,6 +63,7 @@ class EcsTaskDefinitionOperator(AwsOperator):
             if self.container:
                 definitions.check_container(definition, self.container, where=path.name)
                 definitions.check_variables(definition, self.container, self.variables, where=path.name)
+                check_configured(definition, self.volumes, where=path.name)
             registered = patiently(lambda: self._register(definition), self.log)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error

@@ -43,7 +43,7 @@ from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import Variant
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
 from ecs_feature.shards import SHARED_ARGUMENTS, task_in
-from ecs_feature.shards.selection import LIVE_LOG_SHARDS, params_prefix
+from ecs_feature.shards.selection import DEBUG_SHARDS, LIVE_LOG_SHARDS, params_prefix
 from ecs_feature.tasks.capacity import providers_of
 
 INFRASTRUCTURE_RETRIES = 3
@@ -167,6 +167,8 @@ def _params(pipeline: PipelineSpec) -> dict[str, Param]:
     if variants:
         params["variants"] = restriction("variants", variants)
     params[LIVE_LOG_SHARDS] = choice("Live log shards", shards, live)
+    debug = "Launch these shards with ECS Exec; their task logs have the command that opens a shell in them."
+    params[DEBUG_SHARDS] = choice("Debug shards", shards, debug)
     return {pipeline.param(name): param for name, param in params.items()}
 
 
@@ -233,6 +235,7 @@ def _variant(
         container=container_of(pipeline, variant),
         variables=sorted({*pipeline.environment, *variant.environment, *CONTRACT_VARIABLES}),
         environment=pipeline.placeholders,
+        volumes=pipeline.volumes,
         **pipeline.aws(),
         **_patience(pipeline),
     ).as_setup()

@@ -12,7 +12,7 @@ from airflow.sdk import TaskGroup
 from ecs_feature.operators.find_shards import FindShardsOperator
 from ecs_feature.operators.shard import EcsShardOperator, shared_start_args, start_args
 from ecs_feature.pipeline.containers import container_of
-from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Timeouts
+from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Storage, Timeouts
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import Variant
 from ecs_feature.services.run_lease import RunLease
@@ -25,8 +25,8 @@ from ecs_feature.tasks.launch import Launch
 from ecs_feature.triggerer.references import reference
 
 MAX_FOUND_SHARDS = 5000
-MAX_GROWTHS = 3
-"""How often a shard may be launched again with more memory, for the backstop."""
+MAX_GROWTHS = 6
+"""How often a shard may be launched again with more memory or ephemeral storage, for the backstop."""
 QUEUE_TIME = timedelta(days=1)
 """How long a shard may wait for the launch rate and the account's vCPUs, for the backstop."""
 
@@ -106,6 +106,8 @@ def _shard_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]
             network=pipeline.network(),
             capacity=Capacity.of(pipeline).first,
             command=_with_uris(variant.command or pipeline.command, uris),
+            ephemeral_gib=Storage.of(pipeline).ephemeral_storage_gib or 0,
+            volumes=tuple(pipeline.volumes),
             environment={
                 **_with_uris({**pipeline.environment, **variant.environment}, uris),
                 "SHARD": "{shard}",
@@ -199,6 +201,7 @@ def _policy(pipeline: PipelineSpec, variant: Variant) -> ShardPolicy:
         non_retryable_exit_codes=tuple(retries.non_retryable_exit_codes),
         skip_exit_codes=tuple(retries.skip_exit_codes),
         live_lines=logs.live_lines,
+        max_ephemeral_gib=Storage.of(pipeline).max_ephemeral_storage_gib,
     )
 
 

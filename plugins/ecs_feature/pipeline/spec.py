@@ -11,12 +11,22 @@ from typing import Any, Final, Literal, Self
 from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline.results import Publish, check_result
-from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Timeouts, check_names, check_shards, check_value
+from ecs_feature.pipeline.settings import (
+    Capacity,
+    Logs,
+    Retries,
+    Storage,
+    Timeouts,
+    check_names,
+    check_shards,
+    check_value,
+)
 from ecs_feature.pipeline.variants import ScaledService, Variant, check_command, check_environment, check_services
 from ecs_feature.shards.selection import RUN_PARAMS, params_prefix
 from ecs_feature.shards.sources import check_listing, is_listing
 from ecs_feature.tasks.capacity import ON_DEMAND, Fallback, Strategy, may_be_instances
 from ecs_feature.tasks.launch import Network
+from ecs_feature.tasks.volumes import EbsVolume, check_volumes
 
 DEFAULT_FALLBACK: Final = Fallback()
 _PLAIN: Final = (
@@ -29,6 +39,7 @@ _PLAIN: Final = (
     "variants",
     "max_active_runs",
     "poll_seconds",
+    "volumes",
 )
 """The fields that have a rule and are in no group."""
 _FILLED: Final = (
@@ -121,6 +132,11 @@ class PipelineSpec:
     :param capacity_timeout: how long a try of a shard waits for capacity; not counted as failures.
     :param max_memory_mib: up to how much memory a shard that ran out of it is launched again, size by size (on EC2 it
         doubles); None: four times its task definition's, 0: never.
+    :param ephemeral_storage_gib: of a shard's task on Fargate, 21 to 200; None: the task definition's, or 20.
+    :param max_ephemeral_storage_gib: up to how much a shard that filled it is launched again, twice as much each time;
+        None: four times what it had first, 0: never. See docs/launch-options.md.
+    :param volumes: :class:`EbsVolume`, at most one: the volume that the task definitions leave to be configured at
+        launch.
     :param parallelism: how many shards of one variant run at once per triggerer; None: no bound.
     :param max_vcpus: how many vCPUs they have at once per triggerer; None: the account's Fargate quota, less what
         runs already.
@@ -133,7 +149,7 @@ class PipelineSpec:
     :param live_lines: whose log is copied line by line while the container runs: ``retries``: of a shard that runs
         again because its code failed or ran out of memory; ``always``; ``never``. See docs/logs.md.
     :param max_active_runs: runs at once.
-    :param params: more DAG params; ``shards``, ``variants`` and ``live_log_shards`` are taken.
+    :param params: more DAG params; ``shards``, ``variants``, ``live_log_shards`` and ``debug_shards`` are taken.
     :param placeholders: the placeholders' values, also in the task definitions; default: the environment file, which
         is read for the DAG when it is parsed, and for a task definition when it is registered.
     :param group_id: of the task group that the tasks are in, set by ``task_group()``.
@@ -166,6 +182,9 @@ class PipelineSpec:
     max_relaunches: int = 5
     capacity_timeout: timedelta = timedelta(hours=1)
     max_memory_mib: int | None = None
+    ephemeral_storage_gib: int | None = None
+    max_ephemeral_storage_gib: int | None = None
+    volumes: Sequence[EbsVolume] = ()
     parallelism: int | None = None
     max_vcpus: float | None = None
     steady_timeout: timedelta = timedelta(minutes=15)
@@ -224,6 +243,8 @@ class PipelineSpec:
         filled = {name: substitute(getattr(self, name), values, where=name) for name in _FILLED}
         variants = tuple(variant.resolved(values) for variant in self._arms())
         shards = self.shards if callable(self.shards) else substitute(self.shards, values, where="shards")
+        check_volumes(self.volumes)
+        filled["volumes"] = tuple(volume.resolved(values) for volume in self.volumes)
         pipeline = replace(self, variants=variants, task_definition="", services=(), shards=shards, **filled)
         pipeline.check()
         return pipeline
@@ -252,7 +273,7 @@ class PipelineSpec:
         self._check_shards()
         check_result(self.result, self.publish, self.named_shards())
         check_services(self.variants)
-        for group in (Capacity, Retries, Logs, Timeouts):
+        for group in (Capacity, Retries, Logs, Timeouts, Storage):
             group.of(self)
         self.network()
         check_environment(self.environment)

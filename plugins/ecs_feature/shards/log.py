@@ -22,6 +22,7 @@ class ShardLog:
     :param log: the task log.
     :param lines: how many last lines are copied at most; 0: none.
     :param live: whether lines are copied while the container runs.
+    :ivar texts: the last lines of the container that decided; only of one that failed.
     """
 
     fleet: Fleet
@@ -31,6 +32,7 @@ class ShardLog:
     log: Any
     lines: int
     live: bool
+    texts: list[str] = field(default_factory=list, init=False)
     _followed: Followed | None = field(default=None, init=False)
 
     @contextmanager
@@ -64,6 +66,7 @@ class ShardLog:
             return outcome
         quiet = followed is not None and followed.warned
         last = await self.fleet.log_tail(ended, container, self.lines, failed=not outcome.succeeded, quiet=quiet)
+        self.texts = [line.text for line in last.lines]
         for line in mine.shown.without(last.lines) if mine is not None else last.lines:
             self.log.info("[%s] %s", container, line.text)
         shown = bool(last.lines or (mine is not None and mine.shown))

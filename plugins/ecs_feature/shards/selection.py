@@ -11,7 +11,11 @@ from ecs_feature.exceptions import SelectionError
 
 LIVE_LOG_SHARDS = "live_log_shards"
 """The run's param with the shards whose logs are followed while they run."""
-RUN_PARAMS = ("shards", "variants", LIVE_LOG_SHARDS)
+DEBUG_SHARDS = "debug_shards"
+"""The run's param with the shards that are launched with ECS Exec."""
+NAMING_SHARDS = (LIVE_LOG_SHARDS, DEBUG_SHARDS)
+"""The params that name shards and do not restrict the run."""
+RUN_PARAMS = ("shards", "variants", *NAMING_SHARDS)
 """The params of a run that belong to a pipeline."""
 _MIN_ALIKE = 0.75
 """How alike two keys are, by :func:`difflib.SequenceMatcher.ratio`, when one is taken for a slip of the other."""
@@ -30,11 +34,12 @@ class Selection:
 def select(params: Mapping[str, Any], *, shards: Sequence[str], variants: Sequence[str]) -> Selection:
     """Resolve the params ``shards`` and ``variants`` of a run; nothing or an empty list means all.
 
-    ``live_log_shards`` is checked as well.
+    ``live_log_shards`` and ``debug_shards`` are checked as well.
 
     :raises SelectionError: when one names something that the pipeline does not have.
     """
-    _chosen(params, LIVE_LOG_SHARDS, shards, "shards")
+    for field in NAMING_SHARDS:
+        _chosen(params, field, shards, "shards")
     return Selection(_chosen(params, "shards", shards), _chosen(params, "variants", variants))
 
 

@@ -23,7 +23,7 @@ from ecs_feature.shards.names import shard_id
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.records import RUNNING_KEY, running_record, shard_record, superseded_task
 from ecs_feature.shards.run import ShardRun
-from ecs_feature.shards.selection import LIVE_LOG_SHARDS, names_in
+from ecs_feature.shards.selection import NAMING_SHARDS, names_in
 from ecs_feature.tasks.launch import Launch, fill_shard
 from ecs_feature.tasks.outcomes import Kind, Payer
 from ecs_feature.triggerer.end_batches import EndBatches
@@ -67,13 +67,14 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     :param token_id: the task instance's UUID, from which the client token is made.
     :param selected: JSON list of the shards that the run is restricted to; empty or null: all.
     :param live_log_shards: the shards whose logs the run is asked to follow; without it, the run's param of that name.
+    :param debug_shards: likewise the shards that are launched with ECS Exec.
     :param record: what goes into the XCom beside the launches, e.g. ``result_uri``, which also decides whether the
         shard succeeded when ECS no longer shows its task.
     :param since: ISO 8601: when the run started, so that a launch of over an hour ago is looked for first.
     :param end_in_triggerer: whether Airflow may end the task without a worker.
     :param run_lease: :meth:`ecs_feature.services.run_lease.RunLease.to_dict`: the services that the run holds while its
         shards run, see :mod:`ecs_feature.services.guard`; empty: none.
-    :param params_prefix: what the name of the run's param ``live_log_shards`` begins with.
+    :param params_prefix: what the names of the run's params that name shards begin with.
     :param padded: the names of the pipeline that begin or end with a space, which users' own spaces are told from.
     """
 
@@ -94,6 +95,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         run_lease: dict[str, Any] | None = None,
         params_prefix: str = "",
         padded: Sequence[str] = (),
+        debug_shards: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.shard = shard
@@ -104,6 +106,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         self.token_id = token_id
         self.selected = selected
         self.live_log_shards = list(live_log_shards)
+        self.debug_shards = list(debug_shards)
         self.record = record or {}
         self.since = since
         self.end_in_triggerer = end_in_triggerer
@@ -120,14 +123,16 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         return super().get_template_env(dag) if dag is not None else _environment()
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
-        """Also reads the run's param ``live_log_shards``: a template for it would be in the DAG once per shard."""
+        """Also reads the run's params that name shards: templates for them would be in the DAG once per shard."""
         if self.shared:
             for name, value in context["dag"].default_args[SHARED_ARGUMENTS][self.shared].items():
                 setattr(self, name, value)
         # A name is no template, whatever braces it has; a reference to one may have one in it.
         self.template_fields = TEMPLATED if is_reference(self.shard) else TEMPLATED[1:]
         super().render_template_fields(context, jinja_env)
-        self.live_log_shards = live_log_shards(context, self.params_prefix) or self.live_log_shards
+        for param in NAMING_SHARDS:
+            if named := shards_in(context, self.params_prefix + param, self.padded):
+                setattr(self, param, named)
         self._context = context
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -139,6 +144,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             "token_id": self.token_id,
             "selected": self.selected,
             **({"live_log_shards": self.live_log_shards} if self.live_log_shards else {}),
+            **({"debug_shards": self.debug_shards} if self.debug_shards else {}),
             "record": self.record,
             "since": self.since,
             "end_in_triggerer": self.end_in_triggerer,
@@ -245,6 +251,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             since=_earliest(self.since, self.token_id),
             try_number=ti.try_number if ti is not None else 1,
             live=self.shard in self.live_log_shards,
+            debug=self.shard in self.debug_shards,
         )
 
     def _extra(self) -> dict[str, Any]:
@@ -316,9 +323,12 @@ def _environment() -> Any:
     return environment
 
 
-def live_log_shards(context: Any, prefix: str = "") -> list[str]:
-    """The shards whose logs the run is asked to follow, from its params."""
-    return names_in(context.get("params", {}).get(prefix + LIVE_LOG_SHARDS))
+def shards_in(context: Any, param: str, padded: Sequence[str] = ()) -> list[str]:
+    """The shards that the run's param of that name names.
+
+    :param padded: the names of the pipeline that begin or end with a space.
+    """
+    return names_in(context.get("params", {}).get(param), padded)
 
 
 def is_selected(shard: str, selected: str, padded: Sequence[str] = ()) -> bool:

@@ -99,3 +99,40 @@ def test_without_a_region_of_its_own_the_connections_is_taken(monkeypatch: pytes
 
     monkeypatch.setattr(AwsConnection, "hook", missing)
     assert pricing(region="").of_services().vcpu_hour_usd == 0.04048
+
+
+class Ecs:
+    """Answers DescribeCapacityProviders."""
+
+    def __init__(self, answer: dict[str, Any] | None) -> None:
+        self.answer, self.asked = answer, []
+
+    def describe_capacity_providers(self, **request: Any) -> dict[str, Any]:
+        self.asked.append(request)
+        if self.answer is None:
+            raise RuntimeError("denied")
+        return {"capacityProviders": [self.answer]}
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind"),
+    [
+        ({"type": "MANAGED_INSTANCES"}, "MANAGED_INSTANCES"),
+        ({"type": "EC2_AUTOSCALING"}, ""),
+        (None, "MANAGED_INSTANCES/UNKNOWN"),
+    ],
+)
+def test_given_durations_on_managed_instances_cost_what_is_not_known_and_not_nothing(
+    provider: dict[str, Any] | None, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ecs = Ecs(provider)
+    monkeypatch.setattr(AwsConnection, "client", lambda self, service: ecs)
+    prices = pricing("", facts={"cluster": "features", "providers": ("managed",)})
+    for _ in range(2):
+        assert prices.of_variant("control", Usage(3600, 7200), 3600.0).usd == 0
+    assert ecs.asked == [{"cluster": "features", "capacityProviders": ["managed"]}]
+    note = (
+        f"The price of an unknown instance type of {kind} in us-east-1 is not known and not included; [ecs_feature] "
+        "prices_file can give it."
+    )
+    assert prices.notes() == ([note] if kind else [])

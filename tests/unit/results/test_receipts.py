@@ -258,7 +258,7 @@ def test_the_receipt_says_which_tasks_of_a_service_were_replaced_and_why() -> No
 def test_a_pipeline_without_variants_in_a_task_group_has_one_line() -> None:
     published = {"rows": 1, "files": 1, "bytes": 1, "missing": ["NY"]}
     variant = variant_receipt(
-        states={"CA": "success"}, records=[], up=None, steady=None, down=None, published=published
+        states={"CA": "success"}, records=[], up=None, steady=None, down=None, published=published, prices=PRICES
     )
     receipt = {"dag_id": "own", "task_group": "states", "run_id": "r", "logical_date": "2026-01-01", "state": "success"}
     lines = render({**receipt, "seconds": 3, "variants": {"": variant}}).splitlines()

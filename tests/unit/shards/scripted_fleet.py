@@ -116,6 +116,7 @@ class Fleet:
         start_seconds: float | None = None,
         tell: Any,
         note: Any,
+        seen: Any = None,
     ) -> EcsTask | None:
         self.waits.append(start_seconds)
         self._note(note)

@@ -44,8 +44,6 @@ from ecs_feature.tasks.start_failures import Cause, cause_of, dependency_in
         "image Manifest does not contain descriptor matching platform",
         "no matching manifest for this platform in the manifest list entries",
         "no processor for media-type",
-        "no space left on device",
-        "There is not enough space on the disk",
         "the secret did not contain json key",
         "check that your file system ID is correct",
         "ATTRIBUTE",
@@ -190,3 +188,16 @@ WAITED = (
 )
 def test_the_agents_words_name_the_container_that_another_waited_for(reason: str, container: str) -> None:
     assert dependency_in(reason) == container
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "no space left on device",
+        "There is not enough space on the disk",
+        "CannotPullContainerError: write /a/b: no space left on device: connection reset",
+        "Disk quota exceeded",
+    ],
+)
+def test_storage_that_is_full_is_told_apart(reason: str) -> None:
+    assert cause_of(reason) is Cause.DISK
