@@ -8,6 +8,7 @@ is letters, digits, hyphens and underscores, else what is left of it and a diges
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -24,6 +25,11 @@ _REFERENCE: Final = "xcom://"
 """What a trigger's argument begins with when it stands for an XCom."""
 
 
+_FORBIDDEN: Final = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of control characters, halves of characters, and ends of lines and paragraphs: a name is one
+line of a log."""
+
+
 def shard_id(name: str) -> str:
     """The id: of ASCII letters, digits, hyphens and underscores, at most 100 characters; always the same for a name."""
     if PLAIN.fullmatch(name):
@@ -36,18 +42,23 @@ def shard_id(name: str) -> str:
 def fault_of(name: object) -> str:
     """What is wrong with a name, as the end of a sentence that begins with it; empty: nothing."""
     if not isinstance(name, str):
-        text = str(name)
-        hint = f"write {text!r}" if isinstance(name, int | float) and len(text) <= MAX_CHARACTERS else "write names"
-        return f"is of type {type(name).__name__}, and a name is text; {hint}"
+        return f"is of type {type(name).__name__}, and a name is text; {_hint(name)}"
     if not name.strip():
         return "has no character that one can see; give it a name"
     if len(name) > MAX_CHARACTERS:
         return f"has {len(name)} characters, and at most {MAX_CHARACTERS} are possible; shorten it"
-    if bad := next((each for each in name if unicodedata.category(each) in ("Cc", "Cs")), ""):
+    if bad := next((each for each in name if unicodedata.category(each) in _FORBIDDEN), ""):
         return f"has the control character {bad!r}; leave it out"
     if name.startswith(_REFERENCE):
         return f"begins with {_REFERENCE}, which stands for another task's value; name it differently"
     return ""
+
+
+def _hint(value: object) -> str:
+    """What to write instead. The text that was read as NaN or False is not known any more."""
+    if isinstance(value, bool) or (isinstance(value, float) and math.isnan(value)):
+        return "readers make NaN of NA and False of NO, so read names as text"
+    return f"write '{value}'" if isinstance(value, int | float) else "write names"
 
 
 def fault_among(names: Iterable[str]) -> str:

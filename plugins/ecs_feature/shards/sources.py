@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ecs_feature.aws.s3 import split_uri
@@ -53,7 +53,7 @@ def checked(found: Any, where: str) -> list[str]:
 
     :raises SelectionError: it is no list, there is none, there are too many, or one is not a name.
     """
-    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
+    if isinstance(found, str | bytes | Mapping) or not isinstance(found, Iterable):
         raise SelectionError(f"shards: {where} gives {found!r:.100}, which is no list of names; return a list.")
     listed_ = list(found)
     try:

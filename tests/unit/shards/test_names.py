@@ -21,6 +21,7 @@ from ecs_feature.shards.sources import checked, listed
 from ecs_feature.tasks.launch import fill_shard
 from ecs_feature.triggers.shard import ShardTrigger, is_selected
 
+READ_AS_TEXT = "readers make NaN of NA and False of NO, so read names as text"
 HOSTILE = (
     "New York", "NewYork", "v1.2", "São Paulo", "a/b", "Δοκιμή", "東京", "🙂 emoji", "عربي", '"quoted"', "{{ 7 * 7 }}",
     "x" * 200, "{shard_id}", "../../etc", "<img src=x onerror=alert(1)>", "NY", "NY ", "-", "$NAME", "a,b", "%s",
@@ -62,8 +63,8 @@ def test_hostile_names_are_names_with_ids_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("shards", "sentence"),
     [
-        (("AO", float("nan")), "shards: nan is of type float, and a name is text; write 'nan'."),
-        (("SE", False), "shards: False is of type bool, and a name is text; write 'False'."),
+        (("AO", float("nan")), f"shards: nan is of type float, and a name is text; {READ_AS_TEXT}."),
+        (("SE", False), f"shards: False is of type bool, and a name is text; {READ_AS_TEXT}."),
         ((1, 2), "shards: 1 is of type int, and a name is text; write '1'."),
         (("a", None), "shards: None is of type NoneType, and a name is text; write names."),
         (("a", b"b"), "shards: b'b' is of type bytes, and a name is text; write names."),
@@ -80,6 +81,7 @@ def test_hostile_names_are_names_with_ids_of_their_own() -> None:
         (("a", " \u3000"), "has no character that one can see"),
         (("x" * 201,), "has 201 characters, and at most 200 are possible; shorten it."),
         (("a\nb",), "has the control character '\\n'; leave it out."),
+        (("a\u2028b",), "has the control character '\\u2028'; leave it out."),
         (("a\x00",), "has the control character '\\x00'; leave it out."),
         (("xcom://a",), "begins with xcom://, which stands for another task's value"),
         (("a", "b", "a"), "shards: a stands there more than once; remove the copies."),
@@ -99,6 +101,11 @@ def test_what_a_callable_returns_is_checked_in_the_same_way(found: Any) -> None:
         checked(found, "mine")
 
 
+def test_a_mapping_is_no_list_of_names() -> None:
+    with pytest.raises(SelectionError, match=r"shards: mine gives \{'a': 1\}, which is no list"):
+        checked({"a": 1}, "mine")
+
+
 def test_a_callable_may_be_a_generator_and_say_a_name_twice() -> None:
     assert checked((each for each in ("b", "a b", "b")), "mine") == ["b", "a b"]
 
@@ -108,6 +115,12 @@ def test_a_name_is_no_template_and_fills_the_places_of_its_name_and_id() -> None
     trigger = ShardTrigger(shard="{{ 7 * 7 }}", launch={"a": "{{ 7 * 7 }}"}, record={})
     trigger.render_template_fields({"params": {}})
     assert (trigger.shard, trigger.launch) == ("{{ 7 * 7 }}", {"a": "49"})
+
+
+def test_a_log_is_followed_by_a_name_with_blanks_at_its_ends() -> None:
+    trigger = ShardTrigger(shard="NY ", launch={}, padded=["NY "])
+    trigger.render_template_fields({"params": {"live_log_shards": ["NY ", " UA"]}})
+    assert trigger.live_log_shards == ["NY ", "UA"]
 
 
 def test_files_of_plain_names_stay_where_they_were_and_others_have_the_id() -> None:
