@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,8 +31,8 @@ CONTRACT_VARIABLES: Final = frozenset(
         "RESULT_URI",
     }
 )
-"""The environment variables that every shard's container gets, docs/job-contract.md. They are no placeholders: a shell
-in a container reads them, and one value for all shards would be wrong."""
+"""The environment variables that every shard's container gets, docs/job-contract.md. In a command they are no
+placeholders: a shell in the container reads them, and one value for all shards would be wrong."""
 
 
 def load_environment(path: str | Path | None = None) -> dict[str, str]:
@@ -65,25 +65,26 @@ def load_environment(path: str | Path | None = None) -> dict[str, str]:
     return values
 
 
-def substitute(value: Any, values: Mapping[str, str], *, where: str) -> Any:
+def substitute(value: Any, values: Mapping[str, str], *, where: str, keep: Collection[str] = ()) -> Any:
     """``value`` with every ``${NAME}`` in its strings replaced, through lists, tuples and dicts.
 
     :param where: what the value is, for the error: a field or a file.
+    :param keep: names that are left as they are, because a shell in the container reads them.
     :raises ConfigurationError: when a placeholder has no value.
     """
     if isinstance(value, str):
-        return PLACEHOLDER.sub(lambda match: _replaced(match, values, where), value)
+        return PLACEHOLDER.sub(lambda match: _replaced(match, values, where, keep), value)
     if isinstance(value, Mapping):
-        return {key: substitute(item, values, where=f"{where}.{key}") for key, item in value.items()}
+        return {key: substitute(item, values, where=f"{where}.{key}", keep=keep) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(substitute(item, values, where=f"{where}[{i}]") for i, item in enumerate(value))
+        return type(value)(substitute(item, values, where=f"{where}[{i}]", keep=keep) for i, item in enumerate(value))
     return value
 
 
-def _replaced(match: re.Match[str], values: Mapping[str, str], where: str) -> str:
+def _replaced(match: re.Match[str], values: Mapping[str, str], where: str, keep: Collection[str]) -> str:
     if match[1]:
         return match[0][1:]
-    return match[0] if match[2] in CONTRACT_VARIABLES else _lookup(match[2], values, where)
+    return match[0] if match[2] in keep else _lookup(match[2], values, where)
 
 
 def _lookup(name: str, values: Mapping[str, str], where: str) -> str:

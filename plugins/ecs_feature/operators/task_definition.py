@@ -68,7 +68,7 @@ class EcsTaskDefinitionOperator(AwsOperator):
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
         except EcsFeatureError as error:
-            raise AirflowException(str(error)) from error
+            raise (AirflowFailException if _is_refused(error) else AirflowException)(str(error)) from error
         for note in loaded.notes:
             self.log.info(note)
         if sentence := definitions.hidden_retries(definition, self.container):
@@ -81,3 +81,16 @@ class EcsTaskDefinitionOperator(AwsOperator):
     def _register(self, definition: dict[str, Any]) -> definitions.Registered:
         with translated(f"Task definition {definition['family']!r}"):
             return definitions.register(self.aws.client("ecs"), definition)
+
+
+def _is_refused(error: EcsFeatureError) -> bool:
+    """Whether AWS takes no such task definition, however often it is asked."""
+    from botocore.exceptions import ClientError
+
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return False
+    said = cause.response.get("Error", {})
+    # "Too many concurrent attempts to create a new revision of the specified family." is a ClientException, too.
+    passes = "concurrent" in str(said.get("Message")).lower()
+    return said.get("Code") in ("ClientException", "InvalidParameterException") and not passes

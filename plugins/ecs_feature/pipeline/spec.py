@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from ecs_feature.environment import load_environment, substitute
+from ecs_feature.environment import CONTRACT_VARIABLES, load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline.results import Publish, check_result
 from ecs_feature.pipeline.settings import (
@@ -240,7 +240,12 @@ class PipelineSpec:
                     f"variants: {variant!r:.80} is of type {type(variant).__name__}; give a Variant."
                 )
         values = load_environment() if self.placeholders is None else self.placeholders
-        filled = {name: substitute(getattr(self, name), values, where=name) for name in _FILLED}
+        filled = {
+            name: substitute(
+                getattr(self, name), values, where=name, keep=CONTRACT_VARIABLES if name == "command" else ()
+            )
+            for name in _FILLED
+        }
         variants = tuple(variant.resolved(values) for variant in self._arms())
         shards = self.shards if callable(self.shards) else substitute(self.shards, values, where="shards")
         check_volumes(self.volumes)

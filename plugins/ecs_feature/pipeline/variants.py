@@ -87,7 +87,7 @@ class Variant:
                 for service in self.services
             ),
             environment=substitute(self.environment, values, where=f"variants[{self.name!r}].environment"),
-            command=substitute(self.command, values, where=f"variants[{self.name!r}].command"),
+            command=substitute(self.command, values, where=f"variants[{self.name!r}].command", keep=CONTRACT_VARIABLES),
         )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ecs_feature.environment import substitute
+from ecs_feature.environment import CONTRACT_VARIABLES, substitute
 from ecs_feature.exceptions import ConfigurationError, TaskDefinitionError
 
 READ_ONLY: Final = (
@@ -27,6 +27,11 @@ READ_ONLY: Final = (
 _CLOUD_FORMATION: Final = frozenset(
     {"ContainerDefinitions", "Family", "Resources", "Properties", "RequiresCompatibilities"}
 )
+_CONTAINERS: Final = "containerDefinitions"
+_OTHERS_TAGS: Final = ("aws:", "ecs-feature:")
+"""Keys of tags that AWS, or a registration by this package, has put there."""
+_SHELL_FIELDS: Final = ("command", "entryPoint", "healthCheck")
+"""The fields of a container in which a shell may read its own variables."""
 _VCPUS: Final = re.compile(r"\s*(\d+|\d*\.\d+)\s*vcpus?\s*", re.IGNORECASE)
 _GIGABYTES: Final = re.compile(r"\s*(\d+|\d*\.\d+)\s*gb\s*", re.IGNORECASE)
 
@@ -55,7 +60,8 @@ def read(path: Path, values: Mapping[str, str]) -> Definition:
     raw = parse(path)
     notes = []
     if isinstance(raw.get("taskDefinition"), dict):
-        raw = {**raw["taskDefinition"], **({"tags": raw["tags"]} if raw.get("tags") else {})}
+        tags = [tag for tag in raw.get("tags") or () if not str(tag.get("key")).startswith(_OTHERS_TAGS)]
+        raw = {**raw["taskDefinition"], **({"tags": tags} if tags else {})}
         notes.append("the frame of describe-task-definition")
     if foreign := sorted(_CLOUD_FORMATION & raw.keys()):
         raise TaskDefinitionError(
@@ -69,13 +75,35 @@ def read(path: Path, values: Mapping[str, str]) -> Definition:
     if nulls:
         notes.append(f"{nulls} null values")
     try:
-        content: dict[str, Any] = substitute(raw, values, where=where)
+        content = _filled(raw, values, where)
     except ConfigurationError as error:
         raise TaskDefinitionError(str(error)) from None
     for name, pattern, unit in (("cpu", _VCPUS, 1024), ("memory", _GIGABYTES, 1024)):
         if name in content:
             content[name] = _plain(content[name], pattern, unit)
     return Definition(content, (f"{where}: left out {'; '.join(notes)}.",) if notes else ())
+
+
+def _filled(raw: dict[str, Any], values: Mapping[str, str], where: str) -> dict[str, Any]:
+    """The content with its placeholders replaced; a command keeps what the container's own variables are called."""
+    content: dict[str, Any] = substitute({key: raw[key] for key in raw if key != _CONTAINERS}, values, where=where)
+    if _CONTAINERS not in raw:
+        return content
+    containers = raw[_CONTAINERS]
+    if not isinstance(containers, list) or not all(isinstance(one, dict) for one in containers):
+        return {**content, _CONTAINERS: containers}
+    filled = []
+    for number, one in enumerate(containers):
+        place = f"{where}.{_CONTAINERS}[{number}]"
+        variables = (each.get("name") for name in ("environment", "secrets") for each in one.get(name) or ())
+        keep = CONTRACT_VARIABLES | {str(each) for each in variables}
+        filled.append(
+            {
+                key: substitute(item, values, where=f"{place}.{key}", keep=keep if key in _SHELL_FIELDS else ())
+                for key, item in one.items()
+            }
+        )
+    return {**content, _CONTAINERS: filled}
 
 
 def parse(path: Path) -> dict[str, Any]:
@@ -99,6 +127,8 @@ def parse(path: Path) -> dict[str, Any]:
         raise TaskDefinitionError(f"{where}: the file is empty; write the input of RegisterTaskDefinition.")
     try:
         content = json.loads(text, object_pairs_hook=_unique(where), parse_constant=_refuse(where))
+    except RecursionError:
+        raise TaskDefinitionError(f"{where}: not JSON that anybody wrote (nested too deeply).") from None
     except ValueError as error:
         raise TaskDefinitionError(f"{where}: not JSON ({error}){_hint(text)}.") from error
     if isinstance(content, list):
@@ -136,7 +166,7 @@ def _hint(text: str) -> str:
     """What people write that is nearly JSON."""
     if re.search(r",\s*[}\]]", text):
         return "; remove the comma before a closing bracket"
-    if re.search(r"^\s*(//|#|/\*)", text, re.MULTILINE):
+    if re.search(r"(^|[\s,{}\[\]])(//|/\*)|^\s*#", text, re.MULTILINE):
         return "; JSON has no comments"
     if not text.lstrip().startswith(("{", "[")):
         return "; if it is YAML, write it as JSON"

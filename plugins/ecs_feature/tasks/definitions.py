@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,9 +91,9 @@ def _check_containers(containers: Sequence[Mapping[str, Any]], where: str) -> No
                 "names of secrets to be their own (AmazonECS/latest/APIReference/API_Secret.html)."
             )
         hard, soft = one.get("memory"), one.get("memoryReservation")
-        if hard is not None and soft is not None and hard <= soft:
+        if hard is not None and soft is not None and hard < soft:
             raise TaskDefinitionError(
-                f"{place} ({name}): memory {hard} must be more than its memoryReservation {soft} "
+                f"{place} ({name}): memory {hard} must not be less than its memoryReservation {soft} "
                 "(AmazonECS/latest/APIReference/API_ContainerDefinition.html)."
             )
     if containers and not any(one.get("essential", True) for one in containers):
@@ -224,14 +225,13 @@ def _needs_execution_role(definition: Mapping[str, Any]) -> bool:
 
 
 def _whole(value: Any, field: str) -> int:
-    try:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+", value):
         return int(value)
-    except (TypeError, ValueError):
-        raise TaskDefinitionError(
-            f"{field} is {value!r}; on Fargate it is "
-            + ('CPU units or vCPUs, "1024" or "1 vCPU"' if field.endswith("cpu") else 'MiB or GB, "2048" or "2 GB"')
-            + f" ({limits.FARGATE_SIZES_PAGE})."
-        ) from None
+    raise TaskDefinitionError(
+        f"{field} is {value!r}; on Fargate it is "
+        + ('CPU units or vCPUs, "1024" or "1 vCPU"' if field.endswith("cpu") else 'MiB or GB, "2048" or "2 GB"')
+        + f" ({limits.FARGATE_SIZES_PAGE})."
+    )
 
 
 def digest(definition: Mapping[str, Any]) -> str:

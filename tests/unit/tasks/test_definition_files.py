@@ -69,6 +69,7 @@ def test_sizes_are_read_in_every_form_that_ecs_takes(tmp_path: Path, cpu: Any, m
         ("1 vCPU", "8 TB", "memory is '8 TB'; on Fargate it is MiB or GB"),
         ("0.3 vCPU", "1 GB", "cpu is '0.3 vCPU'"),
         ("", "1 GB", "cpu is ''"),
+        ("\uff12\uff15\uff16", "1 GB", "on Fargate it is CPU units or vCPUs"),
         ("1 vCPU", "1 GB", "Fargate has no task with cpu 1024 and memory 1024 MiB"),
         ("32 vCPU", "64 GB", "Fargate has no task with cpu 32768 and memory 65536 MiB"),
     ],
@@ -111,6 +112,8 @@ def test_the_environment_file_may_have_them_too(tmp_path: Path) -> None:
         ('"text"', "job.json: 'text' is no JSON object"),
         ('{"a": 1,}', "remove the comma before a closing bracket"),
         ('// mine\n{"a": 1}', "JSON has no comments"),
+        ('{"a": "http://x", // name\n"b": 1}', "JSON has no comments"),
+        ("[" * 100_000, "nested too deeply"),
         ("family: job\ncpu: 512\n", "if it is YAML, write it as JSON"),
         ('{"a": NaN}', "job.json: NaN is no value of JSON"),
         ('{"cpu": "1", "cpu": "2"}', "job.json: cpu stands twice in one object"),
@@ -146,7 +149,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
             [app(memory=512), app(name="b", memory=768)],
             "the containers reserve 1280 MiB of memory, but the task has 1024",
         ),
-        ([app(memory=256, memoryReservation=256)], "memory 256 must be more than its memoryReservation 256"),
+        ([app(memory=256, memoryReservation=256)], ""),
+        ([app(memory=256, memoryReservation=257)], "memory 256 must not be less than its memoryReservation 257"),
         ([app(cpu=256), app(name="b", cpu=256)], ""),
         ([app(cpu=256), app(name="b", cpu=512)], "the containers reserve 768 CPU units, but the task has 512"),
     ],
@@ -178,7 +182,8 @@ def test_what_describe_task_definition_prints_is_taken_without_what_is_not_regis
     tmp_path: Path, wrapped: bool
 ) -> None:
     tags = [{"key": "team", "value": "x"}]
-    path = written(tmp_path, {"taskDefinition": SHOWN, "tags": tags} if wrapped else SHOWN)
+    others = [{"key": key, "value": "x"} for key in ("aws:cloudformation:stack-name", "ecs-feature:digest")]
+    path = written(tmp_path, {"taskDefinition": SHOWN, "tags": [*others, *tags]} if wrapped else SHOWN)
     loaded = definitions.load_with_notes(path, {})
     assert loaded.content == {
         **fargate(containerDefinitions=[app(environment=[])]),
@@ -207,7 +212,19 @@ def test_nothing_is_said_of_a_file_that_is_taken_whole(tmp_path: Path) -> None:
 def test_a_shells_braces(tmp_path: Path, text: str, filled: str) -> None:
     path = written(tmp_path, fargate(containerDefinitions=[app(command=["sh", "-c", text])]))
     assert definitions.load(path, VALUES)["containerDefinitions"][0]["command"][2] == filled
-    assert substitute([text], VALUES, where="command") == [filled]
+    assert substitute([text], VALUES, where="command", keep=("SHARD", "OUTPUT_URI")) == [filled]
+
+
+def test_a_containers_own_variables_are_its_shells_and_placeholders_stay_placeholders(tmp_path: Path) -> None:
+    values = {"VARIANT": "blue", "MODELS": "never", "IMAGE": "x:1"}
+    command = ["sh", "-c", "ls ${MODELS} ${VARIANT}"]
+    mine = app(image="${IMAGE}", command=command, environment=[{"name": "MODELS", "value": "/models/${VARIANT}"}])
+    (loaded,) = definitions.load(written(tmp_path, fargate(containerDefinitions=[mine])), values)[
+        "containerDefinitions"
+    ]
+    assert (loaded["image"], loaded["command"]) == ("x:1", command)
+    assert loaded["environment"] == [{"name": "MODELS", "value": "/models/blue"}]
+    assert substitute("s3://b/${VARIANT}", values, where="output_uri") == "s3://b/blue"
 
 
 def test_a_placeholder_without_a_value_says_how_to_write_it_for_a_shell(tmp_path: Path) -> None:
