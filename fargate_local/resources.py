@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -56,6 +57,12 @@ class Container:
     reason: str | None = None
     health_status: str = "UNKNOWN"
 
+    @property
+    def image_digest(self) -> str | None:
+        """Of the image's name, since there is no image; None until it would have been pulled."""
+        pulled = self.last_status in ("RUNNING", "STOPPED") and (self.runtime_id or self.exit_code is not None)
+        return f"sha256:{hashlib.sha256(self.image.encode()).hexdigest()}" if pulled else None
+
     def to_aws(self, task: Task) -> JsonObject:
         interfaces = [{"attachmentId": task.attachment_id, "privateIpv4Address": task.private_ip}]
         bound = self.ports if self.last_status == "RUNNING" and task.network_mode in ("bridge", "host") else ()
@@ -65,6 +72,7 @@ class Container:
                 "taskArn": task.arn,
                 "name": self.name,
                 "image": self.image,
+                "imageDigest": self.image_digest,
                 "runtimeId": self.runtime_id,
                 "lastStatus": self.last_status,
                 "exitCode": self.exit_code,

@@ -23,6 +23,7 @@ CONTRACT_VARIABLES: Final = frozenset(
     {
         "SHARD",
         "LOGICAL_DATE",
+        "PARTITION",
         "VARIANT",
         "RUN_ID",
         "ATTEMPT",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,7 @@ from ecs_feature.triggers.service import EcsServiceSteadyTrigger
 from ecs_feature.triggers.shard import ShardTrigger
 
 ROOT = Path(__file__).resolve().parents[2]
+DAY = datetime(2013, 1, 1, tzinfo=UTC)
 VALUES = {
     "CLUSTER": "features",
     "BUCKET": "bucket",
@@ -84,13 +85,15 @@ def test_named_shards_of_a_variant_share_all_arguments_but_their_name() -> None:
         own = BaseSerialization.deserialize(dag.get_task(f"{variant}.shards.UA").start_trigger_args.trigger_kwargs)
         assert own == {"shard": "UA", "shared": variant}
         trigger = ShardTrigger(**own)
-        ti, run = SimpleNamespace(id="uuid", try_number=2), SimpleNamespace(start_date=None)
+        ti, run = SimpleNamespace(id="uuid", try_number=2), SimpleNamespace(start_date=None, logical_date=DAY)
         params = {"shards": ["UA"]}
-        context = {"dag": dag, "params": params, "ti": ti, "dag_run": run, "run_id": "r", "ds": "2013-01-01"}
+        context = {"dag": dag, "params": params, "ti": ti, "dag_run": run, "run_id": "r", "ds": "not the partition's"}
         trigger.render_template_fields(context)
         assert (trigger.shard, trigger.selected) == ("UA", '["UA"]')
         assert trigger.launch["environment"]["VARIANT"] == variant
         assert trigger.launch["environment"]["LOGICAL_DATE"] == "2013-01-01"
+        assert trigger.launch["environment"]["PARTITION"] == "2013-01-01"
+        assert trigger.record["result_uri"].split("/")[5:7] == ["ds=2013-01-01", "shard={shard}"]
         assert trigger.policy["parallel_group"] == f"{dag.dag_id}/{variant}"
         assert trigger.record["variant"] == variant
         assert trigger.token_id == "uuid"

@@ -194,7 +194,11 @@ def test_the_command_and_environment_of_any_container() -> None:
     assert launch["environment"]["A"] == "2"
     assert "RESULT_URI" not in launch["environment"]
     assert dag.default_args[SHARED_ARGUMENTS]["features.b"]["launch"]["command"] == ["b"]
-    assert dag.default_args[SHARED_ARGUMENTS]["features.a"]["record"] == {"variant": "features.a", "output_uri": out}
+    assert dag.default_args[SHARED_ARGUMENTS]["features.a"]["record"] == {
+        "variant": "features.a",
+        "partition": "{{ partition }}",
+        "output_uri": out,
+    }
 
 
 def test_a_pipeline_that_publishes_nothing_still_has_a_place_to_hang_tasks_on() -> None:

@@ -22,7 +22,8 @@ MANAGED_INSTANCES: Final = "MANAGED_INSTANCES"
 class EcsContainer:
     """A container of a task. ``exit_code`` is None when it never ran or ECS does not know it.
 
-    ``memory_mib`` is its own hard limit, ``reserved_mib`` its soft one; 0 without one.
+    ``memory_mib`` is its own hard limit, ``reserved_mib`` its soft one; 0 without one. ``image_digest`` is empty until
+    the image has been pulled.
     """
 
     name: str
@@ -32,6 +33,7 @@ class EcsContainer:
     health: str = "UNKNOWN"
     memory_mib: int = 0
     reserved_mib: int = 0
+    image_digest: str = ""
 
     @classmethod
     def from_aws(cls, raw: Mapping[str, Any]) -> EcsContainer:
@@ -43,6 +45,7 @@ class EcsContainer:
             health=raw.get("healthStatus", "UNKNOWN"),
             memory_mib=int(raw.get("memory") or 0),
             reserved_mib=int(raw.get("memoryReservation") or 0),
+            image_digest=raw.get("imageDigest", ""),
         )
 
 

@@ -13,6 +13,7 @@ from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.environment import load_environment
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError
 from ecs_feature.operators.patience import patiently
+from ecs_feature.results.provenance import CODE_VERSION, code_version
 from ecs_feature.tasks import definitions
 from ecs_feature.tasks.volumes import EbsVolume, check_configured
 
@@ -24,7 +25,8 @@ class EcsTaskDefinitionOperator(AwsOperator):
     placeholders for the environment file's values. It is validated against botocore's model and Fargate's rules before
     any call.
 
-    XCom: the ARN, with its revision.
+    XCom: the ARN, with its revision; and under ``code_version`` what the file's tag of that name says (or ``git-sha``,
+    ``git-commit``, ``version``).
 
     :param path: the JSON file.
     :param container: the name of the pipeline's, which must be in it and end the task; empty: not checked.
@@ -76,6 +78,8 @@ class EcsTaskDefinitionOperator(AwsOperator):
         if sentence := definitions.lossy_logs(definition):
             self.log.info(sentence)
         self.log.info("%s %s.", "Registered" if registered.created else "Unchanged:", registered.arn)
+        if version := code_version(definition):
+            context["ti"].xcom_push(key=CODE_VERSION, value=version)
         return registered.arn
 
     def _register(self, definition: dict[str, Any]) -> definitions.Registered:

@@ -17,12 +17,13 @@ from typing import Any
 
 import attrs
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule, task
+from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule
 from airflow.sdk.definitions.param import ParamsDict
 
 from ecs_feature.environment import CONTRACT_VARIABLES
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.operators.find_shards import FindShardsOperator
+from ecs_feature.operators.ingest import IngestOperator
 from ecs_feature.operators.plan import FeaturePlanOperator
 from ecs_feature.operators.publish import FeaturePublishOperator
 from ecs_feature.operators.receipt import FeatureReceiptOperator, VariantTasks
@@ -30,6 +31,7 @@ from ecs_feature.operators.service_scale import EcsServiceScaleOperator
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
 from ecs_feature.pipeline.containers import container_of
 from ecs_feature.pipeline.results import completeness
+from ecs_feature.pipeline.schedules import partitioning_of
 from ecs_feature.pipeline.settings import Timeouts
 from ecs_feature.pipeline.shard_tasks import (
     mapped_shards,
@@ -112,6 +114,8 @@ class Ends:
 
 
 def _build(pipeline: PipelineSpec, dag: DAG) -> Ends:
+    named = partitioning_of(dag, pipeline.partition, shared=pipeline.shared_partition)
+    pipeline = replace(pipeline, partitioning=named)
     # Each task is made with a copy of the DAG's params, and they have the names of all shards: in the serialized DAG,
     # which the triggerer is sent once for each shard.
     params, dag.params = dag.params, ParamsDict()
@@ -135,6 +139,7 @@ def _build(pipeline: PipelineSpec, dag: DAG) -> Ends:
         found_by=found.task_id if found is not None else "",
         params_prefix=params_prefix(pipeline.group_id),
         group_id=pipeline.group_id,
+        partition=named.to_dict(),
         **_patience(pipeline),
     )
     # A teardown without setups: it runs always, and the run's state does not depend on it.
@@ -148,7 +153,13 @@ def _build(pipeline: PipelineSpec, dag: DAG) -> Ends:
 
 def _about(pipeline: PipelineSpec) -> str:
     variants = f" in {len(pipeline.variants)} variants" if pipeline.variant_names() else ""
-    return f"Features per shard{variants}, on Amazon ECS."
+    about = f"Features per shard{variants}, on Amazon ECS."
+    bounds = [(word, date) for word, date in (("before", pipeline.start_date), ("after", pipeline.end_date)) if date]
+    if not bounds:
+        return about
+    # Airflow creates no tasks for such a run, so that none can say it.
+    outside = " or ".join(f"{word} {date:%Y-%m-%d %H:%M}" for word, date in bounds)
+    return f"{about}\n\nA run {outside} has no tasks: Airflow marks it success, and nothing is computed."
 
 
 def _params(pipeline: PipelineSpec) -> dict[str, Param]:
@@ -188,6 +199,7 @@ def _plan(pipeline: PipelineSpec) -> FeaturePlanOperator:
         services={variant.name: [service.name for service in variant.services] for variant in pipeline.variants},
         capacity_providers=providers_of(pipeline.capacity),
         params_prefix=params_prefix(pipeline.group_id),
+        partition=pipeline.partition_dict(),
         **pipeline.aws(),
         **_patience(pipeline),
     )
@@ -197,13 +209,14 @@ def _ingest(pipeline: PipelineSpec, plan: FeaturePlanOperator) -> Any:
     """The ingest task; None without one."""
     if pipeline.ingest is None:
         return None
-
-    @task(task_id="ingest", **_patience(pipeline))
-    def ingest(day: str, input_uri: str) -> Any:
-        assert pipeline.ingest is not None
-        return pipeline.ingest(day=day, input_uri=input_uri, **pipeline.aws())
-
-    ingested = ingest(day="{{ ds }}", input_uri=pipeline.input_uri)
+    ingested = IngestOperator(
+        task_id="ingest",
+        function=pipeline.ingest,
+        input_uri=pipeline.input_uri,
+        partition=pipeline.partition_dict(),
+        **pipeline.aws(),
+        **_patience(pipeline),
+    )
     plan >> ingested
     return ingested
 
@@ -218,6 +231,7 @@ def _found(pipeline: PipelineSpec, plan: FeaturePlanOperator, ingested: Any) -> 
         function=pipeline.shards if callable(pipeline.shards) else None,
         input_uri=pipeline.input_uri,
         params_prefix=params_prefix(pipeline.group_id),
+        partition=pipeline.partition_dict(),
         **pipeline.aws(),
         **_patience(pipeline),
     )
@@ -244,7 +258,7 @@ def _variant(
     else:
         on_worker = bool(dag.default_args.get("on_success_callback") or dag.default_args.get("outlets"))
         shards, shard_ids = mapped_shards(pipeline, variant, found, ends_on_worker=on_worker)
-    publish = _publish(pipeline, variant, shard_ids, found)
+    publish = _publish(pipeline, variant, shard_ids, found, register)
     plan >> register
     ready = ingested if found is None else found
     shards >> publish
@@ -263,7 +277,7 @@ def _variant(
     return VariantTasks(shard_ids, publish.task_id, up.task_id, steady.task_id, down.task_id), publish, [down]
 
 
-def _publish(pipeline: PipelineSpec, variant: Variant, shard_ids: list[str], found: Any) -> Any:
+def _publish(pipeline: PipelineSpec, variant: Variant, shard_ids: list[str], found: Any, register: Any) -> Any:
     """The task that publishes the variant; an empty one for a pipeline that publishes nothing."""
     complete = completeness(pipeline.publish)
     rule = TriggerRule.ALL_DONE_MIN_ONE_SUCCESS if complete.partial else TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
@@ -274,11 +288,15 @@ def _publish(pipeline: PipelineSpec, variant: Variant, shard_ids: list[str], fou
         task_id="publish",
         shard_task_ids=shard_ids,
         shards=pipeline.named_shards(),
-        prefix=f"{prefix}/ds={{{{ ds }}}}",
+        prefix=f"{prefix}/{pipeline.folder()}",
+        partition=pipeline.partition_dict(),
+        asset_partitions=pipeline.asset_partitions,
+        registered_by=register.task_id,
         about={
             "dag_id": "{{ dag.dag_id }}",
             "run_id": "{{ run_id }}",
             "logical_date": "{{ ds }}",
+            "partition": "{{ partition }}",
             **({"variant": variant.name} if variant.name else {}),
         },
         found_by=found.task_id if found is not None else "",

@@ -112,6 +112,7 @@ def _shard_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]
                 **_with_uris({**pipeline.environment, **variant.environment}, uris),
                 "SHARD": "{shard}",
                 "LOGICAL_DATE": "{{ ds }}",
+                "PARTITION": "{{ partition }}",
                 **({"VARIANT": variant.name} if variant.name else {}),
                 "RUN_ID": "{{ run_id }}",
                 "ATTEMPT": "{{ ti.try_number }}",
@@ -121,12 +122,14 @@ def _shard_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]
                 "ecs-feature:dag": "{{ dag.dag_id }}",
                 "ecs-feature:run": "{{ run_id }}",
                 **({"ecs-feature:variant": lane} if lane else {}),
+                "ecs-feature:partition": "{{ partition }}",
                 "ecs-feature:shard": "{shard}",
                 "ecs-feature:try": "{{ ti.try_number }}",
             },
         ),
         "record": {
             "variant": lane,
+            "partition": "{{ partition }}",
             **{
                 name: uri
                 for name, uri in uris.items()
@@ -137,6 +140,7 @@ def _shard_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]
         "events_queue_url": pipeline.task_events_queue_url,
         "run_lease": run_lease(pipeline, variant),
         "params_prefix": params_prefix(pipeline.group_id),
+        "partition": pipeline.partition_dict(),
         **pipeline.aws(),
     }
 
@@ -150,7 +154,7 @@ def _uris(pipeline: PipelineSpec, variant: Variant) -> dict[str, str]:
     uris = {"input_uri": pipeline.input_uri} if pipeline.input_uri else {}
     if not pipeline.output_uri:
         return uris
-    mine = f"{output_prefix(pipeline, variant)}/ds={{{{ ds }}}}/shard={{shard_id}}/{{{{ ti.id }}}}"
+    mine = f"{output_prefix(pipeline, variant)}/{pipeline.folder()}/shard={{shard_id}}/{{{{ ti.id }}}}"
     if not _has_file(pipeline):
         # One object of this name, or any number below it: both are found as what begins with it.
         return {**uris, "output_uri": mine}

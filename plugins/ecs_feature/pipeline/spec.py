@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from datetime import datetime, timedelta
@@ -10,7 +11,9 @@ from typing import Any, Final, Literal, Self
 
 from ecs_feature.environment import CONTRACT_VARIABLES, load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.partitions.runs import Partitioning
 from ecs_feature.pipeline.results import Publish, check_result
+from ecs_feature.pipeline.schedules import check_partition
 from ecs_feature.pipeline.settings import (
     Capacity,
     Logs,
@@ -58,6 +61,7 @@ _FILLED: Final = (
     "region_name",
 )
 """The fields whose strings may have placeholders, beside shards and what variants have."""
+_PARTITION: Final = re.compile(r"(?<!{){partition}(?!})")
 _OF_THE_DAG: Final = frozenset(
     {"dag_id", "schedule", "start_date", "end_date", "catchup", "max_active_runs", "tags", "params"}
 )
@@ -90,9 +94,9 @@ class PipelineSpec:
 
     :param dag_id: of the DAG; this and what else is the DAG's (``schedule``, ``start_date``, ``end_date``, ``catchup``,
         ``max_active_runs``, ``tags``, ``params``) is only for ``dag()``.
-    :param schedule: as in ``DAG``; one run is one logical date. With a cron text like ``@daily`` that is the day that
+    :param schedule: as in ``DAG``; one run is one partition. With a cron text like ``@daily`` that is the day that
         begins when the run starts; with ``airflow.sdk``'s ``CronDataIntervalTimetable("@daily", timezone="UTC")`` it is
-        the day that has ended. Runs of one day share a manifest, so once a day is as often as it makes sense.
+        the day that has ended.
     :param shards: names in any script, up to 200 characters (docs/own-dag.md); each becomes a named task, so the Grid
         is a shard by date matrix. Or what finds them at run time, after ``ingest``, for mapped tasks (up to 5,000;
         [core] max_map_length must allow it): a callable,
@@ -114,7 +118,8 @@ class PipelineSpec:
     :param publish: ``all``: publish when no shard has failed; ``partial``: publish the shards that succeeded, with the
         others as ``missing``; or :class:`Partial`, which says how much must be there.
     :param ingest: a callable that brings the raw data of ``day`` (YYYY-MM-DD) to ``input_uri`` before any shard;
-        called as ``ingest(day=..., input_uri=..., aws_conn_id=..., region_name=...)`` on a worker.
+        called as ``ingest(day=..., input_uri=..., aws_conn_id=..., region_name=...)`` on a worker, with ``partition=``
+        when its signature names that.
     :param taskdefs: the folder with the task definitions; default: ``include/taskdefs`` beside the DAGs folder.
     :param subnets: comma-separated or a list, 1 to 16; likewise ``security_groups``, 0 to 5. Where ``capacity`` is EC2
         and the task definition's network mode is not awsvpc, they are not used and may be empty.
@@ -152,6 +157,11 @@ class PipelineSpec:
     :param params: more DAG params; ``shards``, ``variants``, ``live_log_shards`` and ``debug_shards`` are taken.
     :param placeholders: the placeholders' values, also in the task definitions; default: the environment file, which
         is read for the DAG when it is parsed, and for a task definition when it is registered.
+    :param partition: what one run computes: ``hour``, ``day``, ``week`` or ``month`` in the schedule's time zone, or a
+        template of its key, docs/partitions.md; ``{partition}`` in the URIs, the command and the environment is it.
+    :param shared_partition: several runs may compute one partition; the newest file of each shard wins.
+    :param asset_partitions: what the events of a publish have as partition key: the ``partition``; or, one event for
+        each ``shard``, ``PARTITION|SHARD``.
     :param group_id: of the task group that the tasks are in, set by ``task_group()``.
     :raises ConfigurationError: at parse time; the sentence names the field, the value and the limit.
     """
@@ -206,7 +216,11 @@ class PipelineSpec:
     output_suffix: str = ".parquet"
     publish: Publish = "all"
     placeholders: Mapping[str, str] | None = None
+    partition: str = "day"
+    shared_partition: bool = False
+    asset_partitions: Literal["partition", "shard"] = "partition"
     group_id: str = field(default="", repr=False)
+    partitioning: Partitioning | None = field(default=None, repr=False)
 
     def check_own_dag(self) -> None:
         """:raises ConfigurationError: when it cannot be a DAG of its own."""
@@ -241,13 +255,20 @@ class PipelineSpec:
                 )
         values = load_environment() if self.placeholders is None else self.placeholders
         filled = {
-            name: substitute(
-                getattr(self, name), values, where=name, keep=CONTRACT_VARIABLES if name == "command" else ()
+            name: _keyed(
+                substitute(
+                    getattr(self, name), values, where=name, keep=CONTRACT_VARIABLES if name == "command" else ()
+                )
             )
             for name in _FILLED
         }
-        variants = tuple(variant.resolved(values) for variant in self._arms())
+        variants = tuple(
+            replace(variant, environment=_keyed(variant.environment), command=_keyed(variant.command))
+            for variant in (arm.resolved(values) for arm in self._arms())
+        )
         shards = self.shards if callable(self.shards) else substitute(self.shards, values, where="shards")
+        if is_listing(shards):
+            shards = _keyed(shards)
         check_volumes(self.volumes)
         filled["volumes"] = tuple(volume.resolved(values) for volume in self.volumes)
         pipeline = replace(self, variants=variants, task_definition="", services=(), shards=shards, **filled)
@@ -280,6 +301,11 @@ class PipelineSpec:
         check_services(self.variants)
         for group in (Capacity, Retries, Logs, Timeouts, Storage):
             group.of(self)
+        check_partition(self.partition)
+        if self.asset_partitions not in ("partition", "shard"):
+            raise ConfigurationError(
+                f"asset_partitions: {self.asset_partitions!r} is not known; give partition or shard."
+            )
         self.network()
         check_environment(self.environment)
         check_command(self.command)
@@ -321,6 +347,14 @@ class PipelineSpec:
         """The name of a run's param in the DAG: in a task group it begins with the group's id."""
         return f"{params_prefix(self.group_id)}{name}"
 
+    def folder(self) -> str:
+        """The folder of a partition below the output, a template: ``ds={{ ds }}`` for days."""
+        return (self.partitioning or Partitioning(self.partition)).folder
+
+    def partition_dict(self) -> dict[str, Any]:
+        """How the runs' partitions are named, for operators and triggers."""
+        return (self.partitioning or Partitioning(self.partition)).to_dict()
+
     def aws(self) -> dict[str, Any]:
         """The arguments of whatever calls AWS."""
         return {"aws_conn_id": self.aws_conn_id, "region_name": self.region_name}
@@ -339,6 +373,15 @@ class PipelineSpec:
 
         folder = Path(conf.get("core", "dags_folder")).parent / "include" / "taskdefs"
         return folder / f"{variant.task_definition}.json"
+
+
+def _keyed(value: Any) -> Any:
+    """``value`` with ``{partition}`` in its strings as a template."""
+    if isinstance(value, str):
+        return _PARTITION.sub("{{ partition }}", value)
+    if isinstance(value, Mapping):
+        return {key: _keyed(item) for key, item in value.items()}
+    return type(value)(map(_keyed, value)) if isinstance(value, list | tuple) else value
 
 
 def _default(item: Field[Any]) -> Any:

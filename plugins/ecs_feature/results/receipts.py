@@ -178,7 +178,8 @@ def render(receipt: Mapping[str, Any]) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     what = f"{receipt['dag_id']}.{receipt['task_group']}" if receipt.get("task_group") else receipt["dag_id"]
-    title = f"{what} {receipt['logical_date']}: {receipt['state']} in {receipt['seconds']:.0f} s ({receipt['run_id']})"
+    which = receipt.get("partition") or receipt["logical_date"]
+    title = f"{what} {which}: {receipt['state']} in {receipt['seconds']:.0f} s ({receipt['run_id']})"
     return "\n".join([title, *lines, *_notes(receipt)])
 
 
@@ -214,7 +215,9 @@ def _notes(receipt: Mapping[str, Any]) -> list[str]:
                 "[ecs_feature] prices_file can give it (docs/launch-options.md)"
             )
         if missing := variant.get("missing"):
-            notes.append(f"{name}: {len(missing)} shards have never been published for this day ({_some(missing)})")
+            notes.append(
+                f"{name}: {len(missing)} shards have never been published for this partition ({_some(missing)})"
+            )
         for service in variant["services"]:
             if replaced := service.get("replaced"):
                 reasons = "; ".join(f"{count} x {reason}" for reason, count in replaced.items())

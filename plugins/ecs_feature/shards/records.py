@@ -39,6 +39,8 @@ class LaunchRecord:
     :param platform: empty: ``LINUX/X86_64``.
     :param ephemeral_gib: 0: Fargate's 20 GiB, or on instances.
     :param metered: what is billed beside vCPUs and memory, see :class:`ecs_feature.tasks.cost.Usage`.
+    :param task_definition: ``family:revision``.
+    :param image_digest: of the container that does the shard's work, ``sha256:...``.
     """
 
     task_arn: str
@@ -58,9 +60,11 @@ class LaunchRecord:
     instance_type: str = ""
     ephemeral_gib: int = 0
     metered: Mapping[str, float] = field(default_factory=dict)
+    task_definition: str = ""
+    image_digest: str = ""
 
     @classmethod
-    def of(cls, ended: Ended, try_number: int) -> LaunchRecord:
+    def of(cls, ended: Ended, try_number: int, container: str = "") -> LaunchRecord:
         task, outcome = ended.task, ended.outcome
         if task is None:
             return cls("", str(outcome.kind), outcome.reason, try_number)
@@ -83,6 +87,8 @@ class LaunchRecord:
             instance_type=ended.billing.instance_type,
             ephemeral_gib=0 if task.ephemeral_gib == DEFAULT_EPHEMERAL_GIB else task.ephemeral_gib,
             metered={meter: round(seconds, 3) for meter, seconds in used.metered.items()},
+            task_definition=task.task_definition_arn.rpartition("/")[2],
+            image_digest=next((each.image_digest for each in task.containers if each.name == container), ""),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class ShardRun:
     @property
     def launches(self) -> list[LaunchRecord]:
         """The ended launches of this try, as stored in the XCom."""
-        return [LaunchRecord.of(ended, self.try_number) for ended in self.history]
+        return [LaunchRecord.of(ended, self.try_number, self.launch.container) for ended in self.history]
 
     async def run(self) -> Outcome:
         """Run the shard until it ends for another reason than infrastructure, or the relaunches are used up.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from ecs_feature.aws.s3 import split_uri
@@ -15,6 +16,15 @@ MAX_SHARDS: Final = 5000
 
 
 _HIDDEN: Final = ("_", ".")
+
+
+def called(function: Callable[..., Any], *, partition: str, **arguments: Any) -> Any:
+    """What a callable of the user's returns; it is given ``partition=`` when its signature names it."""
+    try:
+        takes = "partition" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a builtin has none
+        takes = False
+    return function(**arguments, **({"partition": partition} if takes else {}))
 
 
 def is_listing(shards: object) -> bool:

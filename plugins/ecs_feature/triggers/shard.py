@@ -17,6 +17,7 @@ from ecs_feature.aws.resources import EcsTask
 from ecs_feature.exceptions import AwsError, EcsFeatureError, MissingValueError
 from ecs_feature.fleet.fleet import Fleet, FleetKey
 from ecs_feature.fleet.registry import IDLE_SECONDS, joined
+from ecs_feature.partitions.runs import Partitioning, run_variables
 from ecs_feature.services.guard import guarded
 from ecs_feature.shards import SHARED_ARGUMENTS
 from ecs_feature.shards.names import shard_id
@@ -76,6 +77,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         shards run, see :mod:`ecs_feature.services.guard`; empty: none.
     :param params_prefix: what the names of the run's params that name shards begin with.
     :param padded: the names of the pipeline that begin or end with a space, which users' own spaces are told from.
+    :param partition: :meth:`ecs_feature.partitions.runs.Partitioning.to_dict`: what ``ds`` and ``partition`` are in the
+        templates; None: Airflow's own ``ds``.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         params_prefix: str = "",
         padded: Sequence[str] = (),
         debug_shards: Sequence[str] = (),
+        partition: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.shard = shard
@@ -113,6 +117,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         self.run_lease = run_lease or {}
         self.params_prefix = params_prefix
         self.padded = list(padded)
+        self.partition = partition
         self._run: ShardRun | None = None
         self._showing: asyncio.Task[None] | None = None
         self._lines = GatheredLog(self.log)
@@ -129,7 +134,11 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
                 setattr(self, name, value)
         # A name is no template, whatever braces it has; a reference to one may have one in it.
         self.template_fields = TEMPLATED if is_reference(self.shard) else TEMPLATED[1:]
-        super().render_template_fields(context, jinja_env)
+        known = context
+        if self.partition is not None:
+            jinja_env = jinja_env or self.get_template_env()
+            known = {**context, **run_variables(context, Partitioning.from_dict(self.partition), jinja_env)}
+        super().render_template_fields(known, jinja_env)
         for param in NAMING_SHARDS:
             if named := shards_in(context, self.params_prefix + param, self.padded):
                 setattr(self, param, named)
@@ -152,6 +161,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             **({"run_lease": self.run_lease} if self.run_lease else {}),
             **({"params_prefix": self.params_prefix} if self.params_prefix else {}),
             **({"padded": self.padded} if self.padded else {}),
+            **({"partition": self.partition} if self.partition is not None else {}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

@@ -229,7 +229,7 @@ def test_the_table_says_which_shards_nobody_has_published() -> None:
         {"dag_id": "d", "logical_date": "2013-01-01", "state": "success", "seconds": 1.0, "run_id": "r",
          "variants": {"control": variant}}
     )  # fmt: skip
-    assert "control: 12 shards have never been published for this day (S0, S1," in text
+    assert "control: 12 shards have never been published for this partition (S0, S1," in text
     assert "S9 and 2 more)" in text
 
 
@@ -264,4 +264,4 @@ def test_a_pipeline_without_variants_in_a_task_group_has_one_line() -> None:
     lines = render({**receipt, "seconds": 3, "variants": {"": variant}}).splitlines()
     assert lines[0] == "own.states 2026-01-01: success in 3 s (r)"
     assert lines[3].startswith("all ")
-    assert lines[4] == "all: 1 shards have never been published for this day (NY)"
+    assert lines[4] == "all: 1 shards have never been published for this partition (NY)"
