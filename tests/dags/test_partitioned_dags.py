@@ -168,5 +168,5 @@ def test_a_listing_and_a_variant_may_name_the_partition() -> None:
 
 def test_the_dags_description_says_when_a_run_has_no_tasks() -> None:
     dag = in_tokyo(end_date=pendulum.datetime(2026, 12, 31, tz="Asia/Tokyo")).dag()
-    assert "A run before 2026-03-01 00:00 or after 2026-12-31 00:00 has no tasks" in dag.doc_md
+    assert "A run before 2026-03-01 00:00 JST or after 2026-12-31 00:00 JST has no tasks" in dag.doc_md
     assert "has no tasks" not in pipeline(start_date=None).dag().doc_md

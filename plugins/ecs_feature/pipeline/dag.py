@@ -158,7 +158,7 @@ def _about(pipeline: PipelineSpec) -> str:
     if not bounds:
         return about
     # Airflow creates no tasks for such a run, so that none can say it.
-    outside = " or ".join(f"{word} {date:%Y-%m-%d %H:%M}" for word, date in bounds)
+    outside = " or ".join(f"{word} {date:%Y-%m-%d %H:%M %Z}".rstrip() for word, date in bounds)
     return f"{about}\n\nA run {outside} has no tasks: Airflow marks it success, and nothing is computed."
 
 
