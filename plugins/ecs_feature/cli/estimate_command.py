@@ -15,7 +15,7 @@ from airflow.utils.session import create_session
 
 from ecs_feature.cli.report import render
 from ecs_feature.estimates.estimate import estimate as estimated
-from ecs_feature.estimates.facts import PipelineFacts, count_runs, dag_of
+from ecs_feature.estimates.facts import PipelineFacts, count_runs, dag_of, window
 from ecs_feature.estimates.history import existing_runs, past_runs
 from ecs_feature.estimates.past_runs import EstimateRequest, PastRun, calibrated, given
 from ecs_feature.estimates.pricing import Pricing
@@ -64,7 +64,7 @@ def answer_of(args: Namespace) -> dict[str, Any]:
             if is_given
             else (past_runs(facts, last=args.last, session=session, price=pricing.of_record), [])
         )
-        there = existing_runs(facts, args.from_date, args.to_date, session) if args.from_date else 0
+        there = existing_runs(facts, *window(dag, args.from_date, args.to_date), session) if args.from_date else 0
     if there:
         notes.append(
             f"{there} of these runs are there already; a backfill does them again only as --reprocess-behavior says."

@@ -118,6 +118,14 @@ def shard_tasks(dag: Any) -> list[tuple[Any, dict[str, Any]]]:
     ]
 
 
+def window(dag: Any, from_date: datetime, to_date: datetime) -> tuple[datetime, datetime]:
+    """The dates as a backfill reads them: for a partitioned schedule in its own time zone."""
+    if not dag.timetable.partitioned:
+        return from_date, to_date
+    localized = dag.timetable.localize_partition_datetime
+    return localized(from_date), localized(to_date)
+
+
 def count_runs(dag: Any, from_date: datetime, to_date: datetime) -> int:
     """How many runs a backfill over these dates has; both are included.
 

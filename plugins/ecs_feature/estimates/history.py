@@ -98,11 +98,12 @@ def past_runs(
 
 
 def existing_runs(facts: PipelineFacts, from_date: datetime, to_date: datetime, session: Any) -> int:
-    """How many runs of these logical dates there are already."""
+    """How many runs of these logical dates, or partition dates, there are already."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import func, select
 
-    query = select(func.count()).where(DagRun.dag_id == facts.dag_id, DagRun.logical_date.between(from_date, to_date))
+    when = func.coalesce(DagRun.partition_date, DagRun.logical_date)
+    query = select(func.count()).where(DagRun.dag_id == facts.dag_id, when.between(from_date, to_date))
     return int(session.scalar(query))
 
 
