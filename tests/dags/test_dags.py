@@ -93,7 +93,7 @@ def test_named_shards_of_a_variant_share_all_arguments_but_their_name() -> None:
         assert trigger.launch["environment"]["VARIANT"] == variant
         assert trigger.launch["environment"]["LOGICAL_DATE"] == "2013-01-01"
         assert trigger.launch["environment"]["PARTITION"] == "2013-01-01"
-        assert trigger.record["result_uri"].split("/")[5:7] == ["ds=2013-01-01", "shard={shard}"]
+        assert trigger.record["result_uri"].split("/")[5:7] == ["ds=2013-01-01", "shard={shard_id}"]
         assert trigger.policy["parallel_group"] == f"{dag.dag_id}/{variant}"
         assert trigger.record["variant"] == variant
         assert trigger.token_id == "uuid"

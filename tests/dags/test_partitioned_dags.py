@@ -66,7 +66,7 @@ def test_a_day_in_tokyo_is_the_local_one_wherever_the_pipeline_says_it() -> None
     assert environment["LOGICAL_DATE"] == environment["PARTITION"] == environment["KEY"] == "2026-03-28"
     assert (environment["NODASH"], environment["KEPT"]) == ("20260328", "2026-03-28")
     assert environment["INPUT_URI"] == "s3://b/raw/ds=2026-03-28/"
-    assert environment["OUTPUT_URI"].startswith("s3://b/features/variant=control/ds=2026-03-28/shard={shard}/uuid")
+    assert environment["OUTPUT_URI"].startswith("s3://b/features/variant=control/ds=2026-03-28/shard={shard_id}/uuid")
     assert trigger.launch["command"] == ["job", "--partition=2026-03-28", "{shard}"]
     assert trigger.launch["tags"]["ecs-feature:partition"] == "2026-03-28"
     assert trigger.record["partition"] == "2026-03-28"
@@ -121,7 +121,7 @@ def test_daily_pipelines_in_utc_keep_their_templates() -> None:
     environment = arguments["launch"]["environment"]
     assert environment["LOGICAL_DATE"] == "{{ ds }}"
     assert environment["OUTPUT_URI"] == (
-        "s3://b/features/variant=control/ds={{ ds }}/shard={shard}/{{ ti.id }}.parquet"
+        "s3://b/features/variant=control/ds={{ ds }}/shard={shard_id}/{{ ti.id }}.parquet"
     )
     assert dag.get_task("control.publish").prefix == "s3://b/features/variant=control/ds={{ ds }}"
 

@@ -81,7 +81,7 @@ def publish(s3: Any, monkeypatch: pytest.MonkeyPatch, *records: dict[str, Any], 
 
 
 def record(shard: str, outcome: str = "succeeded") -> dict[str, Any]:
-    mine = f"{PREFIX}/shard={shard}/1"
+    mine = f"{PREFIX}/shard={shard_id}/1"
     return {"shard": shard, "outcome": outcome, "output_uri": mine, "result_uri": f"{mine}.json", "launches": []}
 
 
