@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from devstack.ports import HOST
 
@@ -43,6 +43,7 @@ class Installation:
     :param environment_file: the values of ``${NAME}`` placeholders, see ``[ecs_feature] environment_file``.
     :param database_url: SQLAlchemy's URL of Airflow's database; None is SQLite in AIRFLOW_HOME.
     :param options: further configuration by section and option; it wins over what the stack sets.
+    :param connections: further Airflow connections by id, each as its JSON has it.
     """
 
     home: Path
@@ -52,6 +53,7 @@ class Installation:
     environment_file: Path
     database_url: str | None = None
     options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -161,6 +163,7 @@ def settings(installation: Installation, keys: Secrets) -> dict[str, str]:
         "AIRFLOW_HOME": str(installation.home),
         **variables,
         "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(aws_default),
+        **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in installation.connections.items()},
         **installation.aws,
     }
 

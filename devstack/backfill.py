@@ -146,7 +146,7 @@ def compact(receipt: Mapping[str, Any]) -> str:
             f"{row['name']} {row['before']}-{row['peak']}-{row['after']}" for row in variant["services"]
         )
         done = f"{shards['succeeded']}/{shards['total']} shards"
-        parts.append(f"{name} {done}, {variant['rows']:,} rows, {services}, ${variant['cost_usd']:.4f}")
+        parts.append(f"{name} {done}, {variant['rows']:,} rows, {services}, ${variant['cost_usd'] or 0.0:.4f}")
     return "  |  ".join(parts)
 
 
@@ -155,7 +155,7 @@ def summary(receipts: Sequence[Mapping[str, Any]]) -> str:
     rows: dict[str, int] = {}
     for name, variant in _variants(receipts):
         rows[name] = rows.get(name, 0) + variant["rows"]
-    cost = sum(variant["cost_usd"] for _, variant in _variants(receipts))
+    cost = sum(variant["cost_usd"] or 0.0 for _, variant in _variants(receipts))
     of = ", ".join(f"{count:,} rows of {name}" for name, count in rows.items())
     return f"{len(receipts)} days: {of}, ${cost:.4f}"
 

@@ -10,6 +10,7 @@ from devstack.processes import ROOT
 from ecs_feature.pipeline import Partial, ScaledService, Variant
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.tasks.capacity import Fallback
+from ecs_feature.tasks.volumes import EbsVolume
 
 PAGE: Final = ROOT / "docs" / "fields.md"
 CLASSES: Final[dict[str, type]] = {
@@ -18,6 +19,7 @@ CLASSES: Final[dict[str, type]] = {
     "ScaledService": ScaledService,
     "Partial": Partial,
     "Fallback": Fallback,
+    "EbsVolume": EbsVolume,
 }
 _PARAM = re.compile(r"^ *:param (\w+): (.*?)(?=^ *:\w|\Z)", re.MULTILINE | re.DOTALL)
 
@@ -34,10 +36,10 @@ def page() -> str:
 
 def _section(name: str, kind: type) -> str:
     meanings = {match[1]: _plain(match[2]) for match in _PARAM.finditer(kind.__doc__ or "")}
+    shown = [item for item in fields(kind) if item.repr]
     rows = [
         f"| `{item.name}` | {_default(item)} | {meanings[item.name]} |"
-        for item in sorted(fields(kind), key=lambda item: list(meanings).index(item.name))
-        if item.repr
+        for item in sorted(shown, key=lambda item: list(meanings).index(item.name))
     ]
     return "\n".join([f"## {name}", "", "| field | default | meaning |", "| --- | --- | --- |", *rows, ""])
 

@@ -51,6 +51,7 @@ class Stack:
     :param options: further Airflow configuration by section and option; it wins over what the stack sets.
     :param fargate_arguments: further arguments of ``python -m fargate_local``.
     :param dags: whether the project's own DAGs are parsed; without them there must be extra ones.
+    :param connections: further Airflow connections by id, each as its JSON has it.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Stack:
         options: Mapping[str, Mapping[str, str]] | None = None,
         fargate_arguments: Sequence[str] = (),
         dags: bool = True,
+        connections: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.home = self.folder / "airflow"
@@ -83,6 +85,7 @@ class Stack:
         self._own = own
         self._token = secrets.token_hex(16)
         self._options = options or {}
+        self._connections = connections or {}
         self._fargate_arguments = fargate_arguments
         self._parts = airflow.parts(triggerers)
         self._grace_seconds = grace_seconds
@@ -278,6 +281,7 @@ class Stack:
             self.environment_file,
             self._database_url,
             self._options,
+            self._connections,
         )
 
     def _start_migration(self, env: Mapping[str, str]) -> Any:

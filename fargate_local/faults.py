@@ -22,13 +22,16 @@ class FaultRule:
     :param match: `operation` ("*" is every call of ECS, or of `service_api`), `service_api` (the name that calls are
         signed for, such as s3, logs, sqs; "*" is every service), `cluster`, `family`, `capacity` (FARGATE or
         FARGATE_SPOT), `environment` (a part of the environment of a container, in a RunTask call of its overrides);
-        for tasks also `service`.
+        for calls also `user_agent` (a part of the caller's, which boto3 adds to by `Config(user_agent_extra=...)`); for
+        tasks also `service`.
     :param effect: of a call: `error` (with `message` and `status`), `failure` (RunTask answers with that reason among
         its failures), `drop_answer` (done, but the caller never hears), `delay_seconds`, `hang` (it is done when the
-        rule ends, never when the caller gives up), `hang_answer` (done, but the answer waits for the rule's end); of a
-        task: `exit_code`, `stop_code` (with `message`), `out_of_memory_below_mib` (those after `after_seconds` of
-        running), `start_failure`, `stuck` (the state that it stays in), `invisible_seconds` (it is MISSING so long),
-        `forget` (it is, `after_seconds` after its end, and its client token is forgotten with it).
+        rule ends, never when the caller gives up), `hang_answer` (done, but the answer waits for the rule's end); not
+        done at all: `answer` (this text instead of an answer, with `status`, 200 by default, and `media_type`, the
+        service's by default), `close` (the connection ends without an answer), `reset` (it ends with a TCP reset); of a
+        task: `exit_code`, `stop_code` (with `message`), `out_of_memory_below_mib`, `disk_full_below_gib` (those after
+        `after_seconds` of running), `start_failure`, `stuck` (the state that it stays in), `invisible_seconds` (it is
+        MISSING so long), `forget` (it is, `after_seconds` after its end, and its client token is forgotten with it).
     :param for_seconds: how long the rule is active; None: until it is removed.
     """
 
@@ -73,7 +76,8 @@ class Subject:
     """What a rule is held against: a call (with its operation) or a task (without).
 
     :param service_api: of a call: the name of the service that it was signed for.
-    :param memory_mib: of a task: the memory of the whole task.
+    :param memory_mib: of a task: the memory of the whole task; likewise its `ephemeral_gib`.
+    :param user_agent: of a call: the header.
     """
 
     operation: str | None = None
@@ -84,10 +88,16 @@ class Subject:
     environments: tuple[Mapping[str, str], ...] = ()
     service_api: str = "ecs"
     memory_mib: int | None = None
+    ephemeral_gib: int | None = None
+    user_agent: str = ""
 
 
 def call_subject(
-    operation: str, request: Mapping[str, Any], capacity: str | None = None, service_api: str = "ecs"
+    operation: str,
+    request: Mapping[str, Any],
+    capacity: str | None = None,
+    service_api: str = "ecs",
+    user_agent: str = "",
 ) -> Subject:
     """What is known of a call from its request, which may be malformed."""
     cluster, definition = request.get("cluster"), request.get("taskDefinition")
@@ -98,6 +108,7 @@ def call_subject(
         capacity=capacity,
         environments=_environments(request),
         service_api=service_api,
+        user_agent=user_agent,
     )
 
 
@@ -119,6 +130,8 @@ def matches(match: Mapping[str, Any], subject: Subject) -> bool:
         return False
     service_api = match.get("service_api", "ecs" if wanted == "*" else "*")
     if is_call and service_api not in ("*", subject.service_api):
+        return False
+    if match.get("user_agent", "") not in subject.user_agent:
         return False
     environment = match.get("environment")
     if environment is not None and not any(
@@ -180,6 +193,7 @@ class FaultEngine:
                 or not rule.is_active(self._clock())
                 or not matches(rule.match, subject)
                 or (subject.memory_mib or 0) >= rule.effect.get("out_of_memory_below_mib", float("inf"))
+                or (subject.ephemeral_gib or 0) >= rule.effect.get("disk_full_below_gib", float("inf"))
             ):
                 continue
             if rule.probability >= 1 or rule.chance.random() < rule.probability:

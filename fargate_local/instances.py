@@ -145,24 +145,34 @@ def _resources(cpu: int, memory_mib: int, ports: frozenset[int]) -> list[dict[st
 
 @dataclass
 class CapacityProvider:
-    """A capacity provider of an Auto Scaling group. `group` is its `autoScalingGroupProvider`, in the API's shape."""
+    """A capacity provider of an Auto Scaling group, or of Managed Instances.
+
+    :param group: its `autoScalingGroupProvider`, in the API's shape; empty for Managed Instances.
+    :param managed: its `managedInstancesProvider`; None for an Auto Scaling group. `cluster` has it then.
+    """
 
     name: str
     arn: str
     group: JsonObject
     tags: Tags = field(default_factory=dict)
+    managed: JsonObject | None = None
+    cluster: str = ""
 
     @property
     def scales(self) -> bool:
         """Whether ECS starts instances for tasks that find no room: such tasks wait in PROVISIONING."""
-        return bool(self.group["managedScaling"]["status"] == "ENABLED")
+        return bool(self.group) and bool(self.group["managedScaling"]["status"] == "ENABLED")
 
     def to_aws(self, *, with_tags: bool = False) -> JsonObject:
+        of_kind: JsonObject = (
+            {"autoScalingGroupProvider": self.group, "type": "EC2_AUTOSCALING"}
+            if self.managed is None
+            else {"managedInstancesProvider": self.managed, "type": "MANAGED_INSTANCES", "cluster": self.cluster}
+        )
         return {
             "capacityProviderArn": self.arn,
             "name": self.name,
             "status": "ACTIVE",
-            "autoScalingGroupProvider": self.group,
-            "type": "EC2_AUTOSCALING",
             "tags": tags_to_aws(self.tags) if with_tags else [],
+            **of_kind,
         }

@@ -28,6 +28,22 @@ MAX_TASKS_PER_RUN: Final = 10
 MAX_OVERRIDES_CHARACTERS: Final = 8192
 STARTED_BY: Final = re.compile(r"[A-Za-z0-9/_-]{1,128}")
 
+# AmazonECS/latest/APIReference/API_EphemeralStorage
+EPHEMERAL_STORAGE_GIB: Final = (21, 200)
+# AmazonECS/latest/developerguide/ebs-volumes
+MAX_LAUNCH_VOLUMES: Final = 1
+# AmazonECS/latest/APIReference/API_TaskManagedEBSVolumeConfiguration: GiB, IOPS (None: not settable), needed or not
+EBS_TYPES: Final[dict[str, tuple[tuple[int, int], tuple[int, int] | None, bool]]] = {
+    "gp3": ((1, 16384), (3000, 16000), False),
+    "gp2": ((1, 16384), None, False),
+    "io1": ((4, 16384), (100, 64000), True),
+    "io2": ((4, 16384), (100, 256000), True),
+    "st1": ((125, 16384), None, False),
+    "sc1": ((125, 16384), None, False),
+    "standard": ((1, 1024), None, False),
+}
+EBS_THROUGHPUT_MIB: Final = (125, 1000)
+
 # AmazonECS/latest/APIReference/ECS_Idempotency
 MAX_CLIENT_TOKEN_CHARACTERS: Final = 64
 CLIENT_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,64}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from fargate_local.instances import CapacityProvider, ContainerInstance
 from fargate_local.shapes import JsonObject, Shown, Tags, tags_to_aws, without_none
+from fargate_local.volumes import LaunchVolume
 
 Starter = TypeVar("Starter", bound=str | None)
 
@@ -55,6 +57,12 @@ class Container:
     reason: str | None = None
     health_status: str = "UNKNOWN"
 
+    @property
+    def image_digest(self) -> str | None:
+        """Of the image's name, since there is no image; None until it would have been pulled."""
+        pulled = self.last_status in ("RUNNING", "STOPPED") and (self.runtime_id or self.exit_code is not None)
+        return f"sha256:{hashlib.sha256(self.image.encode()).hexdigest()}" if pulled else None
+
     def to_aws(self, task: Task) -> JsonObject:
         interfaces = [{"attachmentId": task.attachment_id, "privateIpv4Address": task.private_ip}]
         bound = self.ports if self.last_status == "RUNNING" and task.network_mode in ("bridge", "host") else ()
@@ -64,6 +72,7 @@ class Container:
                 "taskArn": task.arn,
                 "name": self.name,
                 "image": self.image,
+                "imageDigest": self.image_digest,
                 "runtimeId": self.runtime_id,
                 "lastStatus": self.last_status,
                 "exitCode": self.exit_code,
@@ -74,6 +83,7 @@ class Container:
                 ],
                 "networkInterfaces": interfaces if task.has_interface else [],
                 "healthStatus": self.health_status,
+                "managedAgents": self._agents(task),
                 "cpu": str(self.cpu),
                 "memory": None if self.memory_mib is None else str(self.memory_mib),
                 "memoryReservation": (
@@ -81,6 +91,13 @@ class Container:
                 ),
             }
         )
+
+    def _agents(self, task: Task) -> list[JsonObject] | None:
+        """The agent of ECS Exec in the container (AmazonECS/latest/developerguide/ecs-exec)."""
+        if not task.execute_command:
+            return None
+        agent = {"name": "ExecuteCommandAgent", "lastStatus": self.last_status, "lastStartedAt": task.started_at}
+        return [without_none(agent)]
 
 
 @dataclass
@@ -117,6 +134,9 @@ class Task:
     tags: Tags = field(default_factory=dict)
     visible_at: float = 0.0
     private_ip: str = ""
+    architecture: str = "x86_64"
+    operating_system: str = "LINUX"
+    volumes: tuple[LaunchVolume, ...] = ()
     last_status: str = "PROVISIONING"
     desired_status: str = "RUNNING"
     version: int = 1
@@ -210,8 +230,11 @@ class Task:
                 "taskArn": self.arn,
                 "clusterArn": self.cluster.arn,
                 "taskDefinitionArn": self.definition.arn,
-                "attachments": [self._attachment()] if self.network_mode == "awsvpc" else [],
-                "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
+                "attachments": [
+                    *([self._attachment()] if self.network_mode == "awsvpc" else []),
+                    *(volume.attachment(self.last_status) for volume in self.volumes),
+                ],
+                "attributes": [{"name": "ecs.cpu-architecture", "value": self.architecture}],
                 "availabilityZone": f"{self.arn.split(':')[3]}a",
                 "capacityProviderName": self.capacity_provider,
                 "containerInstanceArn": self.instance_arn,
@@ -229,7 +252,7 @@ class Task:
                 "healthStatus": self.health_status,
                 "overrides": {"containerOverrides": [], "inferenceAcceleratorOverrides": []} | self.overrides,
                 "platformVersion": self.platform_version,
-                "platformFamily": None if self.on_ec2 else "Linux",
+                "platformFamily": None if self.on_ec2 else _family(self.operating_system),
                 "pullStartedAt": self.pull_started_at,
                 "pullStoppedAt": self.pull_stopped_at,
                 "startedAt": self.started_at,
@@ -260,6 +283,11 @@ class Task:
             "status": statuses.get(self.last_status, "ATTACHED"),
             "details": details,
         }
+
+
+def _family(operating_system: str) -> str:
+    """`LINUX` as DescribeTasks shows it: `Linux`; `WINDOWS_SERVER_2022_CORE`: `Windows-Server-2022-Core`."""
+    return "-".join(word.capitalize() for word in operating_system.split("_"))
 
 
 @dataclass
@@ -312,6 +340,7 @@ class Service:
 class Cluster:
     """One cluster, with its tasks and services by id and name, and its container instances by id.
 
+    :param managed_providers: its capacity providers of Managed Instances.
     :param started_by: its tasks by `startedBy`, which is a service's deployment for a service's tasks.
     :param in_group: its tasks by group.
     """
@@ -329,6 +358,7 @@ class Cluster:
     started_by: dict[str | None, dict[str, Task]] = field(default_factory=dict)
     in_group: dict[str, dict[str, Task]] = field(default_factory=dict)
     instances: dict[str, ContainerInstance] = field(default_factory=dict)
+    managed_providers: set[str] = field(default_factory=set)
 
     def add(self, task: Task) -> None:
         """Take in a new task."""

@@ -89,7 +89,7 @@ def ran(runs: Iterable[Mapping[str, Any]], receipts: Iterable[Mapping[str, Any]]
     return Ran(
         seconds=(max(end for _, end in times) - min(start for start, _ in times)).total_seconds(),
         run_seconds=tuple((end - start).total_seconds() for start, end in times),
-        usd=sum(variant["cost_usd"] for variant in variants),
+        usd=sum(variant["cost_usd"] or 0.0 for variant in variants),
         shards=sum(variant["shards"]["succeeded"] for variant in variants),
     )
 

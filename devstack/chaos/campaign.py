@@ -11,8 +11,11 @@ from devstack import fargate
 from devstack.api import PAGE
 from devstack.chaos import world
 from devstack.chaos.clocks import Faults, LaunchClocks, active
+from devstack.chaos.front import Fronts
 from devstack.chaos.kills import Supervisor
-from devstack.chaos.scenarios import TRIGGERERS, Scenario, Side, kill_plan, rules
+from devstack.chaos.meddler import Meddler, meddling_plan
+from devstack.chaos.plans import kill_plan, rules, sides_of
+from devstack.chaos.scenarios import TRIGGERERS, Scenario, Side
 from devstack.chaos.trial import Trial
 from devstack.chaos.verdict import LEFT_SECONDS, Verdict, judge
 from devstack.errors import StackError
@@ -49,6 +52,7 @@ class Result:
     """One scenario on one side: what the report has of it.
 
     :param kills: what was killed meanwhile, by component; ``crashes``: what ended by itself.
+    :param done: how often what else was done to it: connections that failed, writes to its service.
     """
 
     scenario: Scenario
@@ -58,6 +62,7 @@ class Result:
     verdict: Verdict
     kills: Mapping[str, int]
     crashes: Mapping[str, int]
+    done: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -66,6 +71,7 @@ class Campaign:
 
     :param runs: how many DAG runs a scenario has on each side; 0: as many as the scenario says.
     :param tell: is told what happens, line by line.
+    :param fronts: what the scenarios with blindness need between their sides and the local Fargate.
     """
 
     stack: Stack
@@ -73,6 +79,7 @@ class Campaign:
     seed: int
     runs: int
     tell: Callable[[str], None]
+    fronts: Fronts = field(default_factory=dict)
     _said: dict[str, str] = field(default_factory=dict)
 
     def prepare(self, scenarios: Iterable[Scenario]) -> None:
@@ -81,9 +88,11 @@ class Campaign:
         :raises StackError: a DAG does not appear.
         """
         chosen = list(scenarios)
+        for front in self.fronts.values():
+            front.lead_to(self.stack.aws["AWS_ENDPOINT_URL"])
         world.build(self.stack, chosen, self.sides)
         for scenario in chosen:
-            for side in self.sides:
+            for side in sides_of(scenario, self.sides):
                 self.stack.wait_for_dag(scenario.dag_id(side))
 
     def phase(self, scenarios: Sequence[Scenario]) -> list[Result]:
@@ -94,15 +103,18 @@ class Campaign:
         trials = [
             Trial(scenario, side, self.runs or scenario.runs, self.seed)
             for scenario in scenarios
-            for side in self.sides
+            for side in sides_of(scenario, self.sides)
         ]
+        meddlers = self._meddlers(scenarios)
         supervisor = Supervisor(self.stack, COMPONENTS, self.tell)
         supervisor.plan = sorted(
             (kill for scenario in scenarios for kill in kill_plan(scenario, self.seed)), key=lambda kill: kill.at
         )
-        planned = [rule for scenario in scenarios for rule in rules(scenario, self.sides, self.seed)]
+        planned = [
+            rule for scenario in scenarios for rule in rules(scenario, sides_of(scenario, self.sides), self.seed)
+        ]
         with active(self.stack.side_door, planned) as faults:
-            self._follow(trials, supervisor, faults)
+            self._follow(trials, supervisor, faults, meddlers.values())
         supervisor.settle()
         self._recovered()
         time.sleep(LEFT_SECONDS)  # what still runs then was left running
@@ -114,9 +126,10 @@ class Campaign:
                 trial.side,
                 self.seed,
                 trial.seconds,
-                judge(trial.evidence(self.stack, tasks)),
+                judge(trial.evidence(self.stack, tasks), undisturbed=trial.scenario.undisturbed),
                 supervisor.kills,
                 supervisor.crashes,
+                self._done(trial, meddlers),
             )
             for trial in trials
         ]
@@ -124,7 +137,34 @@ class Campaign:
             trial.stop(self.stack)
         return results
 
-    def _follow(self, trials: Sequence[Trial], supervisor: Supervisor, faults: Faults) -> None:
+    def _meddlers(self, scenarios: Iterable[Scenario]) -> dict[str, Meddler]:
+        """Those who write to the services of our side, by cluster."""
+        ecs = self.stack.client("ecs")
+        return {
+            (cluster := scenario.cluster("ours")): Meddler(
+                ecs, cluster, scenario.service(), scenario.baseline, meddling_plan(scenario, self.seed), self.tell
+            )
+            for scenario in scenarios
+            if "ours" in sides_of(scenario, self.sides)
+        }
+
+    def _done(self, trial: Trial, meddlers: Mapping[str, Meddler]) -> dict[str, int]:
+        front, meddler = self.fronts.get((trial.scenario.name, trial.side)), meddlers.get(trial.cluster)
+        return {**(front.seen if front is not None else {}), **(meddler.done if meddler is not None else {})}
+
+    def _look_away(self, trials: Iterable[Trial], clocks: LaunchClocks) -> None:
+        """Let the fronts of the trials be blind when it is their time."""
+        for trial in trials:
+            front, blindness = self.fronts.get((trial.scenario.name, trial.side)), trial.scenario.blindness
+            if front is None or blindness is None:
+                continue
+            blind = blindness.covers(trial.side, clocks.since(trial.cluster))
+            if front.be_blind(blind):
+                self.tell(f"{trial.name}: {'blind' if blind else 'sees again'}")
+
+    def _follow(
+        self, trials: Sequence[Trial], supervisor: Supervisor, faults: Faults, meddlers: Iterable[Meddler]
+    ) -> None:
         """Start the trials, and carry out what is due until all are over.
 
         The stock operator's runs begin when ours launch their shards: a pipeline of ours has services to scale up
@@ -137,12 +177,15 @@ class Campaign:
             clocks.look(clusters)
             for trial in trials:
                 if not trial.run_ids and (
-                    trial.side == self.sides[0]
-                    or clocks.since(trial.scenario.cluster(self.sides[0])) is not None
+                    trial.side == sides_of(trial.scenario, self.sides)[0]
+                    or clocks.since(trial.scenario.cluster(sides_of(trial.scenario, self.sides)[0])) is not None
                     or time.monotonic() > begun + WAIT_SECONDS
                 ):
                     trial.start(self.stack)
-            faults.expire(clocks, clusters)
+            faults.advance(clocks, clusters)
+            self._look_away(trials, clocks)
+            for meddler in meddlers:
+                meddler.tick(clocks.since(meddler.cluster))
             launching = clocks.since_all(clusters)
             supervisor.tick(-1.0 if launching is None else launching)
             self._check()
@@ -195,7 +238,9 @@ class Campaign:
 
 
 def phases(scenarios: Sequence[Scenario]) -> list[list[Scenario]]:
-    """Which scenarios run at the same time: all that hit nobody else, then each of the others."""
-    together = [scenario for scenario in scenarios if not scenario.alone]
-    alone = [[scenario] for scenario in scenarios if scenario.alone]
-    return [together, *alone] if together else alone
+    """Which scenarios run at the same time: those of one phase that hit nobody else, then each of the others."""
+    together: dict[str, list[Scenario]] = {}
+    for scenario in scenarios:
+        if not scenario.alone:
+            together.setdefault(scenario.phase, []).append(scenario)
+    return [*together.values(), *([scenario] for scenario in scenarios if scenario.alone)]

@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 
-from devstack.chaos.scenarios import Rule
+from devstack.chaos.plans import Rule
 from devstack.fargate import SideDoor
 
 LOOK_SECONDS: Final = 1.0
@@ -47,18 +47,27 @@ class LaunchClocks:
 
 @dataclass
 class Faults:
-    """Fault rules that are there, by id."""
+    """Fault rules that are there, by id, and those that are still to come."""
 
     door: SideDoor
     rules: dict[str, Rule] = field(default_factory=dict)
+    coming: list[Rule] = field(default_factory=list)
 
-    def expire(self, clocks: LaunchClocks, clusters: Sequence[str]) -> None:
-        """Remove those whose time is over.
+    def advance(self, clocks: LaunchClocks, clusters: Sequence[str]) -> None:
+        """Post those whose time has come, and remove those whose time is over.
 
         :param clusters: of all trials; rules that hit everything wait for the last one's shards.
         """
+
+        def elapsed_of(rule: Rule) -> float | None:
+            return clocks.since(rule.cluster) if rule.cluster else clocks.since_all(clusters)
+
+        for rule in list(self.coming):
+            if (elapsed := elapsed_of(rule)) is not None and elapsed >= rule.after:
+                self.coming.remove(rule)
+                self.rules[self.door.add_fault(rule.body)] = rule
         for fault_id, rule in list(self.rules.items()):
-            elapsed = clocks.since(rule.cluster) if rule.cluster else clocks.since_all(clusters)
+            elapsed = elapsed_of(rule)
             if rule.seconds is not None and elapsed is not None and elapsed >= rule.seconds:
                 self.door.remove_fault(fault_id)
                 del self.rules[fault_id]
@@ -70,7 +79,10 @@ def active(door: SideDoor, rules: Iterable[Rule]) -> Iterator[Faults]:
     faults = Faults(door)
     try:
         for rule in rules:
-            faults.rules[door.add_fault(rule.body)] = rule
+            if rule.after:
+                faults.coming.append(rule)
+            else:
+                faults.rules[door.add_fault(rule.body)] = rule
         yield faults
     finally:
         with contextlib.suppress(httpx.HTTPError):  # the local Fargate may be what has ended

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from devstack.chaos import report
 from devstack.chaos.campaign import AIRFLOW_OPTIONS, Campaign, phases
+from devstack.chaos.front import Fronts, connections, opened_fronts
 from devstack.chaos.scenarios import SCENARIOS, SIDES, Scenario, Side
 from devstack.chaos.world import DAGS, IMAGES
 from devstack.errors import UsageError
@@ -41,8 +42,12 @@ def chaos(scenarios: Sequence[Scenario], sides: Sequence[Side], seed: int, runs:
     command = again(scenarios, sides, seed, runs)
     tell(f"seed {seed}; again with: {command}")
     rows: list[dict[str, Any]] = []
-    with Postgres(FOLDER / "logs") as postgres, stack_of(postgres.url, tell) as stack:
-        campaign = Campaign(stack, sides, seed, runs, tell)
+    with (
+        Postgres(FOLDER / "logs") as postgres,
+        opened_fronts(scenarios, sides, seed, FOLDER / "fronts") as fronts,
+        stack_of(postgres.url, tell, fronts) as stack,
+    ):
+        campaign = Campaign(stack, sides, seed, runs, tell, fronts)
         campaign.prepare(scenarios)
         for together in phases(scenarios):
             tell("; ".join(f"{scenario.name}: {scenario.about}" for scenario in together))
@@ -56,7 +61,7 @@ def chaos(scenarios: Sequence[Scenario], sides: Sequence[Side], seed: int, runs:
     return report.passed(rows)
 
 
-def stack_of(database_url: str, tell: Any) -> Stack:
+def stack_of(database_url: str, tell: Any, fronts: Fronts) -> Stack:
     """The stack of the scenarios: two triggerers, no DAGs but theirs."""
     return Stack(
         FOLDER,
@@ -68,6 +73,7 @@ def stack_of(database_url: str, tell: Any) -> Stack:
         fargate_arguments=("--images", str(IMAGES)),
         grace_seconds=GRACE_SECONDS,
         report=lambda phase: tell(_PHASES[phase]),
+        connections=connections(fronts),
     )
 
 
@@ -130,7 +136,9 @@ def again(scenarios: Sequence[Scenario], sides: Sequence[Side], seed: int, runs:
 
 def _summary(row: dict[str, Any]) -> str:
     if row["passed"]:
-        return f"passed, {row['launches']} launches for {row['shards']} shards in {row['seconds']:.0f} s"
+        short = row["longest_shortage_seconds"]
+        said = f", service short for {short:.0f} s at most" if short else ""
+        return f"passed, {row['launches']} launches for {row['shards']} shards in {row['seconds']:.0f} s{said}"
     return f"not passed, {len(row['problems'])} problems; the first: {row['problems'][0]}"
 
 

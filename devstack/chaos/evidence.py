@@ -82,11 +82,39 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """A task of a service: from when to when it ran, in seconds since the epoch; one that is being stopped does not.
+
+    :param ended_at: None: it still runs.
+    """
+
+    started_at: float
+    ended_at: float | None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the receipt of a run says of its one variant.
+
+    :param after: service tasks that it left running; None: it does not know.
+    """
+
+    run: str
+    state: str
+    succeeded: int
+    launches: int
+    after: int | None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything that was seen of one scenario on one side.
 
     :param services_up: services that are not back at 0, or are still leased; None: the side scales none.
     :param recorded: the ECS tasks that the shards' XComs name; None: the side records none.
+    :param serving: the tasks of its service; None: the side scales none.
+    :param needed: how many of them each run needs; ``baseline``: how many are always there.
+    :param receipts: of its runs; None: the side writes none.
     """
 
     runs: tuple[Run, ...]
@@ -95,6 +123,10 @@ class Evidence:
     executions: tuple[Execution, ...]
     services_up: tuple[str, ...] | None
     recorded: frozenset[str] | None = None
+    serving: tuple[Serving, ...] | None = None
+    needed: int = 0
+    baseline: int = 0
+    receipts: tuple[Receipt, ...] | None = None
 
 
 def executions(ledger: Path, dag_id: str) -> tuple[Execution, ...]:
@@ -121,6 +153,34 @@ def launched(tasks: Iterable[Mapping[str, Any]], cluster: str, family: str) -> t
     return tuple(
         Launched.from_side_door(task) for task in tasks if task["cluster"] == cluster and task["family"] == family
     )
+
+
+def serving(tasks: Iterable[Mapping[str, Any]], cluster: str, family: str) -> tuple[Serving, ...]:
+    """The tasks of the services in one cluster that have ever run."""
+    return tuple(
+        Serving(float(task["started_at"]), task["stopping_at"] or task["stopped_at"])
+        for task in tasks
+        if task["cluster"] == cluster and task["family"] == family and task["started_at"] is not None
+    )
+
+
+def receipts(left: Mapping[str, Any]) -> tuple[Receipt, ...]:
+    """The receipts that runs have left as XComs, by run."""
+    found = []
+    for run, value in left.items():
+        receipt = _decoded(value)
+        for variant in receipt["variants"].values() if isinstance(receipt, dict) else ():
+            after = [service["after"] for service in variant["services"]]
+            found.append(
+                Receipt(
+                    run,
+                    receipt["state"],
+                    variant["shards"]["succeeded"],
+                    len(variant["launches"]),
+                    sum(after) if None not in after else None,
+                )
+            )
+    return tuple(found)
 
 
 def instances(entries: Iterable[Mapping[str, Any]], shards: Iterable[str]) -> tuple[Instance, ...]:

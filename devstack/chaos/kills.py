@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from devstack.chaos.scenarios import PlannedKill
+from devstack.chaos.plans import PlannedKill
 from devstack.stack import Stack
 
 

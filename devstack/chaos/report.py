@@ -52,6 +52,8 @@ def row(result: Result) -> dict[str, Any]:
         "endings": verdict.endings,
         "kills": dict(result.kills),
         "crashes": dict(result.crashes),
+        "longest_shortage_seconds": verdict.longest_shortage_seconds,
+        "done": dict(result.done),
         "passed": verdict.passed,
         "problems": list(verdict.problems),
     }

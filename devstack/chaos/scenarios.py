@@ -1,10 +1,8 @@
-"""What is done to the runs: each scenario's faults and kills, and how many shards must survive. Pure and seeded."""
+"""What is done to the runs: each scenario's faults, kills and meddling. Pure; the seed is in plans.py."""
 
 from __future__ import annotations
 
-import math
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -18,6 +16,10 @@ POLL_SECONDS: Final = 3
 SHARD_TIMEOUT_SECONDS: Final = 60.0
 START_TIMEOUT_SECONDS: Final = 15.0
 """After which a task that is stuck before RUNNING is given up; a healthy one starts within a second here."""
+LATER_SECONDS: Final[Mapping[Side, float]] = {"ours": 0.0, "stock": 16.0}
+"""How much later the blind minute comes on a side: the stock operator's launches come one by one from the workers."""
+BLIND_AFTER_SECONDS: Final = 14.0
+"""Then the shards of the brief run have ended, and its services go down."""
 MEMORY_MIB: Final = 512
 """Of the task definition; a hungry shard takes more."""
 MAX_MEMORY_MIB: Final = 2048
@@ -36,6 +38,8 @@ class Fault:
     """One fault rule of the local Fargate, before it is bound to a cluster and a seed.
 
     :param everywhere: whether it hits every call of every side, or only what names the scenario's own cluster.
+    :param callers: whether it hits the calls of the scenario's own connection, whatever they name.
+    :param after: how long after the first launch it comes; 0: it is there from the beginning.
     :param seconds: how long it is there once shards are launched; None: until the scenario has ended.
     :param picked: strike each of so many seeded shards once, instead of by chance (a share of the scenario's shards).
     """
@@ -46,6 +50,8 @@ class Fault:
     seconds: float | None = None
     everywhere: bool = False
     picked: float = 0.0
+    callers: bool = False
+    after: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -64,10 +70,41 @@ class Kill:
 
 
 @dataclass(frozen=True)
+class Blindness:
+    """The side's front (:mod:`devstack.chaos.front`) fails so long, from so many seconds after the first launch."""
+
+    after: float
+    seconds: float
+
+    def covers(self, side: Side, since: float | None) -> bool:
+        """:param since: the first launch of the side, in seconds; None: there was none."""
+        begin = self.after + LATER_SECONDS[side]
+        return since is not None and begin <= since < begin + self.seconds
+
+
+@dataclass(frozen=True)
+class Meddling:
+    """Somebody else writes to the scenario's service while shards run.
+
+    :param times: how often; every kind of :data:`devstack.chaos.meddler.ACTIONS` comes once before one comes again.
+    :param until: the last time, in seconds after the first launch; no shard ends before.
+    """
+
+    times: int
+    until: float
+
+
+@dataclass(frozen=True)
 class Scenario:
     """What happens to the runs of two DAGs (one a side) with ``shards`` shards each.
 
     :param seconds: how long a shard works when nothing is in its way.
+    :param long_seconds: how long half of the shards do instead; 0: none of them.
+    :param brief_seconds: how long all shards of the last run do instead; 0: as in the others.
+    :param undisturbed: whether nothing may touch the shards: each has one try and one launch, and nobody stops it.
+    :param count: how many tasks of its service each run holds; ``baseline``: how many are always there.
+    :param sides: that it has; services are ours only.
+    :param phase: scenarios with the same one run at the same time, unless ``alone``.
     :param failing: share of the shards whose own code fails, once or twice, at most as often as there are retries.
     :param hungry: share of the shards that need more memory than the task definition gives.
     :param alone: its faults or kills hit everything, so nothing else runs meanwhile.
@@ -86,6 +123,16 @@ class Scenario:
     hungry: float = 0.0
     alone: bool = False
     deadline_seconds: float = 240.0
+    long_seconds: float = 0.0
+    brief_seconds: float = 0.0
+    shard_timeout_seconds: float = SHARD_TIMEOUT_SECONDS
+    undisturbed: bool = False
+    count: int = 1
+    baseline: int = 0
+    blindness: Blindness | None = None
+    meddling: Meddling | None = None
+    sides: tuple[Side, ...] = SIDES
+    phase: str = "faults"
 
     def shard_names(self) -> tuple[str, ...]:
         return tuple(f"s{number:02}" for number in range(1, self.shards + 1))
@@ -98,6 +145,10 @@ class Scenario:
 
     def service(self) -> str:
         return f"chaos-{self.name}".replace("_", "-")
+
+    def connection(self, side: Side) -> str:
+        """The id of the Airflow connection of its tasks: one of its own where it has a front."""
+        return f"aws_{self.dag_id(side)}" if self.blindness is not None else "aws_default"
 
 
 TRIGGERERS: Final = ("triggerer-1", "triggerer-2")
@@ -118,6 +169,35 @@ def storm(probability: float, seconds: float) -> tuple[Fault, ...]:
     )
 
 
+def blindness(after: float, seconds: float) -> tuple[Fault, ...]:
+    """All calls that get through the front fail, each in one of these ways by equal chance; S3 words its own."""
+    json_ways: tuple[dict[str, Any], ...] = (
+        {"error": "ExpiredTokenException", "message": "The security token included in the request is expired"},
+        {"error": "AccessDeniedException", "message": "User: ours is not authorized to perform this operation"},
+        {"error": "ServerException", "status": 500},
+        *_WRONG_ANSWERS,
+    )
+    s3_ways: tuple[dict[str, Any], ...] = (
+        {"error": "ExpiredToken", "message": "The provided token has expired."},
+        {"error": "AccessDenied", "message": "Access Denied", "status": 403},
+        {"error": "InternalError", "status": 500},
+        *_WRONG_ANSWERS,
+    )
+    return tuple(
+        Fault({"service_api": service}, way, 1 / (len(ways) - number), seconds, callers=True, after=after)
+        for service, ways in (("s3", s3_ways), ("*", json_ways))
+        for number, way in enumerate(ways)
+    )
+
+
+_WRONG_ANSWERS: Final[tuple[dict[str, Any], ...]] = (
+    {"answer": "<html><body>Sign in to the network</body></html>", "media_type": "text/html"},
+    {"answer": '{"tasks": null, "services": [{}], "events": "none", "taskArns": 7}'},
+    {"answer": "{}"},
+    {"close": True},
+    {"reset": True},
+)
+"""Not of AWS: a proxy's page, answers without sense, no answer."""
 _OUTAGE: Final = Fault({"operation": "RunTask"}, {"failure": OUTAGE}, seconds=60)
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
@@ -154,6 +234,36 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         seconds=15,
         kills=(Kill(("api-server",), times=1, every_seconds=(1.0, 4.0), down_seconds=(4.0, 8.0)),),
         alone=True,
+    ),
+    Scenario(
+        "blindness",
+        "every call fails for a minute: TLS, proxy, token, access, nonsense, resets",
+        runs=2,
+        shards=8,
+        seconds=45,
+        long_seconds=110,
+        brief_seconds=8,
+        shard_timeout_seconds=240.0,
+        faults=blindness(BLIND_AFTER_SECONDS, 60),
+        blindness=Blindness(BLIND_AFTER_SECONDS, 60),
+        undisturbed=True,
+        deadline_seconds=400.0,
+        phase="trust",
+    ),
+    Scenario(
+        "meddler",
+        "somebody else writes to the run's service: tags, desired count, deployments",
+        runs=2,
+        shards=5,
+        seconds=150,
+        shard_timeout_seconds=240.0,
+        count=2,
+        baseline=1,
+        meddling=Meddling(times=9, until=148.0),
+        undisturbed=True,
+        sides=("ours",),
+        deadline_seconds=400.0,
+        phase="trust",
     ),
     Scenario(
         "everything",
@@ -198,95 +308,28 @@ SMALL: Final = Scenario(
     alone=True,
     deadline_seconds=150.0,
 )
-KNOWN: Final = (*SCENARIOS, SMALL)
+SMALL_BLINDNESS: Final = Scenario(
+    "small_blindness",
+    "every call fails for 25 s, for the test suite",
+    shards=6,
+    seconds=10,
+    long_seconds=45,
+    shard_timeout_seconds=240.0,
+    faults=blindness(4.0, 25),
+    blindness=Blindness(4.0, 25),
+    undisturbed=True,
+)
+SMALL_MEDDLER: Final = Scenario(
+    "small_meddler",
+    "somebody else writes to the run's service, for the test suite",
+    shards=3,
+    seconds=55,
+    shard_timeout_seconds=240.0,
+    count=2,
+    baseline=1,
+    meddling=Meddling(times=3, until=8.0),
+    undisturbed=True,
+    sides=("ours",),
+)
+KNOWN: Final = (*SCENARIOS, SMALL, SMALL_BLINDNESS, SMALL_MEDDLER)
 """All that have DAGs."""
-
-
-def chance(seed: int, *names: object) -> random.Random:
-    """A source of chance of its own for every purpose, the same for the same seed."""
-    return random.Random("/".join(map(str, (seed, *names))))
-
-
-def picks(scenario: Scenario, share: float, seed: int, purpose: str) -> tuple[str, ...]:
-    """A seeded share of a scenario's shards, at least one of them unless the share is 0."""
-    if not share:
-        return ()
-    count = max(1, round(share * scenario.shards))
-    return tuple(sorted(chance(seed, scenario.name, purpose).sample(scenario.shard_names(), count)))
-
-
-def failing_tries(scenario: Scenario, seed: int) -> tuple[str, ...]:
-    """The tries that fail by the shard's own code, like ``s03:1``; the first of the shards fails as often as it may."""
-    shards = picks(scenario, scenario.failing, seed, "failing")
-    return tuple(
-        f"{shard}:{attempt}"
-        for position, shard in enumerate(shards)
-        for attempt in range(1, (RETRIES if position == 0 else 1) + 1)
-    )
-
-
-def seed_that_strikes(chance_of_all: random.Random, probability: float, draws: int) -> int:
-    """A seed with which a rule of that probability fires at least once in so many draws: no fault, no finding."""
-    while True:
-        seed = chance_of_all.randrange(1 << 30)
-        rule = random.Random(seed)
-        if probability >= 1 or any(rule.random() < probability for _ in range(draws)):
-            return seed
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A fault rule as it is posted.
-
-    :param seconds: how long after the first RunTask call it is removed; None: at the scenario's end.
-    :param cluster: whose RunTask call that is; empty: the last side's.
-    """
-
-    body: Mapping[str, Any]
-    seconds: float | None = None
-    cluster: str = ""
-
-
-def rules(scenario: Scenario, sides: Sequence[Side], seed: int) -> list[Rule]:
-    """The fault rules of a scenario: each side gets its own with the same seed; those that hit everything come once."""
-    found: list[Rule] = []
-    for number, fault in enumerate(scenario.faults):
-        rule_seed = seed_that_strikes(
-            chance(seed, scenario.name, "rule", number), fault.probability, math.ceil(scenario.shards / 2)
-        )
-        body = {**fault.effect, "probability": fault.probability, "seed": rule_seed}
-        if fault.everywhere:
-            found.append(Rule({**body, "match": dict(fault.match)}, fault.seconds))
-            continue
-        for side in sides:
-            cluster = scenario.cluster(side)
-            match = {**fault.match, "cluster": cluster}
-            if not fault.picked:
-                found.append(Rule({**body, "match": match}, fault.seconds, cluster))
-            for shard in picks(scenario, fault.picked, seed, f"rule {number}"):
-                struck = {**body, "match": {**match, "environment": {"SHARD": shard}}, "times": 1}
-                found.append(Rule(struck, fault.seconds, cluster))
-    return found
-
-
-@dataclass(frozen=True)
-class PlannedKill:
-    """Kill a component ``at`` seconds after every side launches shards, start it again ``down`` seconds later."""
-
-    at: float
-    component: str
-    down: float
-
-
-def kill_plan(scenario: Scenario, seed: int) -> list[PlannedKill]:
-    """The kills of a scenario in the order of their times."""
-    plan: list[PlannedKill] = []
-    for kill in scenario.kills:
-        rng = chance(seed, scenario.name, "kill", *kill.components)
-        at = rng.uniform(0.0, kill.every_seconds[0])
-        for _ in range(kill.times):
-            plan.append(
-                PlannedKill(round(at, 2), rng.choice(kill.components), round(rng.uniform(*kill.down_seconds), 2))
-            )
-            at += rng.uniform(*kill.every_seconds)
-    return sorted(plan, key=lambda each: each.at)

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from devstack.chaos import evidence, world
 from devstack.chaos.evidence import Evidence, Instance
-from devstack.chaos.scenarios import SHARD_FAMILY, Scenario, Side, failing_tries, picks
+from devstack.chaos.plans import failing_tries, picks, working_seconds
+from devstack.chaos.scenarios import SERVICE_FAMILY, SHARD_FAMILY, Scenario, Side
 from devstack.chaos.verdict import ENDED
 from devstack.errors import StackError
 from devstack.stack import Stack
@@ -58,10 +59,13 @@ class Trial:
             "failing": ",".join(failing_tries(self.scenario, self.seed)),
             "hungry": ",".join(picks(self.scenario, self.scenario.hungry, self.seed, "hungry")),
         }
+        last = self.runs - 1 if self.runs > 1 else -1
         stack.api.unpause(self.dag_id)
         self._started = time.monotonic()
         for number in range(self.runs):
-            self.run_ids.append(stack.api.trigger(self.dag_id, FIRST_DAY + timedelta(days=number), conf))
+            seconds = working_seconds(self.scenario, self.seed, last_run=number == last)
+            works = {"seconds": ",".join(f"{shard}:{each:g}" for shard, each in seconds.items())}
+            self.run_ids.append(stack.api.trigger(self.dag_id, FIRST_DAY + timedelta(days=number), conf | works))
 
     def look(self, runs: Iterable[Mapping[str, Any]], instances: Iterable[Mapping[str, Any]]) -> None:
         """Take what belongs to this trial out of what Airflow says of all."""
@@ -98,6 +102,10 @@ class Trial:
             executions=evidence.executions(stack.folder / "ledger.jsonl", self.dag_id),
             services_up=world.services_up(stack, self.scenario) if self.side == "ours" else None,
             recorded=evidence.recorded(self._records(stack)) if self.side == "ours" else None,
+            serving=evidence.serving(tasks, self.cluster, SERVICE_FAMILY) if self.side == "ours" else None,
+            needed=self.scenario.count,
+            baseline=self.scenario.baseline,
+            receipts=evidence.receipts(self._receipts(stack)) if self.side == "ours" else None,
         )
 
     def stop(self, stack: Stack) -> None:
@@ -110,6 +118,14 @@ class Trial:
             if run["state"] not in ("success", "failed"):
                 stack.api.patch(f"/dags/{self.dag_id}/dagRuns/{run['dag_run_id']}", {"state": "failed"})
         world.sweep(stack, self.cluster)
+
+    def _receipts(self, stack: Stack) -> dict[str, Any]:
+        """The XComs of the receipts, by run."""
+        found = {}
+        for run in self._runs:
+            with contextlib.suppress(StackError):  # it has left none
+                found[str(run["dag_run_id"])] = stack.api.xcom(self.dag_id, run["dag_run_id"], "receipt")
+        return found
 
     def _records(self, stack: Stack) -> list[Any]:
         """The XComs that the shards have left."""

@@ -7,11 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from devstack.chaos.evidence import Evidence, Execution, Instance, Launched
+from devstack.chaos.evidence import Evidence, Execution, Instance, Launched, Receipt, Run
+from devstack.chaos.shortages import Shortage, shortages
 
 ENDED: Final = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 LEFT_SECONDS: Final = 10.0
 """A shard's ECS task that is there so long after its run has ended was left running."""
+
+MAX_SHORTAGE_SECONDS: Final = 60.0
+"""How long a service may have fewer tasks than its runs hold while their shards run."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Verdict:
     :param application_failures: executions that failed by the shard's own code; each costs one retry, rightly.
     :param endings: how the ECS tasks ended, and how many did so.
     :param problems: one sentence for each thing that is wrong.
+    :param longest_shortage_seconds: how long the service had fewer tasks than its runs hold, while their shards ran;
+        None: not applicable.
     """
 
     runs: int
@@ -48,6 +54,7 @@ class Verdict:
     application_failures: int
     endings: dict[str, int]
     problems: tuple[str, ...]
+    longest_shortage_seconds: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -55,8 +62,11 @@ class Verdict:
         return not self.problems
 
 
-def judge(evidence: Evidence) -> Verdict:
-    """Weigh the evidence."""
+def judge(evidence: Evidence, *, undisturbed: bool = False) -> Verdict:
+    """Weigh the evidence.
+
+    :param undisturbed: whether nothing may touch the shards, see :class:`devstack.chaos.scenarios.Scenario`.
+    """
     by_shard = _by_shard(evidence.executions)
     stops = {task.task: task.stopped_at for task in evidence.launched}
     duplicates = [words for each in by_shard.values() for words in _duplicates(each, stops)]
@@ -72,6 +82,7 @@ def judge(evidence: Evidence) -> Verdict:
     left = _left(evidence)
     up = evidence.services_up
     unrecorded = [task for task in evidence.launched if task.task not in (evidence.recorded or ())]
+    short = None if evidence.serving is None else shortages(evidence.serving, evidence.launched, evidence.needed)
     problems = [
         *duplicates,
         *lost,
@@ -80,6 +91,9 @@ def judge(evidence: Evidence) -> Verdict:
         *(f"Run {run.run} ended as {run.state}." for run in runs_failed),
         *(f"ECS task {task.task} of shard {task.shard} outlived its run {task.run} ({task.ending})." for task in left),
         *(f"Service {name} was left up." for name in up or ()),
+        *(_short(each) for each in short or () if each.seconds > MAX_SHORTAGE_SECONDS),
+        *(_disturbances(evidence) if undisturbed else ()),
+        *(_untruths(evidence) if undisturbed else ()),
     ]
     return Verdict(
         runs=len(evidence.runs),
@@ -96,7 +110,54 @@ def judge(evidence: Evidence) -> Verdict:
         application_failures=sum(execution.end == "failed" for execution in evidence.executions),
         endings=dict(Counter(task.ending for task in evidence.launched).most_common()),
         problems=tuple(problems),
+        longest_shortage_seconds=None if short is None else max((each.seconds for each in short), default=0.0),
     )
+
+
+def _short(shortage: Shortage) -> str:
+    return f"For {shortage.seconds:.0f} s the service had down to {shortage.least} tasks, fewer than its runs hold."
+
+
+def _disturbances(evidence: Evidence) -> list[str]:
+    """One sentence for each shard that had more than one launch or try, and for each task that was stopped."""
+    launches = Counter((task.run, task.shard) for task in evidence.launched)
+    return [
+        *(f"Shard {shard} of run {run}: it was launched {n} times." for (run, shard), n in launches.items() if n > 1),
+        *(f"{_where(each)}: it had {each.try_number} tries." for each in evidence.instances if each.try_number > 1),
+        *(
+            f"ECS task {task.task} of shard {task.shard} was stopped in run {task.run} ({task.ending})."
+            for task in evidence.launched
+            if task.stopped_at is not None and not task.ending.startswith("EssentialContainerExited")
+        ),
+    ]
+
+
+def _untruths(evidence: Evidence) -> list[str]:
+    """One sentence for each thing that a receipt says otherwise than it was."""
+    if evidence.receipts is None:
+        return []
+    written = {receipt.run: receipt for receipt in evidence.receipts}
+    return [words for run in evidence.runs if run.ended_at for words in _untruth(evidence, run, written.get(run.run))]
+
+
+def _untruth(evidence: Evidence, run: Run, receipt: Receipt | None) -> list[str]:
+    if receipt is None:
+        return [f"Run {run.run} has left no receipt."]
+    succeeded = sum(each.run == run.run and each.state == "success" for each in evidence.instances)
+    launches = sum(task.run == run.run for task in evidence.launched)
+    at_most = evidence.baseline if evidence.serving is not None else 0
+    found = [
+        f"says {name} {said}, but it was {was}"
+        for name, said, was in (
+            ("state", receipt.state, run.state),
+            ("shards succeeded", receipt.succeeded, succeeded),
+            ("launches", receipt.launches, launches),
+        )
+        if said != was
+    ]
+    if receipt.after is None or receipt.after > at_most:
+        found.append(f"leaves {receipt.after} service tasks, and the baseline is {at_most}")
+    return [f"The receipt of run {run.run} {words}." for words in found]
 
 
 def _by_shard(executions: Iterable[Execution]) -> dict[tuple[str, str], list[Execution]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from devstack.chaos.plans import sides_of
 from devstack.chaos.scenarios import SERVICE_FAMILY, SHARD_FAMILY, Scenario, Side
 from devstack.stack import Stack
 from ecs_feature.services.leases import leases_of
@@ -20,7 +21,7 @@ CAPACITY_PROVIDERS: Final = ["FARGATE", "FARGATE_SPOT"]
 
 
 def build(stack: Stack, scenarios: Iterable[Scenario], sides: Iterable[Side]) -> None:
-    """Make the clusters, the task definitions, and one service at 0 for each scenario of ours.
+    """Make the clusters, the task definitions, and one service at its baseline for each scenario of ours.
 
     :raises botocore.exceptions.ClientError: as AWS answers.
     """
@@ -29,10 +30,11 @@ def build(stack: Stack, scenarios: Iterable[Scenario], sides: Iterable[Side]) ->
     register(ecs, SHARD_FAMILY, values)
     service_arn = register(ecs, SERVICE_FAMILY, values)
     for scenario in scenarios:
-        for side in sides:
+        for side in sides_of(scenario, tuple(sides)):
             ecs.create_cluster(clusterName=scenario.cluster(side), capacityProviders=CAPACITY_PROVIDERS)
         if "ours" in sides:
-            make_service(ecs, scenario.cluster("ours"), scenario.service(), service_arn, values)
+            cluster, name = scenario.cluster("ours"), scenario.service()
+            make_service(ecs, cluster, name, service_arn, values, baseline=scenario.baseline)
 
 
 def register(ecs: Any, family: str, values: Mapping[str, str]) -> str:
@@ -43,13 +45,15 @@ def register(ecs: Any, family: str, values: Mapping[str, str]) -> str:
     return definitions.register(ecs, definitions.load(TASKDEFS / f"{family}.json", values)).arn
 
 
-def make_service(ecs: Any, cluster: str, name: str, definition_arn: str, values: Mapping[str, str]) -> None:
-    """Make a service at 0 whose tasks do nothing but run."""
+def make_service(
+    ecs: Any, cluster: str, name: str, definition_arn: str, values: Mapping[str, str], *, baseline: int = 0
+) -> None:
+    """Make a service at its baseline whose tasks do nothing but run."""
     ecs.create_service(
         cluster=cluster,
         serviceName=name,
         taskDefinition=definition_arn,
-        desiredCount=0,
+        desiredCount=baseline,
         launchType="FARGATE",
         networkConfiguration={
             "awsvpcConfiguration": {
@@ -62,14 +66,14 @@ def make_service(ecs: Any, cluster: str, name: str, definition_arn: str, values:
 
 
 def services_up(stack: Stack, scenario: Scenario) -> tuple[str, ...]:
-    """What is wrong with the scenario's service after its runs; empty when it is at 0 and nobody holds it."""
+    """What is wrong with the scenario's service after its runs; empty: it is at its baseline and nobody holds it."""
     answer = stack.client("ecs").describe_services(
         cluster=scenario.cluster("ours"), services=[scenario.service()], include=["TAGS"]
     )
     found = []
     for service in answer["services"]:
         leases = leases_of([(tag["key"], tag["value"]) for tag in service.get("tags", ())])
-        if service["desiredCount"] or service["runningCount"] or leases:
+        if {service["desiredCount"], service["runningCount"]} != {scenario.baseline} or leases:
             state = f"{service['desiredCount']} desired, {service['runningCount']} running, {len(leases)} leases"
             found.append(f"{service['serviceName']} ({state})")
     return tuple(found)

@@ -10,7 +10,7 @@ from fargate_local.api.tags import checked_tags
 from fargate_local.errors import client, invalid
 from fargate_local.instances import CapacityProvider
 from fargate_local.resources import Cluster, State, TaskDefinition
-from fargate_local.shapes import JsonObject, without_none
+from fargate_local.shapes import JsonObject, Tags, without_none
 
 FARGATE = ("FARGATE", "FARGATE_SPOT")
 
@@ -31,18 +31,31 @@ def create_capacity_provider(ecs: Context, request: JsonObject) -> JsonObject:
             f"Invalid capacity provider name {name!r}: up to 255 letters (uppercase and lowercase), numbers, hyphens, "
             "and underscores are allowed, and it can not begin with aws, ecs or fargate."
         )
-    group = request.get("autoScalingGroupProvider")
-    if group is None:
-        raise invalid(
-            "fargate_local has capacity providers of Auto Scaling groups only: give autoScalingGroupProvider."
-        )
+    group, managed = request.get("autoScalingGroupProvider"), request.get("managedInstancesProvider")
+    if (group is None) == (managed is None):
+        raise invalid("Specify either an autoScalingGroupProvider or a managedInstancesProvider.")
     if name in ecs.state.capacity_providers:
         raise invalid(f"A capacity provider with the name {name} already exists. Specify another name and try again.")
     tags = checked_tags(request.get("tags"))
+    if group is None:
+        return _create_managed(ecs, request, tags)
     filled = {"managedTerminationProtection": "DISABLED", "managedDraining": "ENABLED"} | group
     filled["managedScaling"] = _SCALING | group.get("managedScaling", {})
     made = CapacityProvider(name, _arn(ecs, name), filled, tags)
     ecs.state.capacity_providers[name] = made
+    return {"capacityProvider": made.to_aws(with_tags=True)}
+
+
+def _create_managed(ecs: Context, request: JsonObject, tags: Tags) -> JsonObject:
+    """A capacity provider of Managed Instances belongs to one cluster (API_CreateCapacityProvider, cluster)."""
+    if not request.get("cluster"):
+        raise invalid("A cluster must be specified for a capacity provider with managedInstancesProvider.")
+    cluster, managed = ecs.cluster(request["cluster"]), request["managedInstancesProvider"]
+    name = request["name"]
+    made = CapacityProvider(name, _arn(ecs, name), {}, tags, managed, cluster.name)
+    ecs.state.capacity_providers[name] = made
+    cluster.capacity_providers = [*cluster.capacity_providers, name]
+    cluster.managed_providers.add(name)
     return {"capacityProvider": made.to_aws(with_tags=True)}
 
 
@@ -53,6 +66,9 @@ def describe_capacity_providers(ecs: Context, request: JsonObject) -> JsonObject
         for name in FARGATE
     }
     shown |= {each.name: each.to_aws(with_tags=with_tags) for each in ecs.state.capacity_providers.values()}
+    if request.get("cluster"):
+        own = ecs.cluster(request["cluster"]).capacity_providers
+        shown = {name: each for name, each in shown.items() if name in own}
     asked = [reference.rpartition("/")[2] for reference in request.get("capacityProviders", [])] or list(shown)
     listed, token = page(asked, request.get("nextToken"), request.get("maxResults", limits.MAX_LIST_RESULTS))
     missing = [{"arn": _arn(ecs, name), "reason": "MISSING"} for name in listed if name not in shown]
@@ -135,9 +151,12 @@ def capacity_of(
     if launch_type not in (None, "FARGATE", "EC2"):
         raise invalid(f"fargate_local has no launch type {launch_type}: it has FARGATE and EC2.")
     wanted = "FARGATE" if is_fargate(launch_type, strategy) else "EC2"
-    if wanted not in definition.document["compatibilities"]:
+    if strategy and strategy[0]["capacityProvider"] in cluster.managed_providers:
+        wanted = "MANAGED_INSTANCES"
+    possible = {*definition.document["compatibilities"], *definition.document.get("requiresCompatibilities", [])}
+    if wanted not in possible:
         raise invalid(f"Task definition does not support launch_type {wanted}.")
-    if wanted == "EC2" and request.get("platformVersion"):
+    if wanted != "FARGATE" and request.get("platformVersion"):
         raise invalid("The platform version must be null when specifying an EC2 launch type.")
     return launch_type, strategy
 
@@ -156,7 +175,9 @@ def check_room(ecs: Context, cluster: Cluster, strategy: list[JsonObject]) -> No
     if not strategy and not placement.candidates(cluster, None):
         raise invalid("No Container Instances were found in your cluster.")
     names = [item["capacityProvider"] for item in strategy]
-    if names and not any(placement.waits(name) or placement.candidates(cluster, name) for name in names):
+    if names and not any(
+        placement.is_managed(name) or placement.waits(name) or placement.candidates(cluster, name) for name in names
+    ):
         raise invalid("No Container Instances were found in your capacity provider.")
 
 

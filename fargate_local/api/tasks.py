@@ -8,6 +8,7 @@ from fargate_local import limits
 from fargate_local.api.capacity_providers import capacity_of, check_room, is_fargate
 from fargate_local.api.context import Context, page
 from fargate_local.api.fargate_rules import check_network, check_overrides
+from fargate_local.api.launch_options import check_ephemeral_storage, check_execute_command, launch_volumes
 from fargate_local.api.tags import checked_tags
 from fargate_local.engine.launch import Refused
 from fargate_local.errors import ApiError, client, invalid
@@ -27,6 +28,9 @@ def run_task(ecs: Context, request: JsonObject) -> JsonObject:
     overrides = request.get("overrides", {})
     on_fargate = is_fargate(launch_type, strategy)
     check_overrides(overrides, definition.document, fargate=on_fargate)
+    check_ephemeral_storage(overrides, fargate=on_fargate)
+    check_execute_command(definition.document, request)
+    launch_volumes(definition.document, request, fargate=on_fargate)
     if not on_fargate:
         check_room(ecs, cluster, strategy)
     count = request.get("count", 1)
@@ -48,6 +52,7 @@ def run_task(ecs: Context, request: JsonObject) -> JsonObject:
             platform_version=request.get("platformVersion"),
             execute_command=request.get("enableExecuteCommand", False),
             tags=dict(tags),
+            volumes=launch_volumes(definition.document, request, fargate=on_fargate),
         )
         if isinstance(task, Refused):
             failures += task.failures

@@ -23,6 +23,7 @@ from fargate_local.endpoint import credentials, service_quotas
 from fargate_local.endpoint.call_names import CallName, name_of
 from fargate_local.endpoint.calls import Call, CallLog, json_object
 from fargate_local.endpoint.control import Control
+from fargate_local.endpoint.wrong_answers import BrokenOff, wrong_answer
 from fargate_local.errors import ApiError
 from fargate_local.faults import FaultEngine, FaultRule, Subject, call_subject
 from fargate_local.moto_backend import MotoBackend
@@ -35,6 +36,7 @@ MOTO_THREADS = 16
 HANG_SECONDS = 600.0
 HANG_POLL_SECONDS = 0.1
 CONTROL_PREFIX = "/_fargate_local/"
+JSON_TYPE = "application/x-amz-json-1.1"
 
 
 class Front:
@@ -60,7 +62,7 @@ class Front:
         request = Request(scope, receive)
         path = request.url.path
         if path.startswith(CONTROL_PREFIX):
-            response: Response | None = await self._control.answer(request, path.removeprefix(CONTROL_PREFIX))
+            response = await self._control.answer(request, path.removeprefix(CONTROL_PREFIX))
         else:
             body = b"".join([chunk async for chunk in request.stream()])
             target = request.headers.get("x-amz-target", "")
@@ -68,12 +70,9 @@ class Front:
                 response = await self._ecs_call(request, target.removeprefix(TARGET_PREFIX + "."), body)
             else:
                 response = await self._other_call(request, target, body)
-        if response is not None:
-            await response(scope, receive, send)
-        else:
-            await _break_off(receive)
+        await response(scope, receive, send)
 
-    async def _ecs_call(self, request: Request, operation: str, body: bytes) -> Response | None:
+    async def _ecs_call(self, request: Request, operation: str, body: bytes) -> Response:
         at, parameters = self._ecs.now(), json_object(body)
         gave_up, rule = False, None
         try:
@@ -81,13 +80,18 @@ class Front:
             if not await self._accepts(key):
                 raise credentials.json_refusal(key)
             self._ecs.quotas.take_call(operation)
-            rule = await self._suffer(call_subject(operation, parameters or {}, self._capacity(parameters)), request)
+            agent = request.headers.get("user-agent", "")
+            subject = call_subject(operation, parameters or {}, self._capacity(parameters), user_agent=agent)
+            rule = await self._suffer(subject, request, JSON_TYPE)
             answer = await self._run(operation, parameters, rule.effect.get("failure") if rule else None)
             status, error = 200, None
         except ApiError as failed:
             answer, status, error = failed.body(), failed.status, failed.code
         except _GaveUp:
             answer, status, error, gave_up = {}, 0, None, True
+        except _Instead as wrong:
+            self._calls.add(Call(operation, at, body, wrong.response.status_code, None))
+            return wrong.response
         except Exception:
             log.exception("%s", operation)
             answer = ApiError("ServerException", "fargate_local failed; --verbose shows why", 500).body()
@@ -95,15 +99,16 @@ class Front:
         dropped = gave_up or await self._loses_answer(rule, request)
         self._calls.add(Call(operation, at, body, 0 if dropped else status, error))
         log.info("%s -> %s %s", operation, status, error or "")
-        return None if dropped else _json_response(answer, status)
+        return BrokenOff() if dropped else _json_response(answer, status)
 
     def _capacity(self, parameters: dict[str, Any] | None) -> str | None:
         return asked_capacity(self._ecs, parameters or {}) if self._faults.rules else None
 
-    async def _suffer(self, subject: Subject, request: Request) -> FaultRule | None:
+    async def _suffer(self, subject: Subject, request: Request, media_type: str) -> FaultRule | None:
         """What the rules want of a call before it is done: wait for a delay or a hang; return the rule that fired.
 
         :raises ApiError: the error that was asked for.
+        :raises _Instead: the call is not done and gets no answer of its service.
         :raises _GaveUp: the call hung until its caller left, or for `HANG_SECONDS`.
         """
         rule = self._faults.firing(subject)
@@ -113,6 +118,8 @@ class Front:
         await asyncio.sleep(float(effect.get("delay_seconds", 0)))
         if "hang" in effect and await self._hangs(rule, request):
             raise _GaveUp
+        if (wrong := wrong_answer(effect, media_type)) is not None:
+            raise _Instead(wrong)
         if "error" in effect:
             raise injected(effect, subject.service_api)
         return rule
@@ -154,7 +161,7 @@ class Front:
         result: dict[str, Any] = answer
         return result
 
-    async def _other_call(self, request: Request, target: str, body: bytes) -> Response | None:
+    async def _other_call(self, request: Request, target: str, body: bytes) -> Response:
         key, service = credentials.access_key_of(request.headers, request.url.query)
         if key is not None and not await self._accepts(key):
             if target:
@@ -167,19 +174,23 @@ class Front:
         name = name_of(request.method, request.url.path, query, request.headers, body, service)
         gave_up, rule, error = False, None, None
         try:
-            subject = call_subject(name.operation, {}, service_api=name.service_api)
-            rule = await self._suffer(subject, request) if self._faults.rules else None
+            agent = request.headers.get("user-agent", "")
+            subject = call_subject(name.operation, {}, service_api=name.service_api, user_agent=agent)
+            media_type = JSON_TYPE if name.protocol == "json" else "application/xml"
+            rule = await self._suffer(subject, request, media_type) if self._faults.rules else None
             response = self._quota_call(target, body) or await self._moto_call(request, query, target, body)
         except ApiError as failed:
             response, error = _error_response(name, failed, request.method), failed.code
         except _GaveUp:
             response, gave_up = Response(status_code=500), True
+        except _Instead as wrong:
+            response = wrong.response
         dropped = gave_up or await self._loses_answer(rule, request)
         if target:
             self._calls.add(Call(name.operation, at, body, 0 if dropped else response.status_code, error))
         else:
             self._calls.count(name.operation or request.method)
-        return None if dropped else response
+        return BrokenOff() if dropped else response
 
     def _quota_call(self, target: str, body: bytes) -> Response | None:
         """The answer to GetServiceQuota for Fargate; None for every other call."""
@@ -219,6 +230,14 @@ class _GaveUp(Exception):
     """A call that hung is not answered."""
 
 
+class _Instead(Exception):
+    """A call that gets something else than an answer of its service."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
 _SERVER_SIDE = {
     "ServerException": 500,
     "InternalFailure": 500,
@@ -246,12 +265,6 @@ def _error_response(name: CallName, error: ApiError, method: str) -> Response:
     return Response(b"" if method == "HEAD" else text, error.status, media_type=media_type)
 
 
-async def _break_off(receive: Receive) -> None:
-    """Close the connection without an answer. ASGI has no word for it; uvicorn's request knows its transport."""
-    receive.__self__.transport.abort()  # type: ignore[attr-defined]
-    await receive()
-
-
 def _moto_failure(error: Exception, json_protocol: bool) -> Response:
     """What moto cannot do is answered in the protocol of the call, with a status that SDKs do not retry."""
     missing = isinstance(error, NotImplementedError)
@@ -264,7 +277,7 @@ def _moto_failure(error: Exception, json_protocol: bool) -> Response:
 def _json_response(answer: Mapping[str, Any], status: int) -> Response:
     headers = {"x-amzn-requestid": str(uuid.uuid4())}
     members = ", ".join(f'"{name}": {_as_json(value)}' for name, value in answer.items())
-    return Response(f"{{{members}}}", status, headers, media_type="application/x-amz-json-1.1")
+    return Response(f"{{{members}}}", status, headers, media_type=JSON_TYPE)
 
 
 def _as_json(value: Any) -> str:

@@ -6,16 +6,18 @@ import itertools
 import random
 import secrets
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fargate_local import limits
 from fargate_local.engine.lifecycle import Lifecycle
 from fargate_local.engine.placement import Placement, merged, needs
+from fargate_local.instances import ContainerInstance
 from fargate_local.quotas import Quotas
 from fargate_local.resources import Cluster, Container, State, Task, TaskDefinition
 from fargate_local.settings import Settings
 from fargate_local.shapes import JsonObject, Tags
+from fargate_local.volumes import LaunchVolume
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class Launcher:
         platform_version: str | None = None,
         execute_command: bool = False,
         tags: Tags | None = None,
+        volumes: Sequence[LaunchVolume] = (),
     ) -> Task | Refused:
         """A new task in PROVISIONING, with its lifecycle begun; or why there is none."""
         task_id = secrets.token_hex(16)
@@ -110,7 +113,15 @@ class Launcher:
         prefix = f"arn:aws:ecs:{self._settings.region}:{self._settings.account_id}"
         document = definition.document
         now, need = self._now(), needs(document, overrides)
-        instance, failures = self.placement.choose(cluster, capacity_provider, need) if on_ec2 else (None, [])
+        platform = document.get("runtimePlatform", {})
+        architecture = platform.get("cpuArchitecture", "X86_64").lower()
+        managed = on_ec2 and self.placement.is_managed(capacity_provider)
+        instance: ContainerInstance | None = None
+        failures: list[JsonObject] = []
+        if managed:
+            instance, failures = self.placement.choose_managed(cluster, capacity_provider or "", need, architecture)
+        elif on_ec2:
+            instance, failures = self.placement.choose(cluster, capacity_provider, need)
         if on_ec2 and instance is None and not self.placement.waits(capacity_provider):
             return Refused(failures, NO_INSTANCE)
         if not self._quotas.take_vcpus(capacity_provider or launch_type or "", task_id, need.cpu / 1024):
@@ -133,7 +144,7 @@ class Launcher:
             attachment_id=str(uuid.uuid4()),
             overrides=overrides,
             started_by=started_by,
-            launch_type="EC2" if on_ec2 else launch_type,
+            launch_type="MANAGED_INSTANCES" if managed else "EC2" if on_ec2 else launch_type,
             capacity_provider=capacity_provider,
             platform_version=None
             if on_ec2
@@ -147,6 +158,9 @@ class Launcher:
             tags=tags or {},
             visible_at=now + self._settings.visible_after_seconds,
             private_ip=next(self._addresses),
+            architecture=architecture,
+            operating_system=platform.get("operatingSystemFamily", "LINUX"),
+            volumes=tuple(volumes),
         )
         cluster.add(task)
         self._state.made.append(task)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from fargate_local import limits
 from fargate_local.engine import health
-from fargate_local.engine.preparation import Preparation, Prepared
+from fargate_local.engine.preparation import Preparation, Prepared, spec_out_of_disk
 from fargate_local.engine.specs import container_environment
 from fargate_local.errors import StartFailure
 from fargate_local.faults import FaultEngine, Subject
@@ -137,6 +137,8 @@ class Lifecycle:
             spec = prepared.specs[container.name]
             if "exit_code" in fault:
                 spec = prepared.spec_that_exits(spec, int(str(fault["exit_code"])), _after_seconds(fault))
+            if "disk_full_below_gib" in fault:
+                spec = spec_out_of_disk(spec, _after_seconds(fault))
             running = await self.runtime.start(spec, prepared.writers[container.name])
             containers[container.name] = running
             container.runtime_id = running.runtime_id
@@ -273,6 +275,7 @@ class Lifecycle:
         self._enter(task, "DEPROVISIONING")
         await asyncio.sleep(self._seconds(task, "DEPROVISIONING"))
         self.runtime.release(task.id)
+        await self._preparation.clean_up(task)
         forgotten = self._faults.effect_on(_subject(task), frozenset({"forget"}))
         if forgotten is not None:
             task.forgotten_at = self._now() + _after_seconds(forgotten)
@@ -336,6 +339,7 @@ def _after_seconds(fault: Mapping[str, object]) -> float:
 def _subject(task: Task) -> Subject:
     return Subject(
         memory_mib=int(task.memory),
+        ephemeral_gib=task.ephemeral_storage_gib,
         cluster=task.cluster.name,
         family=task.definition.family,
         service=task.service,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from fargate_local import limits
 from fargate_local.instances import ContainerInstance, InstanceSpec, Need
+from fargate_local.managed import type_for
 from fargate_local.resources import Cluster, State, Task
 from fargate_local.settings import Settings
 from fargate_local.shapes import JsonObject, Tags
@@ -73,6 +74,8 @@ class Placement:
             "ecs.cpu-architecture": "x86_64",
             "ecs.os-type": "linux",
         }
+        own |= {each["name"]: each.get("value", "") for each in attributes if each["name"] in own}
+        attributes = [each for each in attributes if each["name"] not in own]
         instance = ContainerInstance(
             id=instance_id,
             arn=f"{account}:container-instance/{cluster.name}/{instance_id}",
@@ -104,6 +107,30 @@ class Placement:
         """
         found = self._state.capacity_providers.get(provider or "")
         return found is not None and found.scales
+
+    def is_managed(self, provider: str | None) -> bool:
+        """Whether ECS starts the provider's instances itself: Managed Instances."""
+        found = self._state.capacity_providers.get(provider or "")
+        return found is not None and found.managed is not None
+
+    def choose_managed(
+        self, cluster: Cluster, provider: str, need: Need, architecture: str
+    ) -> tuple[ContainerInstance | None, list[JsonObject]]:
+        """The instance of Managed Instances for a task, a new one where none has room; or why there is none.
+
+        A new one stays when its tasks have ended; AWS ends it after a while.
+        """
+        shown = {"name": "ecs.cpu-architecture", "value": architecture}
+        for instance in self.candidates(cluster, provider):
+            if shown in instance.attributes and instance.lacks(need) is None:
+                return instance, []
+        managed = self._state.capacity_providers[provider].managed or {}
+        of = type_for(need, architecture, managed)
+        if of is None:
+            return None, [{"arn": cluster.arn, "reason": "RESOURCE:MEMORY"}]
+        values = {"ecs.instance-type": of.name, "ecs.cpu-architecture": of.architecture}
+        attributes = [{"name": name, "value": value} for name, value in values.items()]
+        return self.register(cluster, InstanceSpec(of.cpu / 1024, of.memory_mib, provider), attributes), []
 
     def choose(
         self, cluster: Cluster, provider: str | None, need: Need

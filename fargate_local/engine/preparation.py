@@ -42,6 +42,19 @@ class Prepared:
         return replace(spec, command=("/bin/sh", "-c", line), environment={**spec.environment, **simulated})
 
 
+def spec_out_of_disk(spec: ContainerSpec, after_seconds: float) -> ContainerSpec:
+    """The same container, but it fails because the system answers ENOSPC; where there is no /dev/full, it says so."""
+    line = "OSError: [Errno 28] No space left on device: '/tmp/part-0'"
+    simulated = {
+        "SIMULATED_SECONDS": f"{after_seconds:g}",
+        "SIMULATED_EXIT_CODE": "1",
+        "SIMULATED_ERROR": line,
+    }
+    full = "if [ -c /dev/full ]; then exec cat /dev/zero > /dev/full; fi"
+    command = f'sleep {after_seconds:g}; {full}; echo "{line}"; exit 1'
+    return replace(spec, command=("/bin/sh", "-c", command), environment={**spec.environment, **simulated})
+
+
 class Preparation:
     """Makes tasks ready."""
 
@@ -63,12 +76,14 @@ class Preparation:
         specs: dict[str, ContainerSpec] = {}
         writers: dict[str, Callable[[bytes], None]] = {}
         streams: list[LogStream] = []
+        for volume in task.volumes:
+            await asyncio.to_thread(volume.make, self._state_dir)
         for definition in task.definition.containers:
             name = definition["name"]
             values = await self._secrets(definition)
             stream = await self._logs.open_stream(definition.get("logConfiguration", {}), name, task.id)
             await self._runtime.pull(definition["image"])
-            mounts = mounts_of(task, definition, self._settings.efs, self._state_dir, {})
+            mounts = mounts_of(task, definition, self._settings.efs, self._state_dir)
             for mount in mounts:
                 await asyncio.to_thread(os.makedirs, mount.host_path, exist_ok=True)
             specs[name] = container_spec(
@@ -77,6 +92,11 @@ class Preparation:
             writers[name] = _drop if stream is None else partial(self._logs.write, stream)
             streams += [] if stream is None else [stream]
         return Prepared(specs, writers, streams, self._logs)
+
+    async def clean_up(self, task: Task) -> None:
+        """The task has ended: its volumes go with it, unless they shall stay."""
+        for volume in task.volumes:
+            await asyncio.to_thread(volume.remove, self._state_dir)
 
     async def _secrets(self, definition: JsonObject) -> dict[str, str]:
         region = self._settings.region

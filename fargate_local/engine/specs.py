@@ -56,25 +56,24 @@ def container_spec(
     )
 
 
-def mounts_of(
-    task: Task, definition: JsonObject, efs: Mapping[str, Path], state_dir: Path, access_points: Mapping[str, str]
-) -> tuple[Mount, ...]:
+def mounts_of(task: Task, definition: JsonObject, efs: Mapping[str, Path], state_dir: Path) -> tuple[Mount, ...]:
     """Where a container's volumes are on this machine.
 
     :param efs: host folder of an EFS file system id; others are in `state_dir/efs`.
-    :param access_points: root folder of each access point id; others are the file system's root.
     """
     volumes = {volume["name"]: volume for volume in task.definition.document.get("volumes", [])}
     found = []
     for point in definition.get("mountPoints", []):
         volume = volumes[point["sourceVolume"]]
         configuration = volume.get("efsVolumeConfiguration")
-        if configuration is None:
+        launched = next((each for each in task.volumes if each.name == volume["name"]), None)
+        if launched is not None:
+            host = launched.folder(state_dir)
+        elif configuration is None:
             host = state_dir / "volumes" / task.id / volume["name"]
         else:
             file_system = configuration["fileSystemId"]
-            access_point = configuration.get("authorizationConfig", {}).get("accessPointId", "")
-            root = access_points.get(access_point, configuration.get("rootDirectory", "/"))
-            host = Path(efs.get(file_system, state_dir / "efs" / file_system)) / root.strip("/")
+            root = configuration.get("rootDirectory", "/").strip("/")
+            host = Path(efs.get(file_system, state_dir / "efs" / file_system)) / root
         found.append(Mount(point["containerPath"], str(host), bool(point.get("readOnly", False))))
     return tuple(found)

@@ -28,7 +28,8 @@ class ObjectStore(Protocol):
 class SimulatedContainer:
     """A timer that stands for a running container.
 
-    It runs for the seconds of its variable SIMULATED_SECONDS and ends with SIMULATED_EXIT_CODE; one with ports and
+    It runs for the seconds of its variable SIMULATED_SECONDS and ends with SIMULATED_EXIT_CODE, after the line
+    SIMULATED_ERROR if that is not 0; one with ports and
     without SIMULATED_SECONDS is a server, which runs until it is stopped.
     """
 
@@ -76,6 +77,8 @@ class SimulatedContainer:
             return
         if self._timer is not None:
             self._timer.cancel()
+        if ended.code and (error := self._environment.get("SIMULATED_ERROR")):
+            self._on_output(error.encode())
         self._on_output(f"simulated: ends with {ended.code}".encode())
         self._exit.set_result(ended)
 

@@ -17,3 +17,9 @@ def spawn_detached(coroutine: Coroutine[Any, Any, Result]) -> asyncio.Task[Resul
     the log of the one shard that came first.
     """
     return asyncio.get_running_loop().create_task(coroutine, context=contextvars.Context())
+
+
+def is_cancelled() -> bool:
+    """Whether the current asyncio task is being cancelled, and has not only met a cancelled one."""
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0

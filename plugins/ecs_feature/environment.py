@@ -11,13 +11,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ecs_feature.exceptions import ConfigurationError
 
-PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+PLACEHOLDER = re.compile(r"(\$?)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+"""``$${NAME}`` is the text ``${NAME}``."""
+CONTRACT_VARIABLES: Final = frozenset(
+    {
+        "SHARD",
+        "LOGICAL_DATE",
+        "PARTITION",
+        "VARIANT",
+        "RUN_ID",
+        "ATTEMPT",
+        "INPUT_URI",
+        "OUTPUT_URI",
+        "RESULT_URI",
+    }
+)
+"""The environment variables that every shard's container gets, docs/job-contract.md. In a command they are no
+placeholders: a shell in the container reads them, and one value for all shards would be wrong."""
 
 
 def load_environment(path: str | Path | None = None) -> dict[str, str]:
@@ -33,7 +49,8 @@ def load_environment(path: str | Path | None = None) -> dict[str, str]:
         if path is None:
             return {}
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = Path(path).read_bytes()
+        values = json.loads(data.decode(json.detect_encoding(data)).removeprefix("\ufeff"))
     except OSError as error:
         raise ConfigurationError(
             f"[ecs_feature] environment_file: cannot read {path} ({error.strerror}); name an existing JSON file."
@@ -49,33 +66,41 @@ def load_environment(path: str | Path | None = None) -> dict[str, str]:
     return values
 
 
-def substitute(value: Any, values: Mapping[str, str], *, where: str) -> Any:
+def substitute(value: Any, values: Mapping[str, str], *, where: str, keep: Collection[str] = ()) -> Any:
     """``value`` with every ``${NAME}`` in its strings replaced, through lists, tuples and dicts.
 
     :param where: what the value is, for the error: a field or a file.
+    :param keep: names that are left as they are, because a shell in the container reads them.
     :raises ConfigurationError: when a placeholder has no value.
     """
     if isinstance(value, str):
-        return PLACEHOLDER.sub(lambda match: _lookup(match.group(1), values, where), value)
+        return PLACEHOLDER.sub(lambda match: _replaced(match, values, where, keep), value)
     if isinstance(value, Mapping):
-        return {key: substitute(item, values, where=f"{where}.{key}") for key, item in value.items()}
+        return {key: substitute(item, values, where=f"{where}.{key}", keep=keep) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(substitute(item, values, where=f"{where}[{i}]") for i, item in enumerate(value))
+        return type(value)(substitute(item, values, where=f"{where}[{i}]", keep=keep) for i, item in enumerate(value))
     return value
 
 
-def filled(value: Any, *, where: str) -> Any:
+def filled(value: Any, *, where: str, keep: Collection[str] = ()) -> Any:
     """``value`` with the environment file's values for its placeholders, when it has any: an operator's argument.
 
     :param where: the argument's name.
+    :param keep: as in :func:`substitute`.
     :raises ConfigurationError: when the file is wrong, or a placeholder has no value.
     """
-    return substitute(value, load_environment(), where=where) if PLACEHOLDER.search(repr(value)) else value
+    return substitute(value, load_environment(), where=where, keep=keep) if PLACEHOLDER.search(repr(value)) else value
 
 
 def filled_keys(value: Mapping[str, Any], *, where: str) -> dict[str, Any]:
     """Like :func:`filled`, for a mapping whose keys may have placeholders."""
     return {filled(key, where=where): item for key, item in value.items()}
+
+
+def _replaced(match: re.Match[str], values: Mapping[str, str], where: str, keep: Collection[str]) -> str:
+    if match[1]:
+        return match[0][1:]
+    return match[0] if match[2] in keep else _lookup(match[2], values, where)
 
 
 def _lookup(name: str, values: Mapping[str, str], where: str) -> str:
@@ -84,5 +109,6 @@ def _lookup(name: str, values: Mapping[str, str], where: str) -> str:
     except KeyError:
         raise ConfigurationError(
             f"{where}: the placeholder ${{{name}}} has no value; add {name} to the environment file "
-            "([ecs_feature] environment_file, docs/pipeline.md)."
+            f"([ecs_feature] environment_file, docs/pipeline.md), or write $${{{name}}} where the container's shell is "
+            "to read it."
         ) from None

@@ -51,11 +51,21 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "/opt/airflow/environment.json",
                         "default": "",
                     },
+                    "prices_file": {
+                        "description": (
+                            "Path of a JSON file with prices that go before those of the package, by region: see "
+                            "Prices in docs/launch-options.md."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/opt/airflow/prices.json",
+                        "default": "",
+                    },
                     "credentials_timeout_seconds": {
                         "description": (
                             "How long a shard waits before its launch until AWS accepts its credentials and allows "
                             "RunTask; clients are renewed from the connection meanwhile. A shard whose task runs waits "
-                            "until shard_timeout."
+                            "until shard_timeout. The run's other tasks, except plan, wait so long for AWS, too."
                         ),
                         "version_added": "0.1.0",
                         "type": "float",

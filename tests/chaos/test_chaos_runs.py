@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from devstack.chaos.campaign import Campaign, Result
-from devstack.chaos.scenarios import SCENARIOS, SMALL
+from devstack.chaos.scenarios import SCENARIOS, SMALL, SMALL_BLINDNESS, SMALL_MEDDLER
 
 SEED = int(os.environ.get("CHAOS_SEED", "7"))
 TOGETHER = tuple(each for each in SCENARIOS if each.name in ("spot", "start_failures"))
+ALL = (*TOGETHER, SMALL, SMALL_BLINDNESS, SMALL_MEDDLER)
 PATIENT_SECONDS = 450.0
 """The deadline of every shard: nothing here says how long a shard may take on a busy machine."""
 
@@ -20,8 +21,8 @@ PATIENT_SECONDS = 450.0
 @pytest.fixture(scope="module")
 def results(chaos_stack: Any) -> dict[str, Result]:
     lines: list[str] = []
-    campaign = Campaign(chaos_stack.stack, ("ours",), SEED, 1, lines.append)
-    scenarios = tuple(replace(each, deadline_seconds=PATIENT_SECONDS) for each in (*TOGETHER, SMALL))
+    campaign = Campaign(chaos_stack.stack, ("ours",), SEED, 1, lines.append, chaos_stack.fronts)
+    scenarios = tuple(replace(each, deadline_seconds=PATIENT_SECONDS) for each in ALL)
     campaign.prepare(scenarios)
     # All at once: what the small one does to everybody, the others have to survive as well.
     found = campaign.phase(scenarios)
@@ -29,7 +30,7 @@ def results(chaos_stack: Any) -> dict[str, Result]:
     return {result.scenario.name: result for result in found}
 
 
-@pytest.mark.parametrize("name", [*(each.name for each in TOGETHER), SMALL.name])
+@pytest.mark.parametrize("name", [each.name for each in ALL])
 def test_nothing_is_doubled_lost_left_running_or_paid_for_by_the_wrong_one(
     results: dict[str, Result], name: str
 ) -> None:
@@ -47,6 +48,8 @@ def test_the_faults_have_struck(results: dict[str, Result]) -> None:
     assert endings["small"]["EssentialContainerExited (exit 3)"] == 2
     assert results["small"].verdict.application_failures == 2
     assert sum(results["small"].kills.values()) == 1
+    assert sum(results["small_blindness"].done.values()) >= 1
+    assert sum(results["small_meddler"].done.values()) == 3
 
 
 def test_where_airflow_is_patched_the_dag_processor_is_not_asked_for_callbacks_that_no_shard_has(

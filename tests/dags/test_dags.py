@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,14 +14,17 @@ from airflow.serialization.serialized_objects import BaseSerialization, DagSeria
 from pipelines import pipeline
 
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
+from ecs_feature.pipeline import EbsVolume, FeaturePipeline, ScaledService, Variant
 from ecs_feature.pipeline.dag import S3Asset
 from ecs_feature.shards import SHARED_ARGUMENTS
+from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.tasks.capacity import Fallback
+from ecs_feature.tasks.launch import Launch
 from ecs_feature.triggers.service import EcsServiceSteadyTrigger
 from ecs_feature.triggers.shard import ShardTrigger
 
 ROOT = Path(__file__).resolve().parents[2]
+DAY = datetime(2013, 1, 1, tzinfo=UTC)
 VALUES = {
     "CLUSTER": "features",
     "BUCKET": "bucket",
@@ -82,13 +85,15 @@ def test_named_shards_of_a_variant_share_all_arguments_but_their_name() -> None:
         own = BaseSerialization.deserialize(dag.get_task(f"{variant}.shards.UA").start_trigger_args.trigger_kwargs)
         assert own == {"shard": "UA", "shared": variant}
         trigger = ShardTrigger(**own)
-        ti, run = SimpleNamespace(id="uuid", try_number=2), SimpleNamespace(start_date=None)
+        ti, run = SimpleNamespace(id="uuid", try_number=2), SimpleNamespace(start_date=None, logical_date=DAY)
         params = {"shards": ["UA"]}
-        context = {"dag": dag, "params": params, "ti": ti, "dag_run": run, "run_id": "r", "ds": "2013-01-01"}
+        context = {"dag": dag, "params": params, "ti": ti, "dag_run": run, "run_id": "r", "ds": "not the partition's"}
         trigger.render_template_fields(context)
         assert (trigger.shard, trigger.selected) == ("UA", '["UA"]')
         assert trigger.launch["environment"]["VARIANT"] == variant
         assert trigger.launch["environment"]["LOGICAL_DATE"] == "2013-01-01"
+        assert trigger.launch["environment"]["PARTITION"] == "2013-01-01"
+        assert trigger.record["result_uri"].split("/")[5:7] == ["ds=2013-01-01", "shard={shard_id}"]
         assert trigger.policy["parallel_group"] == f"{dag.dag_id}/{variant}"
         assert trigger.record["variant"] == variant
         assert trigger.token_id == "uuid"
@@ -156,10 +161,25 @@ def test_what_the_launches_need_is_checked_before_anything_starts() -> None:
     assert with_values().dag().get_task("plan").capacity_providers == []
 
 
+def test_what_launches_carry_is_in_the_arguments_of_the_shards_and_in_register() -> None:
+    volume = EbsVolume("scratch", "${ROLE}", 10)
+    options = {"volumes": [volume], "ephemeral_storage_gib": 50, "max_ephemeral_storage_gib": 100}
+    role = "arn:aws:iam::123456789012:role/infrastructure"
+    dag = with_values(**options, placeholders={**VALUES, "ROLE": role}).dag()
+    made = EbsVolume("scratch", role, 10)
+    assert dag.get_task("control.register").volumes == [made]
+    for name in ("control", "treatment"):
+        arguments = dag.default_args[SHARED_ARGUMENTS][name]
+        launch, policy = Launch.from_dict(arguments["launch"]), ShardPolicy.from_dict(arguments["policy"])
+        assert (launch.volumes, launch.ephemeral_gib, policy.max_ephemeral_gib) == ((made,), 50, 100)
+    with pytest.raises(ConfigurationError, match=r"^params: debug_shards belong to the pipeline; rename yours\.$"):
+        with_values(params={"debug_shards": []}).dag()
+
+
 def test_the_trigger_form_offers_the_shards_and_the_variants() -> None:
     params = serialized().params.dump()
-    assert params == {"shards": [], "variants": [], "live_log_shards": []}
-    for name in ("shards", "live_log_shards"):
+    assert params == {"shards": [], "variants": [], "live_log_shards": [], "debug_shards": []}
+    for name in ("shards", "live_log_shards", "debug_shards"):
         schema = serialized().params.get_param(name).schema
         assert (schema["type"], schema["examples"]) == (["null", "array"], ["AA", "UA"])
 
@@ -220,7 +240,7 @@ def test_what_the_pipeline_says_of_endings_reaches_every_shard(fields: dict[str,
             {"non_retryable_exit_codes": [2, 3], "skip_exit_codes": [3]},
             "skip_exit_codes: 3 stands in non_retryable_exit_codes, too; leave it in one of them.",
         ),
-        ({"max_memory_mib": 122881}, "max_memory_mib: 122881 is no size of a Fargate task; give 0 to 122880, or None"),
+        ({"max_memory_mib": 249857}, "max_memory_mib: 249857 is no size of a Fargate task; give 0 to 249856, or None"),
         ({"max_vcpus": 0}, "max_vcpus: 0 is too small; give more than 0, or None."),
         ({"start_timeout": timedelta(0)}, "start_timeout: 0:00:00 is not a time to wait; give more than 0."),
         ({"retry_delay": timedelta(seconds=-1)}, "retry_delay: -1 day, 23:59:59 is not a pause; give 0 or more."),

@@ -48,11 +48,11 @@ def trigger_kwargs(dag: Any, task_id: str) -> Any:
 def test_the_smallest_pipeline_has_no_level_of_a_variant() -> None:
     dag = plain(dag_id="rt", start_date=datetime(2026, 1, 1)).dag()
     assert set(dag.task_ids) == {"plan", "register", "shards.CA", "shards.NY", "publish", "receipt"}
-    assert set(dag.params) == {"shards", "live_log_shards"}
+    assert set(dag.params) == {"shards", "live_log_shards", "debug_shards"}
     launch = dag.default_args[SHARED_ARGUMENTS]["shards"]["launch"]
     assert "VARIANT" not in launch["environment"]
     assert "INPUT_URI" not in launch["environment"]
-    assert launch["environment"]["OUTPUT_URI"] == "s3://b/rt/ds={{ ds }}/shard={shard}/{{ ti.id }}.parquet"
+    assert launch["environment"]["OUTPUT_URI"] == "s3://b/rt/ds={{ ds }}/shard={shard_id}/{{ ti.id }}.parquet"
     assert dag.get_task("publish").prefix == "s3://b/rt/ds={{ ds }}"
     assert launch["task_definition"] == "xcom://register"
 
@@ -95,7 +95,8 @@ def test_two_groups_have_params_leases_and_shared_arguments_of_their_own() -> No
 
     dag = own_dag(build, params={"mine": 1}, default_args={"retries": 7, "owner": "me"})
     assert set(dag.params) == {
-        "mine", "first_shards", "first_live_log_shards", "second_shards", "second_live_log_shards",
+        "mine", "first_shards", "first_live_log_shards", "first_debug_shards",
+        "second_shards", "second_live_log_shards", "second_debug_shards",
     }  # fmt: skip
     shared = dag.default_args[SHARED_ARGUMENTS]
     assert {name: each["run_lease"]["holder"] for name, each in shared.items()} == {
@@ -187,13 +188,17 @@ def test_the_command_and_environment_of_any_container() -> None:
 
     dag = own_dag(build)
     launch = dag.default_args[SHARED_ARGUMENTS]["features.a"]["launch"]
-    out = "s3://b/rt/variant=a/ds={{ ds }}/shard={shard}/{{ ti.id }}"
+    out = "s3://b/rt/variant=a/ds={{ ds }}/shard={shard_id}/{{ ti.id }}"
     assert launch["command"] == ["python", "rt.py", "--state", "{shard}", "--day", "{{ ds }}", "--out", out]
     assert launch["environment"]["WHERE"] == f"{out}/x"
     assert launch["environment"]["A"] == "2"
     assert "RESULT_URI" not in launch["environment"]
     assert dag.default_args[SHARED_ARGUMENTS]["features.b"]["launch"]["command"] == ["b"]
-    assert dag.default_args[SHARED_ARGUMENTS]["features.a"]["record"] == {"variant": "features.a", "output_uri": out}
+    assert dag.default_args[SHARED_ARGUMENTS]["features.a"]["record"] == {
+        "variant": "features.a",
+        "partition": "{{ partition }}",
+        "output_uri": out,
+    }
 
 
 def test_a_pipeline_that_publishes_nothing_still_has_a_place_to_hang_tasks_on() -> None:
@@ -212,7 +217,7 @@ def test_the_container_is_the_only_essential_one_of_the_file(tmp_path: Path) -> 
     with pytest.raises(ConfigurationError, match=r"rt.json has 2 essential ones, a, b; give the one"):
         write({"name": "a"}, {"name": "b"}).dag()
     (tmp_path / "rt.json").unlink()
-    with pytest.raises(ConfigurationError, match=r"task_definition: .*rt\.json cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"task_definition: .*rt\.json: cannot be read"):
         plain(container="", taskdefs=tmp_path, dag_id="p").dag()
 
 
@@ -220,4 +225,4 @@ def test_old_pipelines_keep_their_ids_and_paths() -> None:
     dag = pipeline(placeholders=PLACEHOLDERS).dag()
     assert set(dag.task_ids) == {"plan", "control.register", "control.shards.AA", "control.publish", "receipt"}
     assert dag.get_task("control.publish").prefix == "s3://b/features/variant=control/ds={{ ds }}"
-    assert set(dag.params) == {"shards", "variants", "live_log_shards"}
+    assert set(dag.params) == {"shards", "variants", "live_log_shards", "debug_shards"}

@@ -7,7 +7,7 @@ import pytest
 from devstack.chaos import clocks
 from devstack.chaos.clocks import LaunchClocks, active
 from devstack.chaos.kills import Supervisor
-from devstack.chaos.scenarios import PlannedKill, Rule
+from devstack.chaos.plans import PlannedKill, Rule
 
 
 class FakeStack:
@@ -141,9 +141,23 @@ def test_a_fault_ends_some_time_after_the_first_launch_and_none_outlives_the_blo
         clock.now += 10
         door.clusters += ["b"]
         seen.look(("a", "b"))
-        faults.expire(seen, ("a", "b"))
+        faults.advance(seen, ("a", "b"))
         assert [rule["of"] for rule in door.rules.values()] == ["all", "ever"]
         clock.now += 10
-        faults.expire(seen, ("a", "b"))
+        faults.advance(seen, ("a", "b"))
         assert [rule["of"] for rule in door.rules.values()] == ["ever"]
     assert (door.rules, door.cleared) == ({}, 1)
+
+
+def test_a_rule_with_a_beginning_comes_that_long_after_the_first_launch(clock: FakeTime) -> None:
+    door: Any = FakeDoor()
+    seen, there = LaunchClocks(door), []
+    with active(door, [Rule({"of": "a"}, 70.0, "a", 10.0)]) as faults:
+        faults.advance(seen, ("a",))
+        door.clusters += ["a"]
+        seen.look(("a",))
+        for seconds in (0.0, 9.9, 0.2, 59.8, 0.2):
+            clock.now += seconds
+            faults.advance(seen, ("a",))
+            there.append(len(door.rules))
+    assert there == [0, 0, 1, 1, 0]

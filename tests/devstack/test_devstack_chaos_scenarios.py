@@ -7,19 +7,26 @@ import pytest
 
 from devstack.chaos import command, report
 from devstack.chaos.campaign import Result, phases
-from devstack.chaos.scenarios import (
-    KNOWN,
-    RETRIES,
-    SCENARIOS,
-    SIDES,
-    TRIGGERERS,
-    Scenario,
+from devstack.chaos.meddler import ACTIONS, meddling_plan
+from devstack.chaos.plans import (
     chance,
     failing_tries,
     kill_plan,
     picks,
     rules,
     seed_that_strikes,
+    sides_of,
+    user_agent,
+    working_seconds,
+)
+from devstack.chaos.scenarios import (
+    KNOWN,
+    LATER_SECONDS,
+    RETRIES,
+    SCENARIOS,
+    SIDES,
+    TRIGGERERS,
+    Scenario,
 )
 from devstack.chaos.verdict import Verdict
 from devstack.errors import UsageError
@@ -37,16 +44,18 @@ def test_the_scenarios_are_those_of_the_bar() -> None:
     assert set(BY_NAME) == {
         "throttle_storm", "capacity_outage", "spot", "start_failures", "out_of_memory", "stuck_pending",
         "application_failures", "triggerer_kills", "scheduler_kill", "api_server_restart", "everything",
+        "blindness", "meddler",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("scenario", KNOWN, ids=lambda scenario: scenario.name)
 def test_the_local_fargate_takes_every_rule_and_the_seed_decides_all(scenario: Scenario) -> None:
-    for rule in rules(scenario, SIDES, 7):
+    for rule in rules(scenario, sides_of(scenario, SIDES), 7):
         FaultRule.from_json("fault-1", rule.body)
     assert rules(scenario, SIDES, 7) == rules(scenario, SIDES, 7)
     assert kill_plan(scenario, 7) == kill_plan(scenario, 7)
     assert failing_tries(scenario, 7) == failing_tries(scenario, 7)
+    assert meddling_plan(scenario, 7) == meddling_plan(scenario, 7)
 
 
 def test_both_sides_get_the_same_faults_in_their_own_clusters() -> None:
@@ -59,8 +68,51 @@ def test_only_scenarios_that_run_alone_have_kills_or_faults_for_all() -> None:
     shared = [scenario for scenario in SCENARIOS if not scenario.alone]
     assert [scenario.name for scenario in shared if scenario.kills] == []
     assert [scenario.name for scenario in shared for fault in scenario.faults if fault.everywhere] == []
-    assert phases(SCENARIOS) == [shared, *([scenario] for scenario in SCENARIOS if scenario.alone)]
+    faults, trust = ([each for each in shared if each.phase == phase] for phase in ("faults", "trust"))
+    assert phases(SCENARIOS) == [faults, trust, *([scenario] for scenario in SCENARIOS if scenario.alone)]
+    assert [scenario.name for scenario in trust] == ["blindness", "meddler"]
     assert phases([BY_NAME["everything"]]) == [[BY_NAME["everything"]]]
+
+
+def test_the_blind_minute_strikes_all_calls_of_a_sides_own_connection_and_no_others() -> None:
+    """What gets through its front meets one rule after the other, the last of which leaves nothing out."""
+    scenario = BY_NAME["blindness"]
+    found = rules(scenario, SIDES, 7)
+    assert {rule.body["match"]["user_agent"] for rule in found} == {user_agent(scenario, side) for side in SIDES}
+    for side in SIDES:
+        mine = [rule for rule in found if rule.cluster == scenario.cluster(side)]
+        begin = 14.0 + LATER_SECONDS[side]
+        assert {(rule.after, rule.seconds) for rule in mine} == {(begin, begin + 60.0)}
+        assert [mine[number].body["match"]["service_api"] for number in (0, 7, 8, 15)] == ["s3", "s3", "*", "*"]
+        assert [round(1 / rule.body["probability"]) for rule in mine] == [*range(8, 0, -1)] * 2
+        blindness = scenario.blindness
+        assert blindness is not None
+        assert [blindness.covers(side, begin + since) for since in (-0.1, 0.0, 59.9, 60.0)] == [
+            False,
+            True,
+            True,
+            False,
+        ]
+        assert not blindness.covers(side, None)
+
+
+def test_shards_end_within_the_blind_minute_and_after_it_and_those_of_the_last_run_before() -> None:
+    scenario = BY_NAME["blindness"]
+    first, last = (working_seconds(scenario, 7, last_run=last) for last in (False, True))
+    assert sorted(first.values()) == [45.0] * 4 + [110.0] * 4
+    assert set(last.values()) == {8.0}
+    assert set(working_seconds(BY_NAME["spot"], 7, last_run=True).values()) == {4.0}
+
+
+@pytest.mark.parametrize("seed", range(1, 30))
+def test_somebody_else_writes_in_every_way_and_only_while_shards_run(seed: int) -> None:
+    scenario = BY_NAME["meddler"]
+    plan = meddling_plan(scenario, seed)
+    assert [each.at for each in plan] == sorted(each.at for each in plan)
+    assert plan[0].at > 0
+    assert plan[-1].at < scenario.seconds
+    assert {each.action for each in plan} == set(ACTIONS)
+    assert meddling_plan(BY_NAME["spot"], seed) == []
 
 
 @pytest.mark.parametrize("seed", range(1, 30))
@@ -121,7 +173,8 @@ def test_only_our_side_decides_whether_the_report_is_passed() -> None:
     assert report.report([{**good, "passed": False}], seed=7, command="", seconds=1.0)["passed"] is False
     assert json.loads(json.dumps(content))["scenarios"][0] == good
     assert {"name", "runs", "shards", "launches", "duplicates", "lost", "retries_consumed", "left_running",
-            "services_left_up", "passed", "side", "seed", "seconds"} <= set(good)  # fmt: skip
+            "services_left_up", "passed", "side", "seed", "seconds", "done",
+            "longest_shortage_seconds"} <= set(good)  # fmt: skip
 
 
 def test_the_table_fits_a_narrow_terminal_and_marks_what_is_not_passed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,9 @@ from fargate_local import LocalFargate
 CLUSTER = "features"
 
 
-def context(params: dict[str, Any] | None = None, logical_date: Any = "2013-01-01") -> dict[str, Any]:
+def context(
+    params: dict[str, Any] | None = None, logical_date: Any = datetime(2013, 1, 1, tzinfo=UTC)
+) -> dict[str, Any]:
     """What an operator reads of its context."""
     pushed: dict[str, Any] = {}
     ti = SimpleNamespace(pushed=pushed, xcom_push=lambda key, value: pushed.__setitem__(key, value))

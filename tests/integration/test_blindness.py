@@ -88,7 +88,8 @@ async def test_answers_without_sense_are_no_answers(aws: LocalFargate) -> None:
             response_dict["body"] = bodies.pop()
 
     async with shard(seconds=2, timeout_seconds=120) as run:
-        run.fleet._clients.renew = run.fleet._watcher.renew = _renew_nothing  # type: ignore[method-assign]
+        run.fleet._clients.renew = _renew_nothing  # type: ignore[method-assign]
+        run.fleet._watcher.renew = lambda: None
         client = await run.fleet._clients.get("ecs", direct=True)
         client.meta.events.register_first("before-parse.ecs.DescribeTasks", garble)
         await assert_succeeds_undisturbed(aws, run)

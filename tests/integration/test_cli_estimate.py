@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DAGS = '''"""Airflow DAGs of the estimate's test."""
 from datetime import datetime
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, CronPartitionTimetable
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
 
 
@@ -31,6 +31,7 @@ def pipeline(dag_id, shards, schedule):
 
 named = pipeline("named", ("AA", "UA"), "@daily")
 found = pipeline("found", "s3://b/raw/ds={{ ds }}/carrier=*/", None)
+local = pipeline("local", ("AA",), CronPartitionTimetable("@daily", timezone="Asia/Tokyo"))
 with DAG("other") as other:
     pass
 '''
@@ -92,6 +93,15 @@ with create_session() as session:
                     key="return_value", value=value,
                 )
             )
+
+# A day of Tokyo's.
+with create_session() as session:
+    date = dt.datetime(2026, 3, 26, 15, tzinfo=dt.timezone.utc)
+    SerializedDagModel.get_dag("local").create_dagrun(
+        run_id="local", logical_date=None, data_interval=None, run_after=date, partition_key="2026-03-27T00:00:00",
+        partition_date=date, run_type=DagRunType.SCHEDULED, triggered_by=DagRunTriggeredByType.TEST,
+        state=DagRunState.SUCCESS, session=session,
+    )
 """
 )
 
@@ -136,6 +146,13 @@ def test_one_run_takes_and_costs_what_past_runs_did(estimate: Estimate) -> None:
     assert (found["past_runs"], found["runs"], found["peak_tasks"], found["peak_vcpus"]) == (5, 1, 2, 1.5)
     assert found["binding"] == "before the shards"
     assert found["notes"] == []
+
+
+def test_a_backfill_of_partitions_counts_local_days(estimate: Estimate) -> None:
+    dates = ("--from", "2026-03-27", "--to", "2026-03-28")
+    found = answer(estimate("local", *dates, "--shard-seconds", "10", "--max-vcpus", "100", "-o", "json"))
+    assert found["runs"] == 2
+    assert str(found["notes"]).count("1 of these runs are there already") == 1
 
 
 def test_a_backfill_goes_in_waves_and_says_which_of_its_runs_are_there_already(estimate: Estimate) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from airflow_home import SYNC_DAGS, environment, home_with
 from forks import Forks
@@ -290,17 +291,68 @@ def test_many_running_shards_cost_a_call_for_a_hundred_and_ctrl_c_ends_quietly(w
         world.ecs.stop_task(cluster=CLUSTER, task=arn)
 
 
-def test_a_log_that_cannot_be_read_is_told_and_the_command_ends_well(world: World) -> None:
+REJECTED = (
+    "AWS rejected the credentials (ExpiredTokenException: It has expired); check the aws connection's key, token and "
+    "role.\n"
+)
+
+
+@pytest.fixture
+def faults(world: World) -> Iterator[LocalFargate]:
+    yield world.aws
+    httpx.delete(f"{world.aws.endpoint_url}/_fargate_local/faults").raise_for_status()
+
+
+@pytest.mark.parametrize("error", ["AccessDeniedException", "ExpiredTokenException"])
+def test_logs_that_cannot_be_read_for_a_moment_are_waited_for(world: World, faults: LocalFargate, error: str) -> None:
     arn = world.launch("many/S50", "S50", "3", "0.01")
     world.wait(arn)
     world.end(("many/S50", "success", "succeeded", arn))
-    rule = {"match": {"operation": "GetLogEvents", "service_api": "logs"}, "error": "AccessDeniedException", "times": 1}
-    world.aws.add_fault(rule)
-    done = world.logs("many", "r0", "--shard", "S50")
-    assert lines(done) == []
-    assert done.stderr.startswith(f"The log of task {arn.rpartition('/')[2]} cannot be read: ")
-    assert done.stderr.count("\n") == 1
+    faults.add_fault({"match": {"operation": "GetLogEvents", "service_api": "logs"}, "error": error, "times": 1})
     assert lines(world.logs("many", "r0", "--shard", "S50")) == [f"[S50] S50 {line}" for line in range(3)]
+
+
+def test_keys_that_have_expired_are_read_again_from_the_connection(world: World, faults: LocalFargate) -> None:
+    arn = world.launch("many/S52", "S52", "3", "0.01")
+    world.wait(arn)
+    world.end(("many/S52", "success", "succeeded", arn))
+    faults.add_fault({"match": {"operation": "DescribeTasks"}, "error": "ExpiredTokenException", "times": 1})
+    assert lines(world.logs("many", "r0", "--shard", "S52")) == [f"[S52] S52 {line}" for line in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        (
+            {"match": {"operation": "*", "service_api": "logs"}, "error": "AccessDeniedException", "message": "No."},
+            "GetLogEvents was denied (AccessDeniedException: No); allow it in Airflow's role.\n",
+        ),
+        (
+            {
+                "match": {"operation": "*", "service_api": "logs"},
+                "error": "ExpiredTokenException",
+                "message": "It has expired.",
+            },
+            REJECTED,
+        ),
+        (
+            {"match": {"operation": "*"}, "error": "ExpiredTokenException", "message": "It has expired."},
+            REJECTED,
+        ),
+    ],
+    ids=["logs denied", "logs expired", "ecs expired"],
+)
+def test_logs_that_cannot_be_read_end_the_command_with_one_sentence(
+    world: World, faults: LocalFargate, rule: dict[str, Any], sentence: str
+) -> None:
+    arn = world.launch("many/S53", "S53", "3", "0.01")
+    world.wait(arn)
+    world.end(("many/S53", "success", "succeeded", arn))
+    faults.add_fault(rule)
+    began = time.monotonic()
+    done = world.logs("many", "r0", "--shard", "S53")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", sentence)
+    assert time.monotonic() - began < 40
 
 
 def test_where_lines_are_missing_is_told(world: World) -> None:

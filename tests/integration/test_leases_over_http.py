@@ -174,6 +174,7 @@ def test_a_service_whose_size_cannot_be_read_does_not_keep_the_others_up(
 ) -> None:
     for key, value in aws.environ.items():
         monkeypatch.setenv(key, value)
+    monkeypatch.setenv("AIRFLOW__ECS_FEATURE__CREDENTIALS_TIMEOUT_SECONDS", "0")  # no wait for what may pass
     other = f"{name}-other"
     aws.client("ecs").create_service(
         cluster=CLUSTER,

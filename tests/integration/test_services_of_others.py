@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -125,6 +126,36 @@ def test_scale_down_leaves_a_service_alone_that_its_scale_up_has_not_leased(
     with pytest.raises(TaskDeferred):
         down.execute({**context(), "ti": ti})
     assert shown(aws, name)[0] == (1 if leased else 5)
+
+
+@pytest.mark.parametrize(
+    ("lost", "again", "hours"), [(True, False, 1), (True, True, 1), (False, True, 1), (False, False, 0)]
+)
+def test_a_service_is_charged_from_the_scale_up_on_whatever_became_of_its_lease(
+    aws: LocalFargate, create: Any, lost: bool, again: bool, hours: int
+) -> None:
+    """``lost``: its tags were removed; ``again``: the run's lease is there, with a later start. Else: released."""
+    name = create()
+    with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+        up, down = scale("up", name), scale("down", name)
+        up >> down.as_teardown(setups=up)
+    (row,) = up.execute(context())["services"]  # type: ignore[index]
+    assert abs(datetime.fromisoformat(row["since"]) - datetime.now(UTC)) < timedelta(minutes=1)
+    row["since"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds")
+    services = EcsServices(aws.client("ecs"), CLUSTER)
+    if lost:
+        meddle(aws, name)
+    if again:
+        until = datetime.now(UTC) + timedelta(hours=1)
+        services.hold(name, holder="d/r", count=2, until=until, policy=SharingPolicy())
+    elif not lost:
+        services.release(name, holder="d/r")
+    ti = SimpleNamespace(xcom_pull=lambda task_ids: [{"services": [row]}])
+    with pytest.raises(TaskDeferred) as deferred:
+        down.execute({**context(), "ti": ti})
+    (held,) = deferred.value.trigger.result["held"]
+    assert held["seconds"] == pytest.approx(3600.0 * hours, abs=60)
+    assert held["vcpu_seconds"] == pytest.approx(0.25 * 2 * 3600.0 * hours, rel=0.02)
 
 
 def test_a_service_that_cannot_be_leased_is_refused_before_anything_is_written(aws: LocalFargate, create: Any) -> None:

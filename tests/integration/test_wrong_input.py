@@ -168,7 +168,7 @@ def test_overrides_that_are_too_long() -> None:
         ({"cluster": "${CLUSTER}"}, "cluster: the placeholder ${CLUSTER} has no value; add CLUSTER"),
         ({"shards": ()}, "shards: none are given"),
         ({"shards": ("AA", "AA")}, "shards: AA stands there more than once"),
-        ({"shards": ("A A",)}, "shards: 'A A' is not a name"),
+        ({"shards": ("A\nA",)}, "has the control character"),
         ({"shards": "UA"}, "shards: 'UA' is one text; give a list of names, ['UA'], a callable, or a listing in S3."),
         (
             {"variants": [Variant("control", "f", services=[ScaledService("e", 1), ScaledService("e", 4)])]},

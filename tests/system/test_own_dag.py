@@ -93,7 +93,8 @@ def test_a_misspelt_param_launches_nothing(stack: Any, runs: dict[datetime, str]
     found = states(stack, runs[MISSPELT])
     assert found["states.plan"] == "failed"
     assert containers(stack, MISSPELT) == []
-    assert "did you mean states_shards?" in stack.api.log("own_dag", runs[MISSPELT], "states.plan", 1)
+    said = "\n".join(stack.api.log("own_dag", runs[MISSPELT], "states.plan", 1))
+    assert "did you mean states_shards?" in said
 
 
 def test_the_migrated_job_gets_what_it_got_before(stack: Any, runs: dict[datetime, str]) -> None:

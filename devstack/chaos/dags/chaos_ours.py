@@ -31,11 +31,11 @@ def pipeline(scenario: scenarios.Scenario) -> FeaturePipeline:
             Variant(
                 "control",
                 task_definition=scenarios.SHARD_FAMILY,
-                services=[ScaledService(scenario.service())],
+                services=[ScaledService(scenario.service(), count=scenario.count, baseline=scenario.baseline)],
                 environment={
                     "CHAOS_LEDGER": str(LEDGER),
                     "CHAOS_DAG": dag_id,
-                    "CHAOS_SECONDS": str(scenario.seconds),
+                    "CHAOS_SECONDS": "{{ params.seconds }}",
                     "CHAOS_FAILING": "{{ params.failing }}",
                     "CHAOS_HUNGRY": "{{ params.hungry }}",
                 },
@@ -48,13 +48,14 @@ def pipeline(scenario: scenarios.Scenario) -> FeaturePipeline:
         capacity=scenario.capacity,
         retries=scenarios.RETRIES,
         retry_delay=datetime.timedelta(seconds=scenarios.RETRY_DELAY_SECONDS),
-        shard_timeout=datetime.timedelta(seconds=scenarios.SHARD_TIMEOUT_SECONDS),
+        shard_timeout=datetime.timedelta(seconds=scenario.shard_timeout_seconds),
         start_timeout=datetime.timedelta(seconds=scenarios.START_TIMEOUT_SECONDS),
         max_memory_mib=scenarios.MAX_MEMORY_MIB,
         steady_timeout=datetime.timedelta(minutes=3),
         poll_seconds=scenarios.POLL_SECONDS,
         max_active_runs=16,
-        params={"failing": "", "hungry": ""},
+        params={"failing": "", "hungry": "", "seconds": ""},
+        aws_conn_id=scenario.connection("ours"),
     )
 
 

@@ -32,7 +32,7 @@ def stock_dag(scenario: scenarios.Scenario) -> DAG:
         start_date=pendulum.datetime(2013, 1, 1),
         catchup=False,
         max_active_runs=16,
-        params={"failing": "", "hungry": ""},
+        params={"failing": "", "hungry": "", "seconds": ""},
     ) as dag:
         for shard in scenario.shard_names():
             shard_task(scenario, shard)
@@ -50,7 +50,7 @@ def shard_task(scenario: scenarios.Scenario, shard: str) -> EcsRunTaskOperator:
         "RESULT_URI": f"{file}.json",
         "CHAOS_LEDGER": str(LEDGER),
         "CHAOS_DAG": scenario.dag_id("stock"),
-        "CHAOS_SECONDS": str(scenario.seconds),
+        "CHAOS_SECONDS": "{{ params.seconds }}",
         "CHAOS_FAILING": "{{ params.failing }}",
         "CHAOS_HUNGRY": "{{ params.hungry }}",
     }
@@ -61,6 +61,7 @@ def shard_task(scenario: scenarios.Scenario, shard: str) -> EcsRunTaskOperator:
     )
     return EcsRunTaskOperator(
         task_id=shard,
+        aws_conn_id=scenario.connection("stock"),
         cluster=scenario.cluster("stock"),
         task_definition=scenarios.SHARD_FAMILY,
         overrides={
@@ -85,7 +86,7 @@ def shard_task(scenario: scenarios.Scenario, shard: str) -> EcsRunTaskOperator:
         deferrable=True,
         reattach=True,
         waiter_delay=scenarios.POLL_SECONDS,
-        waiter_max_attempts=int(scenarios.SHARD_TIMEOUT_SECONDS // scenarios.POLL_SECONDS),
+        waiter_max_attempts=int(scenario.shard_timeout_seconds // scenarios.POLL_SECONDS),
         retries=scenarios.RETRIES,
         retry_delay=datetime.timedelta(seconds=scenarios.RETRY_DELAY_SECONDS),
         **capacity,
@@ -95,5 +96,5 @@ def shard_task(scenario: scenarios.Scenario, shard: str) -> EcsRunTaskOperator:
 # A worker needs one of them only; to build all for each task is what would take longest on it.
 wanted = get_parsing_context().dag_id
 for each in scenarios.KNOWN:
-    if wanted in (None, each.dag_id("stock")):
+    if "stock" in each.sides and wanted in (None, each.dag_id("stock")):
         globals()[each.dag_id("stock")] = stock_dag(each)

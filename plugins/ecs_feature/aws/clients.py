@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 
 from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.aws.raw_tasks import take_as_json
-from ecs_feature.detached import spawn_detached
+from ecs_feature.detached import is_cancelled, spawn_detached
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,8 @@ class AwsClients:
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
+            if making.cancelled() and not is_cancelled():
+                raise RuntimeError("the AWS clients were closed while they were made") from None
             raise
         except BaseException:
             # Another caller may have replaced it already.
@@ -115,14 +117,21 @@ class RenewedClients:
         return await self._clients.get(service, region=region, direct=direct)
 
     async def renew(self) -> None:
-        """Replace the clients, at most once every :data:`RENEW_SECONDS`; callers during a renewal share it.
+        """Replace the clients, and wait for the new ones. See :meth:`renew_soon`."""
+        await asyncio.wait({self._started_renewal()})
+
+    def renew_soon(self) -> None:
+        """Start to replace the clients, at most once every :data:`RENEW_SECONDS`; callers during a renewal share it.
 
         The old ones stay when no new ones can be made.
         """
+        self._started_renewal()
+
+    def _started_renewal(self) -> asyncio.Task[None]:
         if self._renewal is None or (self._renewal.done() and self.clock() - self._renewed_at >= RENEW_SECONDS):
             self._renewed_at = self.clock()
             self._renewal = spawn_detached(self._renew())
-        await asyncio.wait({self._renewal})
+        return self._renewal
 
     async def close(self) -> None:
         for task in (self._renewal, *self._retired):

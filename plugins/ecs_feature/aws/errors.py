@@ -120,6 +120,13 @@ def reaction_to(error: BaseException) -> Reaction:
     return Reaction.REFUSE if isinstance(error, _REFUSED) else Reaction.WAIT
 
 
+def may_pass(error: BaseException) -> bool:
+    """Whether a call that failed like this may succeed later, as opposed to: a finding of ours, or AWS's last word."""
+    if isinstance(error, ours.EcsFeatureError) and not isinstance(error, ours.AwsError):
+        return False
+    return reaction_to(error) is Reaction.WAIT
+
+
 def _reaction_to_code(code: str) -> Reaction:
     if code in RELAUNCH_CODES:
         return Reaction.RELAUNCH

@@ -19,9 +19,13 @@ FARGATE_SIZES: Final[dict[int, tuple[int, ...]]] = {
     4096: tuple(range(8192, 30720 + 1, 1024)),
     8192: tuple(range(16384, 61440 + 1, 4096)),
     16384: tuple(range(32768, 122880 + 1, 8192)),
+    32768: (61440, 122880, 249856),
 }
 FARGATE_SIZES_PAGE: Final = "AmazonECS/latest/developerguide/task-cpu-memory-error.html"
 
+# AmazonECS/latest/APIReference/API_EphemeralStorage.html: GiB of a Fargate task; 20 without it.
+EPHEMERAL_GIB: Final = (21, 200)
+DEFAULT_EPHEMERAL_GIB: Final = 20
 # AmazonECS/latest/APIReference/API_RunTask.html
 OVERRIDES_CHARACTERS: Final = 8192
 STARTED_BY: Final = re.compile(r"[A-Za-z0-9_/-]{1,128}")

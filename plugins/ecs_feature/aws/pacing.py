@@ -23,8 +23,8 @@ TRIAL_BARRED_SECONDS: Final = 600.0
 """After a refusal, how long no rate above the published one is tried."""
 TRIAL_FACTOR: Final = 5.0
 
-# Tolerance for floating point: 0.1 s at 20/s is two tokens.
 EPSILON: Final = 1e-9
+"""Tolerance for sums of floats: 0.1 s at 20/s is two tokens; so with vCPUs and seconds."""
 
 
 @dataclass

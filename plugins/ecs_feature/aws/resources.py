@@ -8,14 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
+
+DEFAULT_REGION: Final = "us-east-1"
+"""Of what has no ARN."""
+LINUX_X86: Final = "LINUX/X86_64"
+"""The platform of a task of which AWS does not say another one."""
+MANAGED_INSTANCES: Final = "MANAGED_INSTANCES"
+"""The launch type of tasks on instances that ECS manages (AmazonECS/latest/developerguide/ManagedInstances.html)."""
 
 
 @dataclass(frozen=True)
 class EcsContainer:
     """A container of a task. ``exit_code`` is None when it never ran or ECS does not know it.
 
-    ``memory_mib`` is its own hard limit, ``reserved_mib`` its soft one; 0 without one.
+    ``memory_mib`` is its own hard limit, ``reserved_mib`` its soft one; 0 without one. ``image_digest`` is empty until
+    the image has been pulled.
     """
 
     name: str
@@ -25,6 +33,7 @@ class EcsContainer:
     health: str = "UNKNOWN"
     memory_mib: int = 0
     reserved_mib: int = 0
+    image_digest: str = ""
 
     @classmethod
     def from_aws(cls, raw: Mapping[str, Any]) -> EcsContainer:
@@ -36,6 +45,7 @@ class EcsContainer:
             health=raw.get("healthStatus", "UNKNOWN"),
             memory_mib=int(raw.get("memory") or 0),
             reserved_mib=int(raw.get("memoryReservation") or 0),
+            image_digest=raw.get("imageDigest", ""),
         )
 
 
@@ -43,8 +53,9 @@ class EcsContainer:
 class EcsTask:
     """A task as DescribeTasks shows it (AmazonECS/latest/APIReference/API_Task.html); tags only if asked for.
 
-    ``cpu`` is in CPU units (1024 to a vCPU), ``memory_mib`` in MiB; 0 when AWS does not say. ``container_instance`` is
-    the ARN of the EC2 instance that it is on, empty on Fargate, and until it is placed.
+    ``cpu`` is in CPU units (1024 to a vCPU), ``memory_mib`` in MiB, ``ephemeral_gib`` its ephemeral storage in GiB; 0
+    when AWS does not say. ``container_instance`` is the ARN of the EC2 instance that it is on, empty on Fargate, and
+    until it is placed. ``platform`` is its operating system and architecture, e.g. ``LINUX/ARM64``.
     """
 
     arn: str
@@ -63,10 +74,13 @@ class EcsTask:
     health: str = "UNKNOWN"
     created_at: datetime | None = None
     pull_started_at: datetime | None = None
+    pull_stopped_at: datetime | None = None
     started_at: datetime | None = None
     stopped_at: datetime | None = None
     tags: tuple[tuple[str, str], ...] = ()
     started_by: str = ""
+    ephemeral_gib: int = 0
+    platform: str = LINUX_X86
 
     @classmethod
     def from_aws(cls, raw: Mapping[str, Any]) -> EcsTask:
@@ -87,10 +101,13 @@ class EcsTask:
             health=raw.get("healthStatus", "UNKNOWN"),
             created_at=_moment(raw.get("createdAt")),
             pull_started_at=_moment(raw.get("pullStartedAt")),
+            pull_stopped_at=_moment(raw.get("pullStoppedAt")),
             started_at=_moment(raw.get("startedAt")),
             stopped_at=_moment(raw.get("stoppedAt")),
             tags=_tags(raw),
             started_by=raw.get("startedBy", ""),
+            ephemeral_gib=int((raw.get("ephemeralStorage") or {}).get("sizeInGiB") or 0),
+            platform=_platform_of_task(raw),
         )
 
     @property
@@ -110,8 +127,13 @@ class EcsTask:
 
     @property
     def on_instances(self) -> bool:
-        """Whether it runs, or will run, on the user's own instances instead of Fargate."""
+        """Whether it runs, or will run, on instances of the account instead of Fargate."""
         return bool(self.container_instance) or is_of_instances(self.capacity)
+
+    @property
+    def managed(self) -> bool:
+        """Whether ECS manages the instance that it is on."""
+        return self.launch_type == MANAGED_INSTANCES
 
     @property
     def unplaced(self) -> bool:
@@ -253,6 +275,12 @@ class EcsService:
         return next((each for each in self.task_sets if each.status == "PRIMARY"), None)
 
 
+def region_of(arn: str) -> str:
+    """The region in an ARN; :data:`DEFAULT_REGION` where it has none."""
+    parts = arn.split(":")
+    return (parts[3] if len(parts) > 4 and parts[0] == "arn" else "") or DEFAULT_REGION
+
+
 def is_of_instances(capacity: str) -> bool:
     """Whether a task's :attr:`EcsTask.capacity` is the user's instances; Fargate when AWS does not say."""
     return capacity not in ("", "FARGATE", "FARGATE_SPOT")
@@ -270,6 +298,23 @@ def _surplus(desired: int, deployments: Sequence[Mapping[str, Any]], task_sets: 
     """How many tasks above a desired count over 0 the deployments or task sets want while one replaces another."""
     wanted = [each.get("desiredCount", 0) for each in deployments] + [each.desired for each in task_sets]
     return max(0, sum(wanted) - desired) if desired and len(wanted) > 1 else 0
+
+
+def platform_of(definition: Mapping[str, Any]) -> str:
+    """The platform of a task definition's tasks, as :attr:`EcsTask.platform`, from its ``runtimePlatform``."""
+    asked = definition.get("runtimePlatform") or {}
+    return _platform(asked.get("operatingSystemFamily"), asked.get("cpuArchitecture"))
+
+
+def _platform_of_task(raw: Mapping[str, Any]) -> str:
+    """From ``platformFamily`` ("Linux", "Windows-Server-2022-Core") and the attribute ``ecs.cpu-architecture``."""
+    named = (one for one in raw.get("attributes") or () if one.get("name") == "ecs.cpu-architecture")
+    return _platform(raw.get("platformFamily"), next((one.get("value") for one in named), ""))
+
+
+def _platform(family: object, architecture: object) -> str:
+    system = "WINDOWS" if str(family or "").lower().startswith("windows") else "LINUX"
+    return f"{system}/ARM64" if str(architecture).lower() in ("arm64", "aarch64") else f"{system}/X86_64"
 
 
 def _tags(raw: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

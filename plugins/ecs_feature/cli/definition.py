@@ -16,7 +16,7 @@ def get_ecs_feature_cli_commands() -> list[Any]:
     return [
         GroupCommand(
             name="ecs-feature",
-            help="Start, check and rerun batch feature pipelines on Amazon ECS; look ahead, and into their logs",
+            help="Start, check, rerun and estimate pipelines on Amazon ECS; their logs, and what they published",
             subcommands=(
                 ActionCommand(
                     name="init",
@@ -69,6 +69,17 @@ def get_ecs_feature_cli_commands() -> list[Any]:
                     ),
                     func=lazy_load_command("ecs_feature.cli.logs_command.logs"),
                     args=_logs_arguments(),
+                ),
+                ActionCommand(
+                    name="manifest",
+                    help="What has been published: show it, compare versions, go back to an earlier one",
+                    description=(
+                        "Shows a version of a manifest with what it was made from, says what changed since the\n"
+                        "version before, or moves the pointer back to it. Rolling back deletes nothing; the next\n"
+                        "publish goes on from the version that is current then."
+                    ),
+                    func=lazy_load_command("ecs_feature.cli.manifest_command.manifest"),
+                    args=_manifest_arguments(),
                 ),
             ),
         )
@@ -189,13 +200,13 @@ def _estimate_arguments() -> tuple[Any, ...]:
             ("--vcpu-hour-usd",),
             metavar="USD",
             type=_not_negative,
-            help="On-demand price of a vCPU-hour in your region; default: us-east-1's, Linux/X86",
+            help="On-demand price of a vCPU-hour; default: that of the region and platform (docs/launch-options.md)",
         ),
         Arg(
             ("--gb-hour-usd",),
             metavar="USD",
             type=_not_negative,
-            help="On-demand price of a GB-hour in your region; default: us-east-1's, Linux/X86",
+            help="On-demand price of a GB-hour; default: that of the region and platform (docs/launch-options.md)",
         ),
         Arg(("--seed",), metavar="N", type=int, default=0, help="Of the draws from the past (default: 0)"),
         Arg(
@@ -225,6 +236,40 @@ def _logs_arguments() -> tuple[Any, ...]:
             help="So many last lines of each shard (default: 20)",
         ),
         Arg(("-f", "--follow"), action="store_true", help="Go on until all of these shards have ended"),
+        ARG_VERBOSE,
+    )
+
+
+def _manifest_arguments() -> tuple[Any, ...]:
+    from airflow.cli.cli_config import ARG_VERBOSE, Arg, positive_int
+
+    number = positive_int(allow_zero=False)
+    return (
+        Arg(("action",), choices=("show", "diff", "rollback"), help="What to do"),
+        Arg(("target",), help="The prefix of a partition, s3://bucket/features/ds=2026-03-28, or the id of a DAG"),
+        Arg(("--partition",), metavar="KEY", help="With a DAG: which one, e.g. 2026-03-28"),
+        Arg(("--variant",), metavar="NAME", help="With a DAG of several: control, or GROUP.control in a group"),
+        Arg(
+            ("--version",),
+            metavar="N",
+            type=number,
+            help="This one; default: the current one; rollback: the one before",
+        ),
+        Arg(("--against",), metavar="N", type=number, help="Compare with this version; default: the one before"),
+        Arg(
+            ("--aws-conn-id",),
+            metavar="ID",
+            default="aws_default",
+            help="With a prefix (default: aws_default)",
+        ),
+        Arg(("--region",), metavar="NAME", help="With a prefix: default: the connection's"),
+        Arg(
+            ("-o", "--output"),
+            choices=("table", "json"),
+            default="table",
+            metavar="(table, json)",
+            help="Output format (default: table)",
+        ),
         ARG_VERBOSE,
     )
 

@@ -15,14 +15,17 @@ from airflow.utils.session import create_session
 
 from ecs_feature.cli.report import render
 from ecs_feature.estimates.estimate import estimate as estimated
-from ecs_feature.estimates.facts import PipelineFacts, count_runs, dag_of
+from ecs_feature.estimates.facts import PipelineFacts, count_runs, dag_of, window
 from ecs_feature.estimates.history import existing_runs, past_runs
 from ecs_feature.estimates.past_runs import EstimateRequest, PastRun, calibrated, given
+from ecs_feature.estimates.pricing import Pricing
 from ecs_feature.estimates.quotas import vcpu_quota
 from ecs_feature.estimates.simulation import Bounds
 from ecs_feature.estimates.task_sizes import sizes
+from ecs_feature.estimates.workload import Services
 from ecs_feature.exceptions import ConfigurationError, EcsFeatureError, SelectionError
-from ecs_feature.tasks.cost import ON_DEMAND, SPOT_SHARE, Price
+from ecs_feature.tasks import prices
+from ecs_feature.tasks.cost import NOTHING
 
 BACKFILL_RUNS_AT_ONCE: Final = 10
 """``airflow backfill create`` without ``--max-active-runs``."""
@@ -54,11 +57,14 @@ def answer_of(args: Namespace) -> dict[str, Any]:
             shards=facts.choose(args.shards, "shards"),
             shard_count=args.shard_count,
         )
+        pricing = Pricing(prices.load(), facts, args.vcpu_hour_usd, args.gb_hour_usd)
         is_given = args.shard_seconds is not None or args.durations is not None
         past, notes = (
-            _given(facts, request, args) if is_given else (past_runs(facts, last=args.last, session=session), [])
+            _given(facts, request, args, pricing)
+            if is_given
+            else (past_runs(facts, last=args.last, session=session, price=pricing.of_record), [])
         )
-        there = existing_runs(facts, args.from_date, args.to_date, session) if args.from_date else 0
+        there = existing_runs(facts, *window(dag, args.from_date, args.to_date), session) if args.from_date else 0
     if there:
         notes.append(
             f"{there} of these runs are there already; a backfill does them again only as --reprocess-behavior says."
@@ -71,17 +77,10 @@ def answer_of(args: Namespace) -> dict[str, Any]:
     quota, note = (args.max_vcpus, "") if args.max_vcpus is not None else (quota_now, note)
     bounds = _bounds(facts, args, quota, at_once)
     past = calibrated(past, dataclasses.replace(bounds, max_vcpus=quota_now))
-    price = _price(args)
-    share = {"FARGATE": 1.0, "FARGATE_SPOT": SPOT_SHARE}.get(facts.bucket, 0.0)
-    answer = estimated(
-        request,
-        past,
-        bounds,
-        shard_price=Price(price.vcpu_hour_usd * share, price.gb_hour_usd * share),
-        service_price=price,
-        seed=args.seed,
-    ).to_dict()
-    answer["notes"] = [*notes, *filter(None, [note]), *answer["notes"]]
+    held = any(work.services != Services() for run in past for work in run.variants.values())
+    service_price = pricing.of_services() if held else NOTHING
+    answer = estimated(request, past, bounds, service_price=service_price, seed=args.seed).to_dict()
+    answer["notes"] = [*notes, *filter(None, [note]), *answer["notes"], *pricing.notes()]
     return {
         "dag_id": facts.dag_id,
         "from": args.from_date.date().isoformat() if args.from_date else None,
@@ -120,14 +119,9 @@ def _bounds(facts: PipelineFacts, args: Namespace, quota: float | None, at_once:
     )
 
 
-def _price(args: Namespace) -> Price:
-    return Price(
-        ON_DEMAND.vcpu_hour_usd if args.vcpu_hour_usd is None else args.vcpu_hour_usd,
-        ON_DEMAND.gb_hour_usd if args.gb_hour_usd is None else args.gb_hour_usd,
-    )
-
-
-def _given(facts: PipelineFacts, request: EstimateRequest, args: Namespace) -> tuple[list[PastRun], list[str]]:
+def _given(
+    facts: PipelineFacts, request: EstimateRequest, args: Namespace, pricing: Pricing
+) -> tuple[list[PastRun], list[str]]:
     if not request.shards and request.shard_count is None and args.durations is None:
         raise SelectionError(
             f"--shard-seconds: DAG {facts.dag_id!r} finds its shards at run time; say how many with --shard-count."
@@ -139,7 +133,7 @@ def _given(facts: PipelineFacts, request: EstimateRequest, args: Namespace) -> t
             f"--durations: {', '.join(map(repr, unknown))} {'is' if len(unknown) == 1 else 'are'} not among the shards "
             f"{', '.join(known[:20])}{' ...' if len(known) > 20 else ''}; '*' stands for all others."
         )
-    of_variants, notes = sizes(facts)
+    of_variants, pricing.platforms, notes = sizes(facts)
     past = given(
         seconds,
         {name: of_variants[name] for name in request.variants},
@@ -147,6 +141,7 @@ def _given(facts: PipelineFacts, request: EstimateRequest, args: Namespace) -> t
         before_seconds=args.before_seconds,
         after_seconds=args.after_seconds,
         detection_lag_seconds=facts.poll_seconds / 2,
+        priced=pricing.of_variant,
     )
     assumed = (
         f"Assumed: {args.start_seconds:g} s from launch to start, {args.before_seconds:g} s before the shards, "

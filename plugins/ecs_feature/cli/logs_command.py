@@ -22,7 +22,7 @@ from airflow.utils.cli import suppress_logs_and_warning
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 
 from ecs_feature.aws.resources import EcsTask
-from ecs_feature.exceptions import EcsFeatureError, SelectionError
+from ecs_feature.exceptions import AwsError, EcsFeatureError, SelectionError
 from ecs_feature.fleet.fleet import Fleet, FleetKey
 from ecs_feature.fleet.registry import joined
 from ecs_feature.logs.cursor import Fresh, LogLine
@@ -88,7 +88,10 @@ class LogReader:
     _lines: list[tuple[int, str]] = field(default_factory=list)
 
     async def read(self, shards: Sequence[RunShard]) -> None:
-        """Print the last lines of these shards and, with ``--follow``, the next ones until all have ended."""
+        """Print the last lines of these shards and, with ``--follow``, the next ones until all have ended.
+
+        :raises EcsFeatureError: AWS does not answer, or not a single shard's log can be read.
+        """
         async with joined(self.key, answer_seconds=ANSWER_SECONDS) as fleet:
             try:
                 found = await self._new_tasks(fleet, shards)
@@ -193,14 +196,19 @@ class LogReader:
 
     async def _print_tails(self, fleet: Fleet, found: Sequence[tuple[RunShard, EcsTask]]) -> list[list[LogLine]]:
         now = datetime.now(UTC)
+        unread: dict[str, list[str]] = {}
 
         async def tail(shard: RunShard, task: EcsTask) -> list[LogLine]:
             if not task.task_definition_arn:
                 _tell(f"[{shard.label}] its task definition is not known any more, and so where its log is")
                 return []
             until_now = task if task.stopped else replace(task, stopped_at=now)
-            last = await fleet.log_tail(until_now, shard.container, self.args.lines, failed=len(found) <= FEW)
-            if last.missing and not last.logged:
+            last = await fleet.log_tail(
+                until_now, shard.container, self.args.lines, failed=len(found) <= FEW, quiet=True
+            )
+            if last.error is not None:
+                unread.setdefault(str(last.error), []).append(shard.label)
+            elif last.missing:
                 _tell(f"[{shard.label}] {last.missing}")
             return list(last.lines)
 
@@ -211,6 +219,10 @@ class LogReader:
             for line in lines
         ]
         self._print()
+        for sentence, labels in unread.items():
+            if len(labels) == len(found) and not self.args.follow:
+                raise AwsError(sentence)
+            _tell(f"[{', '.join(labels[:FEW])}{', ...' if len(labels) > FEW else ''}] {sentence}")
         return tails
 
     async def _print_often(self) -> None:

@@ -17,7 +17,7 @@ from ecs_feature.estimates.past_runs import Draw, EstimateRequest, PastRun
 from ecs_feature.estimates.simulation import Bounds, Timeline, simulate
 from ecs_feature.estimates.workload import LaunchHistory, Run, VariantWork, total
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.tasks.cost import ON_DEMAND, Price
+from ecs_feature.tasks.cost import NOTHING, Price
 
 DRAWS: Final = (10, 200)
 """How many times the past is drawn, at least and at most: as many as :data:`SHARDS` shards allow. Always even, so that
@@ -79,12 +79,13 @@ def estimate(
     past: Sequence[PastRun],
     bounds: Bounds,
     *,
-    shard_price: Price = ON_DEMAND,
-    service_price: Price = ON_DEMAND,
+    shard_price: Price = NOTHING,
+    service_price: Price = NOTHING,
     seed: int = 0,
 ) -> Estimate:
     """Answer ``request``. The same seed gives the same answer.
 
+    :param shard_price: of launches whose usage has no dollars of its own.
     :raises ConfigurationError: when the past has no shard that succeeded, or a bound lets nothing through.
     """
     draw = Draw(request, past, random.Random(seed))

@@ -11,7 +11,8 @@ from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.exceptions import SelectionError
 from ecs_feature.fleet.fleet import FleetKey
 from ecs_feature.shards.policy import ShardPolicy
-from ecs_feature.tasks.capacity import ON_DEMAND, bucket_of
+from ecs_feature.tasks.capacity import ON_DEMAND, bucket_of, providers_of
+from ecs_feature.tasks.volumes import EbsVolume
 
 _SHARD = "EcsShardOperator"
 _PLAN = "FeaturePlanOperator"
@@ -26,6 +27,8 @@ class PipelineFacts:
     :param bucket: whose quotas the shards use: ``FARGATE``, ``FARGATE_SPOT``, or neither (empty).
     :param parallelism: shards of one variant at once per triggerer; likewise ``max_vcpus``.
     :param poll_seconds: how often running shards are asked for.
+    :param cluster: where the shards run; ``providers``: the capacity providers that their launches name.
+    :param ephemeral_gib: that their launches ask for; 0: the task definition's. Likewise ``volumes``.
     """
 
     dag_id: str
@@ -36,6 +39,10 @@ class PipelineFacts:
     max_vcpus: float | None
     aws: AwsConnection
     poll_seconds: float = ShardPolicy.poll_seconds
+    cluster: str = ""
+    providers: tuple[str, ...] = ()
+    ephemeral_gib: int = 0
+    volumes: tuple[EbsVolume, ...] = ()
 
     @classmethod
     def of(cls, dag: Any) -> PipelineFacts:
@@ -59,6 +66,10 @@ class PipelineFacts:
             max_vcpus=policy.max_vcpus,
             aws=FleetKey(**arguments["aws"]),
             poll_seconds=policy.poll_seconds,
+            cluster=launch.get("cluster", ""),
+            providers=providers_of(launch.get("capacity", ON_DEMAND)),
+            ephemeral_gib=launch.get("ephemeral_gib", 0),
+            volumes=tuple(EbsVolume.from_dict(volume) for volume in launch.get("volumes", ())),
         )
 
     def choose(self, names: Sequence[str] | None, of: str) -> tuple[str, ...]:
@@ -67,7 +78,8 @@ class PipelineFacts:
         :raises SelectionError: for a name that it does not have.
         """
         known = self.shards if of == "shards" else tuple(self.variants)
-        chosen = tuple(dict.fromkeys(part for name in names or () for part in name.split(",") if part))
+        parts = (part for name in names or () for part in ([name] if name in known else name.split(",")) if part)
+        chosen = tuple(dict.fromkeys(parts))
         unknown = [name for name in chosen if known and name not in known]
         if unknown:
             raise SelectionError(
@@ -104,6 +116,14 @@ def shard_tasks(dag: Any) -> list[tuple[Any, dict[str, Any]]]:
         for task in dag.task_dict.values()
         if task.task_type == _SHARD and task.start_trigger_args
     ]
+
+
+def window(dag: Any, from_date: datetime, to_date: datetime) -> tuple[datetime, datetime]:
+    """The dates as a backfill reads them: for a partitioned schedule in its own time zone."""
+    if not dag.timetable.partitioned:
+        return from_date, to_date
+    localized = dag.timetable.localize_partition_datetime
+    return localized(from_date), localized(to_date)
 
 
 def count_runs(dag: Any, from_date: datetime, to_date: datetime) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,11 +13,12 @@ from ecs_feature.estimates.past_runs import PastRun, PastVariant
 from ecs_feature.estimates.workload import LaunchSample, Services
 from ecs_feature.shards import task_in
 from ecs_feature.shards.records import shard_records
-from ecs_feature.tasks.cost import Usage
+from ecs_feature.tasks.cost import NOTHING, Price, Usage
 
 log = logging.getLogger(__name__)
 
 _TASKS_A_QUERY = 500
+PriceOf = Callable[[Mapping[str, Any]], Price]
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,14 @@ def _last(record: Mapping[str, Any]) -> str:
     return str(record["launches"][-1].get("stopped_at") or "")
 
 
-def past_runs(facts: PipelineFacts, *, last: int, session: Any) -> list[PastRun]:
+def past_runs(
+    facts: PipelineFacts, *, last: int, session: Any, price: PriceOf = lambda launch: NOTHING
+) -> list[PastRun]:
     """The last ``last`` finished runs that left shards' records, newest first.
 
     What a run's stages took is read only from a run that succeeded and was never cleared; shards' durations from all.
+
+    :param price: of a launch, from its record.
     """
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -88,16 +93,17 @@ def past_runs(facts: PipelineFacts, *, last: int, session: Any) -> list[PastRun]
     xcoms = _xcoms(facts, [run.run_id for run in runs], session)
     leased_at = _ends(facts, [run.run_id for run in runs], session)
     tasks = _shard_tasks(facts, [run.run_id for run in runs], session)
-    found = [_past_run(facts, run, xcoms.get(run.run_id, {}), leased_at, tasks) for run in runs]
+    found = [_past_run(facts, run, xcoms.get(run.run_id, {}), leased_at, tasks, price) for run in runs]
     return [run for run in found if any(work.shards for work in run.variants.values())]
 
 
 def existing_runs(facts: PipelineFacts, from_date: datetime, to_date: datetime, session: Any) -> int:
-    """How many runs of these logical dates there are already."""
+    """How many runs of these logical dates, or partition dates, there are already."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import func, select
 
-    query = select(func.count()).where(DagRun.dag_id == facts.dag_id, DagRun.logical_date.between(from_date, to_date))
+    when = func.coalesce(DagRun.partition_date, DagRun.logical_date)
+    query = select(func.count()).where(DagRun.dag_id == facts.dag_id, when.between(from_date, to_date))
     return int(session.scalar(query))
 
 
@@ -107,6 +113,7 @@ def _past_run(
     xcoms: Mapping[str, Sequence[Any]],
     leased_at: Mapping[tuple[str, str], datetime],
     shard_tasks: Mapping[tuple[str, str], Sequence[_ShardTask]],
+    price: PriceOf = lambda launch: NOTHING,
 ) -> PastRun:
     lanes = {
         variant: _Lane.of(
@@ -123,7 +130,7 @@ def _past_run(
     variants = {}
     for name, lane in lanes.items():
         seen = lane.detection_lag_seconds if whole else 0.0
-        shards = {str(record["shard"]): _samples(record, seen) for record in lane.records}
+        shards = {str(record["shard"]): _samples(record, seen, price) for record in lane.records}
         before, handover, services = None, 0.0, Services()
         if whole and lane.created and lane.stopped and lane.created >= run.start_date:
             before = (lane.created - run.start_date).total_seconds()
@@ -148,23 +155,26 @@ def _is_record(value: Any) -> bool:
     return value.get("outcome") == "succeeded" and bool(_samples(value))
 
 
-def _samples(record: Mapping[str, Any], detection_lag_seconds: float = 0.0) -> tuple[LaunchSample, ...]:
+def _samples(
+    record: Mapping[str, Any], detection_lag_seconds: float = 0.0, price: PriceOf = lambda launch: NOTHING
+) -> tuple[LaunchSample, ...]:
     """The launches that ran; those without a time started nothing."""
     return tuple(
-        _sample(launch, detection_lag_seconds)
+        _sample(launch, detection_lag_seconds, price(launch))
         for launch in record.get("launches", ())
         if launch.get("created_at") and launch.get("stopped_at")
     )
 
 
-def _sample(launch: Mapping[str, Any], detection_lag_seconds: float) -> LaunchSample:
+def _sample(launch: Mapping[str, Any], detection_lag_seconds: float, price: Price) -> LaunchSample:
     created, stopped = (datetime.fromisoformat(launch[key]) for key in ("created_at", "stopped_at"))
     started = datetime.fromisoformat(launch["started_at"]) if launch.get("started_at") else stopped
+    used = Usage.from_dict(launch)
     return LaunchSample(
         start_seconds=max(0.0, (started - created).total_seconds()),
         run_seconds=max(0.0, (stopped - started).total_seconds()),
         vcpus=launch.get("cpu", 0) / 1024,
-        used=Usage(launch.get("vcpu_seconds", 0.0), launch.get("gb_seconds", 0.0)),
+        used=replace(used, usd=price.of(used)),
         detection_lag_seconds=detection_lag_seconds,
     )
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ecs_feature.estimates.simulation import Bounds, simulate
 from ecs_feature.estimates.workload import LaunchHistory, LaunchSample, Run, Services, VariantWork
@@ -16,6 +17,7 @@ from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.tasks.cost import MINIMUM_BILLED_SECONDS, Usage
 
 NO_SERVICES = Services()
+Priced = Callable[[str, Usage, float], Usage]
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def given(
     before_seconds: float,
     after_seconds: float,
     detection_lag_seconds: float = 0.0,
+    priced: Priced = lambda variant, used, seconds: used,
 ) -> list[PastRun]:
     """Past runs made from given durations instead of records.
 
@@ -166,6 +169,7 @@ def given(
     :param start_seconds: from launch to start; billed as well, so at most what Fargate bills.
     :param before_seconds: what precedes the shards; the services are held for all of it.
     :param detection_lag_seconds: from a container's stop to the release of its slot.
+    :param priced: the usage of a launch of a variant that is billed for so many seconds, with what it costs.
     """
     rounds = max(map(len, seconds.values()))
     return [
@@ -175,7 +179,14 @@ def given(
                 variant: PastVariant(
                     {
                         shard: (
-                            _given(values[i % len(values)], start_seconds, vcpus, gigabytes, detection_lag_seconds),
+                            _given(
+                                values[i % len(values)],
+                                start_seconds,
+                                vcpus,
+                                gigabytes,
+                                detection_lag_seconds,
+                                partial(priced, variant),
+                            ),
                         )
                         for shard, values in seconds.items()
                     },
@@ -191,12 +202,16 @@ def given(
 
 
 def _given(
-    run_seconds: float, start_seconds: float, vcpus: float, gigabytes: float, detection_lag_seconds: float
+    run_seconds: float,
+    start_seconds: float,
+    vcpus: float,
+    gigabytes: float,
+    detection_lag_seconds: float,
+    priced: Callable[[Usage, float], Usage],
 ) -> LaunchSample:
     billed = max(float(MINIMUM_BILLED_SECONDS), start_seconds + run_seconds)
-    return LaunchSample(
-        start_seconds, run_seconds, vcpus, Usage(vcpus * billed, gigabytes * billed), detection_lag_seconds
-    )
+    used = priced(Usage(vcpus * billed, gigabytes * billed), billed)
+    return LaunchSample(start_seconds, run_seconds, vcpus, used, detection_lag_seconds)
 
 
 @dataclass(eq=False)

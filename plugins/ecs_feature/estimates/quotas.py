@@ -20,7 +20,7 @@ def vcpu_quota(bucket: str, aws: AwsConnection) -> tuple[float | None, str]:
     if code is None:
         return (
             None,
-            "Shards on EC2 instances have no vCPU quota, cost nothing by themselves and wait for none.",
+            "Shards on instances have no Fargate vCPU quota and wait for none; your own instances cost nothing more.",
         )
     try:
         with translated(f"The quota {code}"):

@@ -15,14 +15,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ecs_feature.aws import limits
-from ecs_feature.aws.pacing import Bucket
+from ecs_feature.aws.pacing import EPSILON, Bucket
 from ecs_feature.estimates.workload import LaunchHistory, LaunchSample, Run, Services, VariantWork, total
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.fleet.slots import Used
 from ecs_feature.tasks.cost import Usage
 from ecs_feature.tasks.relaunches import backoff_seconds
-
-EPSILON = 1e-9
 
 
 @dataclass(frozen=True)

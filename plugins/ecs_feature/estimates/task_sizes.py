@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ecs_feature.aws.resources import platform_of
 from ecs_feature.environment import load_environment
 from ecs_feature.estimates.facts import PipelineFacts
 from ecs_feature.estimates.workload import Services
@@ -17,23 +18,24 @@ Sizes = tuple[float, float, Services]
 """vCPUs and GB of a shard's task, and what a run holds of the variant's services."""
 
 
-def sizes(facts: PipelineFacts) -> tuple[dict[str, Sizes], list[str]]:
-    """By variant; and notes on what is not known.
+def sizes(facts: PipelineFacts) -> tuple[dict[str, Sizes], dict[str, str], list[str]]:
+    """By variant, with the platforms of the shards' tasks; and notes on what is not known.
 
     A service's size is known when its task definition lies beside the shards', in ``<service>.json``.
 
     :raises ConfigurationError: when the DAG's file, or a task definition, cannot be read here.
     """
     dag = _dag(facts)
-    found, notes = {}, []
+    found, platforms, notes = {}, {}, []
     for variant in facts.variants:
         path = Path(dag.task_dict[task_in(variant, "register")].path)
-        vcpus, gigabytes = _size(path)
+        definition = load(path, load_environment())
+        (vcpus, gigabytes), platforms[variant] = size_of(definition), platform_of(definition)
         up = dag.task_dict.get(task_in(variant, "scale_up"))
         services, unknown = _services(path.parent, up.services if up is not None else {})
         notes += [f"The cost of service {name} is not known and not included." for name in unknown]
         found[variant] = (vcpus, gigabytes, services)
-    return found, notes
+    return found, platforms, notes
 
 
 def _dag(facts: PipelineFacts) -> Any:

@@ -17,7 +17,7 @@ class LaunchSample:
     :param start_seconds: from RunTask to the container's start.
     :param run_seconds: from the container's start to its stop.
     :param vcpus: of the task.
-    :param used: the billed usage.
+    :param used: the billed usage; its ``usd`` is what it costs.
     :param detection_lag_seconds: from the container's stop to the release of its slot.
     """
 
@@ -78,9 +78,10 @@ class Run:
 
 
 def total(usages: Iterable[Usage]) -> Usage:
-    """Their sum; with ``+`` alone a thousand shards would make a thousand values."""
-    vcpu_seconds = gb_seconds = 0.0
+    """Their sum, without what is metered; with ``+`` alone a thousand shards would make a thousand values."""
+    vcpu_seconds = gb_seconds = usd = 0.0
     for used in usages:
         vcpu_seconds += used.vcpu_seconds
         gb_seconds += used.gb_seconds
-    return Usage(vcpu_seconds, gb_seconds)
+        usd += used.usd
+    return Usage(vcpu_seconds, gb_seconds, usd=usd)

@@ -20,19 +20,21 @@ from botocore.exceptions import ClientError
 from ecs_feature.aws import limits
 from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.aws.errors import is_no_such_task, may_have_launched
+from ecs_feature.aws.outages import TELL_SECONDS, Tell
 from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import ClientTokenConflictError, EcsFeatureError, LaunchError
 from ecs_feature.fleet.launch_queue import LaunchQueue
 from ecs_feature.fleet.reads import AwsReads
-from ecs_feature.fleet.sight import TELL_SECONDS, Tell, described
+from ecs_feature.fleet.sight import described
 from ecs_feature.fleet.slots import SlotRequest, Slots
 from ecs_feature.fleet.task_events import TaskEvents
 from ecs_feature.fleet.vcpu_quota import VcpuQuota
 from ecs_feature.fleet.watcher import TaskWatcher
 from ecs_feature.logs.cursor import Fresh, LogLine
-from ecs_feature.logs.follower import Followed, LogFollower
+from ecs_feature.logs.followed import Followed
+from ecs_feature.logs.follower import LogFollower
 from ecs_feature.logs.tail import LastLines, LogTail
 from ecs_feature.tasks.launch import Launch
 
@@ -72,9 +74,11 @@ class Fleet(AwsReads):
         key = self.key
         super().__init__(key, self.answer_seconds)
         self._queue = LaunchQueue()
-        self._watcher = TaskWatcher(self._describe_once, renew=self._clients.renew)
-        self._logs = LogTail(self._logs_client, self.task_definition)
-        self._follower = LogFollower(self._logs_client, self.task_definition, self._logs.batched)
+        self._watcher = TaskWatcher(self._describe_once, renew=self._clients.renew_soon)
+        self._logs = LogTail(self._logs_client, self.task_definition, renew=self._clients.renew_soon)
+        self._follower = LogFollower(
+            self._logs_client, self.task_definition, self._logs.batched, self._clients.renew_soon
+        )
         self._slots = Slots(lambda capacity: self._quota.left(capacity))
         self._quota = VcpuQuota(
             self._call_optional, self._is_own, self._slots.waiting_for_quota, lambda: self._slots.admit()
@@ -143,6 +147,7 @@ class Fleet(AwsReads):
         max_vcpus: float | None = None,
         capacity: str = "FARGATE",
         started_by: str = "",
+        note: Tell = log.info,
     ) -> AsyncIterator[None]:
         """Context manager: hold a slot for one running task. Trigger-started tasks take no Airflow pool slot.
 
@@ -150,6 +155,7 @@ class Fleet(AwsReads):
         :param vcpus: of the task; 0: unknown, then no vCPU limit applies to it.
         :param max_vcpus: vCPUs of ``group`` at once; None: as many as the account's quota of ``capacity`` leaves.
         :param started_by: RunTask's ``startedBy``; a task with it counts as this fleet's, whoever launched it.
+        :param note: told once a minute what the slot waits for.
         """
         request = SlotRequest(group, parallelism, vcpus, max_vcpus, capacity)
         with self._counted(started_by):
@@ -157,7 +163,7 @@ class Fleet(AwsReads):
                 if self._refresh is None:
                     self._refresh = spawn_detached(self._quota.watch())
                 await self._quota.known(capacity)
-            async with self._slots.held(request):
+            async with self._slots.held(request, note):
                 yield
 
     @contextmanager
@@ -183,6 +189,7 @@ class Fleet(AwsReads):
         share: str = "",
         in_doubt: Callable[[bool], None] | None = None,
         tell: Tell = log.warning,
+        note: Tell = log.info,
     ) -> EcsTask:
         """Start one task, or return the one that the same client token has started before.
 
@@ -191,7 +198,8 @@ class Fleet(AwsReads):
         :param share: its share in the launch queue, e.g. ``dag_id/run_id``; shares take turns.
         :param in_doubt: called with whether a task may exist that is not known yet: True when RunTask is called, False
             when AWS has answered that it started none.
-        :param tell: told once a minute what the launch waits for.
+        :param tell: told once a minute why AWS cannot be asked.
+        :param note: told once a minute that it waits for its turn.
         :raises LaunchError: RunTask started nothing; the reason is AWS's.
         :raises AwsError: AWS refused the call permanently, or for longer than it is waited for.
         """
@@ -217,7 +225,7 @@ class Fleet(AwsReads):
                 raise
 
         async def in_turn() -> Any:
-            return await self._queue.run(launch.bucket, share, send)
+            return await self._queue.run(launch.bucket, share, send, note)
 
         def patience() -> float:
             return DOUBT_SECONDS if unanswered else self._calls.patience_seconds
@@ -251,12 +259,14 @@ class Fleet(AwsReads):
         poll_seconds: float,
         start_seconds: float | None = None,
         tell: Tell = log.warning,
+        note: Tell = log.info,
+        seen: Callable[[EcsTask], None] | None = None,
     ) -> EcsTask | None:
         """Wait until the task is stopped; None when ECS no longer shows it. See :meth:`TaskWatcher.ended`."""
         self._own.add(task.arn)
         try:
             return await self._watcher.ended(
-                cluster, task, poll_seconds=poll_seconds, start_seconds=start_seconds, tell=tell
+                cluster, task, poll_seconds=poll_seconds, start_seconds=start_seconds, tell=tell, note=note, seen=seen
             )
         finally:
             self._own.discard(task.arn)

@@ -13,8 +13,10 @@ from typing import TypeVar
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.errors import is_throttling
+from ecs_feature.aws.outages import Tell
 from ecs_feature.aws.pacing import Bucket, Pace
 from ecs_feature.detached import spawn_detached
+from ecs_feature.fleet.waits import telling
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -167,28 +169,40 @@ class LaunchQueue:
         """RunTask calls per second that this account was found to allow."""
         return self._plan.rate(capacity)
 
-    async def run(self, capacity: str, share: str, call: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def run(
+        self, capacity: str, share: str, call: Callable[[], Awaitable[Answer]], note: Tell = log.info
+    ) -> Answer:
         """Make a RunTask call when it is its turn. After throttling it goes to the end of its share, so that it does
         not hold up the others.
 
         When cancelled while waiting, it leaves the queue. Cancelling a call that has started does not undo it on AWS's
         side; its client token later shows what it did.
+
+        :param note: told once a minute what it waits for.
         """
-        while True:
-            await self._turn(capacity, share)
-            try:
-                answer = await call()
-            except Exception as error:
-                if not is_throttling(error):
-                    raise
-                self._plan.throttled(capacity, self.clock())
-                self._notice(capacity)
-            else:
-                self._plan.succeeded(capacity, self.clock())
-                return answer
-            finally:
-                self._in_flight -= 1
-                self._room.set()
+        with telling(note, lambda: self.wait(capacity)):
+            while True:
+                await self._turn(capacity, share)
+                try:
+                    answer = await call()
+                except Exception as error:
+                    if not is_throttling(error):
+                        raise
+                    self._plan.throttled(capacity, self.clock())
+                    self._notice(capacity)
+                else:
+                    self._plan.succeeded(capacity, self.clock())
+                    return answer
+                finally:
+                    self._in_flight -= 1
+                    self._room.set()
+
+    def wait(self, capacity: str) -> str:
+        """What a waiting launch waits for."""
+        if not self._has_room():
+            return f"for RunTask: {self._in_flight} calls have no answer yet."
+        waiting, rate = self._plan.waiting(capacity), self._plan.rate(capacity)
+        return f"for its turn to be launched: {waiting} launches on {capacity} wait, at {rate:.1f} a second."
 
     async def close(self) -> None:
         if self._pump is not None:

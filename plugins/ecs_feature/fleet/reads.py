@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from botocore.exceptions import ClientError
 
@@ -16,28 +16,34 @@ from ecs_feature.aws.error_codes import NOT_THERE_CODES
 from ecs_feature.aws.errors import error_code
 from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
+from ecs_feature.aws.s3 import of_s3
 from ecs_feature.aws.shared_reads import SharedReads
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.fleet.sight import PatientCalls, is_outage, patience_seconds
-from ecs_feature.tasks.capacity import Strategy
+from ecs_feature.tasks.capacity import Strategy, kind_of
 
 log = logging.getLogger(__name__)
+
+RENEWED_SECONDS: Final = 5.0
+"""Within this time clients are renewed, and have been asked."""
 
 
 class AwsReads:
     """The clients of one connection and region, and what is read through them.
 
     :param answer_seconds: the most that a call may take, repetitions included; infinity: it waits for AWS. Otherwise
-        credentials and access are not waited for.
+        credentials and access are waited for only until they were renewed once.
     """
 
     def __init__(self, connection: AwsConnection, answer_seconds: float) -> None:
         self._clients = RenewedClients(connection)
-        patience = patience_seconds() if math.isinf(answer_seconds) else 0.0
+        patience = patience_seconds() if math.isinf(answer_seconds) else RENEWED_SECONDS
         self._calls = PatientCalls(self._clients.renew, patience, answer_seconds)
         self._call = self._calls.call
         self._definitions = SharedReads(self._describe_definition)
         self._defaults = SharedReads(self._describe_defaults)
+        self._kinds = SharedReads(self._describe_kind)
+        self._instance_types = SharedReads(self._describe_instance_type)
         burst, rate = limits.TASK_READ_CALLS
         self._searches = Limiter(burst / 2, rate / 2)  # half of what AWS allows
 
@@ -91,7 +97,7 @@ class AwsReads:
         async def head() -> bool:
             s3 = await self._clients.get("s3")
             try:
-                await s3.head_object(Bucket=bucket, Key=key)
+                of_s3(await s3.head_object(Bucket=bucket, Key=key))
             except ClientError as error:
                 if error_code(error) in NOT_THERE_CODES:
                     return False
@@ -137,6 +143,46 @@ class AwsReads:
             log.info("The default capacity of %s is not known; it counts as Fargate: %s", cluster, error)
             return None
         return tuple(found[0]) if found else None
+
+    async def provider_kind(self, cluster: str, provider: str) -> str:
+        """The kind of a capacity provider, see :func:`ecs_feature.tasks.capacity.kind_of`; read once.
+
+        :returns: empty without a provider.
+        :raises AwsError: it may not be read, or AWS cannot be asked for now.
+        """
+        return await self._kinds.get((cluster, provider)) if provider else ""
+
+    async def _describe_kind(self, key: tuple[str, str]) -> str:
+        kind: str = await self._call_service(
+            "ecs",
+            "describe_capacity_providers",
+            {"cluster": key[0], "capacityProviders": [key[1]]},
+            optional=True,
+            read=lambda answer: next((kind_of(one) for one in answer["capacityProviders"]), ""),
+        )
+        return kind
+
+    async def instance_type(self, cluster: str, instance: str) -> str:
+        """The EC2 instance type of a container instance, such as ``m7g.large``; read once.
+
+        :returns: empty without an instance, or when ECS does not say.
+        :raises AwsError: it may not be read, or AWS cannot be asked for now.
+        """
+        return await self._instance_types.get((cluster, instance)) if instance else ""
+
+    async def _describe_instance_type(self, key: tuple[str, str]) -> str:
+        def read(answer: Any) -> str:
+            found = [each for one in answer["containerInstances"] for each in one.get("attributes", ())]
+            return next((str(each["value"]) for each in found if each["name"] == "ecs.instance-type"), "")
+
+        of: str = await self._call_service(
+            "ecs",
+            "describe_container_instances",
+            {"cluster": key[0], "containerInstances": [key[1]]},
+            optional=True,
+            read=read,
+        )
+        return of
 
     async def _describe(self, cluster: str, arns: list[str]) -> list[EcsTask]:
         tasks: list[EcsTask] = await self._call_service(

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from ecs_feature.aws.outages import Tell
 from ecs_feature.detached import spawn_detached
 from ecs_feature.fleet.fleet import Fleet, FleetKey
-from ecs_feature.fleet.sight import Tell
 
 log = logging.getLogger(__name__)
 

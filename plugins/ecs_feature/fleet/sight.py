@@ -12,62 +12,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from ecs_feature.aws.errors import Reaction, is_throttling, is_transient, reaction_to, translate
+from ecs_feature.aws.errors import Reaction, is_transient, reaction_to, translate
+from ecs_feature.aws.outages import TELL_SECONDS, Outage, Tell, bug
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.exceptions import AccessDeniedError, ConfigurationError, EcsFeatureError
 
 log = logging.getLogger(__name__)
 
-TELL_SECONDS: Final = 60.0
-"""How often the user is told that AWS still cannot be asked."""
 PATIENCE_SECONDS: Final = 300.0
 """How long credentials and access are waited for before a task runs; ``[ecs_feature] credentials_timeout_seconds``."""
-MAX_PAUSE_SECONDS: Final = 20.0
-
-Tell = Callable[[str], None]
-
-
-@dataclass(eq=False)
-class Outage:
-    """Failures in a row, and what they call for. Times are on the caller's clock.
-
-    :param began: when the first call failed.
-    :ivar blocked_since: since when it does not pass by itself, e.g. because of credentials; None: it may.
-    """
-
-    began: float
-    failures: int = 0
-    told_at: float | None = None
-    blocked_since: float | None = None
-
-    def note(self, error: BaseException, now: float) -> bool:
-        """Count a failure; return whether to tell it: at once, but of what passes by itself after a minute, and then
-        once a minute."""
-        self.failures += 1
-        passes = is_transient(error)
-        if passes:
-            self.blocked_since = None
-        elif self.blocked_since is None:
-            self.blocked_since = now
-        last = self.told_at if self.told_at is not None else self.began if passes else -math.inf
-        if now - last < TELL_SECONDS:
-            return False
-        self.told_at = now
-        return True
-
-    def wants_renewal(self, error: BaseException, now: float) -> bool:
-        """Whether new clients may help: not against throttling, nor against what passes within a minute."""
-        return not is_throttling(error) and (not is_transient(error) or now - self.began >= TELL_SECONDS)
-
-    def blocked_seconds(self, now: float) -> float:
-        """How long it has not been passing by itself; negative while it may."""
-        return -1.0 if self.blocked_since is None else now - self.blocked_since
-
-    def longest_pause(self, most: float = MAX_PAUSE_SECONDS) -> float:
-        """Before the next call: 0.5, 1, 2 ... seconds."""
-        return min(most, 0.5 * 2.0 ** min(self.failures - 1, 10))
 
 
 @dataclass(eq=False)
@@ -125,9 +78,9 @@ class PatientCalls:
                 self.refused |= not optional
                 raise translate(failed) from failed
             self.trouble = str(translate(failed))
-            if told:
-                if bug(failed) is not None:
-                    log.warning("A call to AWS failed in an unknown way.", exc_info=failed)
+            if told and bug(failed) is not None:
+                log.warning("A call to AWS failed in an unknown way.", exc_info=failed)
+            if told and (is_transient(failed) or most >= TELL_SECONDS):  # what is waited for less is raised soon
                 bound = "" if is_transient(failed) else f", for at most {most:.0f} s"
                 tell(f"{self.trouble} Asking again{bound}.")
             if outage.wants_renewal(failed, now):
@@ -143,12 +96,6 @@ class PatientCalls:
 def is_outage(error: EcsFeatureError) -> bool:
     """Whether AWS could not be asked, as opposed to: it does not allow this call, or refuses it."""
     return reaction_to(error) is Reaction.WAIT and not isinstance(error, AccessDeniedError)
-
-
-def bug(error: BaseException) -> BaseException | None:
-    """The error, for a traceback in the log, when it is neither AWS's nor the network's."""
-    known = (BotoCoreError, ClientError, EcsFeatureError, OSError)
-    return None if isinstance(error, known) else error
 
 
 def patience_seconds() -> float:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-# Tolerance for sums of floating-point vCPUs.
-EPSILON = 1e-9
+from ecs_feature.aws.outages import Tell
+from ecs_feature.aws.pacing import EPSILON
+from ecs_feature.fleet.waits import telling
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,12 @@ class Slots:
     _waiting: dict[str, deque[tuple[SlotRequest, asyncio.Future[None]]]] = field(default_factory=dict)
 
     @asynccontextmanager
-    async def held(self, request: SlotRequest) -> AsyncIterator[None]:
-        """Context manager: hold a slot."""
-        await self._take(request)
+    async def held(self, request: SlotRequest, note: Tell = log.info) -> AsyncIterator[None]:
+        """Context manager: hold a slot.
+
+        :param note: told once a minute what the request waits for.
+        """
+        await self._take(request, note)
         try:
             yield
         finally:
@@ -107,14 +114,29 @@ class Slots:
         if queue:
             self._waiting[group] = queue
 
-    async def _take(self, request: SlotRequest) -> None:
+    def wait(self, request: SlotRequest) -> str:
+        """What a waiting request waits for."""
+        used, account = self._groups[request.group], self._accounts[request.capacity]
+        if not used.task_fits(request.parallelism):
+            why = f"{used.tasks} of at most {request.parallelism} tasks run (parallelism)"
+        elif not used.vcpus_fit(request.vcpus, request.max_vcpus):
+            why = f"{used.vcpus:g} of at most {request.max_vcpus:g} vCPUs are in use (max_vcpus)"
+        elif not self._account_fits(request):
+            left = self.quota(request.capacity) or 0.0
+            why = f"{account.vcpus:g} of {left:g} vCPUs are in use (what the {request.capacity} quota leaves)"
+        else:
+            why = "others of its group come first"
+        return f"for a slot: {why}; {len(self._waiting.get(request.group, ()))} shards wait."
+
+    async def _take(self, request: SlotRequest, note: Tell) -> None:
         if request.group not in self._waiting and self._fits(request):
             self._hold(request, 1)
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(request.group, deque()).append((request, future))
         try:
-            await future
+            with telling(note, lambda: self.wait(request)):
+                await future
         except BaseException:
             if future.cancelled():
                 self.admit()  # the requests behind it may fit now

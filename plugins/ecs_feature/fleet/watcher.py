@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.errors import is_throttling, translate
+from ecs_feature.aws.outages import TELL_SECONDS, Outage, Tell, bug
 from ecs_feature.aws.pacing import Pace
 from ecs_feature.aws.resources import EcsTask
-from ecs_feature.detached import spawn_detached
-from ecs_feature.fleet.sight import Outage, Tell, bug
+from ecs_feature.detached import is_cancelled, spawn_detached
 from ecs_feature.fleet.task_events import TaskEvents
+from ecs_feature.fleet.waits import start_wait
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Watched:
     :param start_by: when it must have started, or the wait ends; infinity: never.
     :param asked: when it was last polled; at first, when the wait began.
     :param tell: told when the task cannot be seen, once a minute, in the contextvars context of its shard.
+    :param note: told in the same way what it waits for, if it does not start within a minute.
     :ivar outage: the polls that failed since it was last seen; None: the last one did not.
     """
 
@@ -64,6 +66,9 @@ class Watched:
     asked_before: float = 0.0
     missing_since: float | None = None
     tell: Tell = log.warning
+    note: Tell = log.info
+    noted_at: float | None = None
+    on_seen: Callable[[EcsTask], None] | None = None
     outage: Outage | None = None
     not_before: float = -math.inf
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
@@ -85,21 +90,34 @@ class Watched:
         told = self.outage.note(error, now)
         self.asked, self.not_before = self.asked_before, now + self.outage.longest_pause(MAX_UNSEEN_POLL_SECONDS)
         if told:
-            self._say(f"ECS task {self.arn} cannot be seen and is left running: {translate(error)} Asking again.")
+            sentence = f"ECS task {self.arn} cannot be seen and is left running: {translate(error)} Asking again."
+            self._say(self.tell, sentence)
         return self.outage.wants_renewal(error, now)
 
-    def seen(self, now: float) -> None:
+    def seen(self, now: float, task: EcsTask | None = None) -> None:
+        if task is not None and self.on_seen is not None:
+            try:
+                self.context.run(self.on_seen, task)
+            except Exception:
+                log.exception("A shard cannot be shown its task %s.", self.arn)
         outage, self.outage = self.outage, None
         if outage is None:
             return
         if self.missing_since is not None:
             self.missing_since += now - outage.began  # it may have been there meanwhile
         if outage.told_at is not None:
-            self._say(f"ECS task {self.arn} is seen again after {now - outage.began:.0f} s.")
+            self._say(self.tell, f"ECS task {self.arn} is seen again after {now - outage.began:.0f} s.")
 
-    def _say(self, sentence: str) -> None:
+    def starts(self, task: EcsTask, now: float) -> None:
+        """It has not started yet."""
+        if now - (self.born if self.noted_at is None else self.noted_at) >= TELL_SECONDS:
+            self.noted_at = now
+            wait = f"has been {task.last_status} for {now - self.born:.0f} s and waits {start_wait(task)}"
+            self._say(self.note, f"ECS task {self.arn} {wait}.")
+
+    def _say(self, tell: Tell, sentence: str) -> None:
         try:
-            self.context.run(self.tell, sentence)
+            self.context.run(tell, sentence)
         except Exception:
             log.exception("A shard cannot be told: %s", sentence)
 
@@ -141,7 +159,7 @@ class TaskWatcher:
         :func:`ecs_feature.fleet.sight.described`. One call without retries; may raise anything.
     :param missing_seconds: how long a task may be missing before it counts as gone.
     :param events: another source of stopped tasks; while it works, polling is only the safety net.
-    :param renew: renews the clients of ``describe``.
+    :param renew: starts to renew the clients of ``describe``.
     """
 
     describe: Describe
@@ -150,13 +168,12 @@ class TaskWatcher:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     events: TaskEvents | None = None
-    renew: Callable[[], Awaitable[None]] | None = None
+    renew: Callable[[], None] = lambda: None
     _watched: dict[str, set[Watched]] = field(default_factory=dict)
     _loop: asyncio.Task[None] | None = None
     _calls: set[asyncio.Task[None]] = field(default_factory=set)
     _pace: Pace = field(init=False)
     _failing: bool = False
-    _renewal: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         # A quarter of the bucket's burst is taken at once when many polls fall together.
@@ -171,6 +188,8 @@ class TaskWatcher:
         poll_seconds: float,
         start_seconds: float | None = None,
         tell: Tell = log.warning,
+        note: Tell = log.info,
+        seen: Callable[[EcsTask], None] | None = None,
     ) -> EcsTask | None:
         """Wait until the task is stopped and return it; None when ECS has not shown it for a long time.
 
@@ -178,6 +197,8 @@ class TaskWatcher:
 
         :param start_seconds: a task that has not started this long after its ``createdAt`` is returned as it is.
         :param tell: told once a minute while the task cannot be seen.
+        :param note: told once a minute what it waits for while it starts.
+        :param seen: called with the task each time that ECS shows it.
         """
         if self.events is not None and (heard := self.events.stopped(task.arn)) is not None:
             return heard
@@ -192,6 +213,8 @@ class TaskWatcher:
             asked=now,
             result=asyncio.get_running_loop().create_future(),
             tell=tell,
+            note=note,
+            on_seen=seen,
         )
         self._watched.setdefault(task.arn, set()).add(one)
         if self._loop is None or self._loop.done():
@@ -211,7 +234,7 @@ class TaskWatcher:
         return bool(waits)
 
     async def close(self) -> None:
-        calls = [task for task in (self._loop, self._renewal, *self._calls) if task is not None]
+        calls = [task for task in (self._loop, *self._calls) if task is not None]
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
@@ -293,30 +316,20 @@ class TaskWatcher:
         self._failing = True
         # Each of them counts its own failures.
         renews = [one.lost(error, now) for one in batch if not one.result.done()]
-        if any(renews) and self.renew is not None and (self._renewal is None or self._renewal.done()):
-            self._renewal = spawn_detached(self._renew(self.renew))
-
-    async def _renew(self, renew: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await renew()
-        except Exception:
-            log.exception("The AWS clients cannot be renewed.")
+        if any(renews):
+            self.renew()
 
     def _settle(self, one: Watched, task: EcsTask | None) -> None:
         if one.result.done():
             return
-        one.seen(self.clock())
+        one.seen(self.clock(), task)
         if task is not None:
             one.missing_since = None
             if task.stopped or (task.starting and self.clock() >= one.start_by):
                 one.result.set_result(task)
+            elif task.starting:
+                one.starts(task, self.clock())
         elif one.missing_since is None:
             one.missing_since = self.clock()
         elif self.clock() - one.missing_since >= self.missing_seconds:
             one.result.set_result(None)
-
-
-def is_cancelled() -> bool:
-    """Whether the current asyncio task is being cancelled, and has not only met a cancelled one."""
-    current = asyncio.current_task()
-    return current is not None and current.cancelling() > 0

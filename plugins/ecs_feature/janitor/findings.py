@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from ecs_feature.aws.resources import EcsService, EcsTask
+from ecs_feature.aws.resources import MANAGED_INSTANCES, EcsService, EcsTask, region_of
 from ecs_feature.services.leases import Decision, Lease, leases_of, policy_of
 from ecs_feature.tasks import cost
-from ecs_feature.tasks.cost import Usage
+from ecs_feature.tasks.cost import Price, Usage
 from ecs_feature.tasks.launch import TAG_PREFIX, TIMEOUT_TAG
+from ecs_feature.tasks.prices import PriceTable
 
 GRACE: Final = timedelta(minutes=5)
 """How long after its deadline a task is left alone: a triggerer that watches it stops it."""
@@ -49,9 +50,10 @@ class AbandonedService:
             left -= count
         return seconds
 
-    def row(self, now: datetime, size: tuple[int, int]) -> dict[str, Any]:
-        """JSON-safe. ``size``: CPU units and MiB of one task."""
+    def row(self, now: datetime, size: tuple[int, int], platform: str, prices: PriceTable) -> dict[str, Any]:
+        """JSON-safe. ``size``: CPU units and MiB of one task, on ``platform``."""
         seconds = self.idle(now)
+        price = prices.price(region_of(self.service.arn), "FARGATE", platform=platform)
         return {
             "name": self.service.name,
             "before": self.before,
@@ -61,7 +63,7 @@ class AbandonedService:
                 {"holder": lease.holder, "count": lease.count, "until": _iso(lease.until)} for lease in self.expired
             ],
             "unreadable_leases": self.unreadable,
-            **_charge(cost.usage(*size, seconds), seconds),
+            **_charge(cost.usage(*size, seconds), seconds, price),
         }
 
 
@@ -72,15 +74,17 @@ class OverdueTask:
     task: EcsTask
     deadline: datetime
 
-    def row(self, now: datetime) -> dict[str, Any]:
+    def row(self, now: datetime, prices: PriceTable) -> dict[str, Any]:
         """JSON-safe."""
-        seconds = (now - self.deadline).total_seconds()
-        tags = dict(self.task.tags)
+        seconds, task = (now - self.deadline).total_seconds(), self.task
+        tags = dict(task.tags)
+        kind = f"{MANAGED_INSTANCES}/UNKNOWN" if task.managed else ""
+        price = prices.price(region_of(task.arn), task.capacity, platform=task.platform, kind=kind)
         return {
             "arn": self.task.arn,
             **{name: tags.get(TAG_PREFIX + name, "") for name in ("dag", "run", "variant", "shard")},
             "deadline": _iso(self.deadline),
-            **_charge(cost.usage(self.task.cpu, self.task.whole_memory_mib, seconds), seconds, self.task.capacity),
+            **_charge(cost.usage(task.cpu, task.whole_memory_mib, seconds), seconds, price),
         }
 
 
@@ -121,12 +125,13 @@ def overdue(tasks: Iterable[EcsTask], now: datetime, grace: timedelta = GRACE) -
     return found
 
 
-def _charge(used: Usage, seconds: float, capacity: str = "FARGATE") -> dict[str, Any]:
+def _charge(used: Usage, seconds: float, price: Price) -> dict[str, Any]:
+    """What was left behind; its cost is None where the price is not known."""
     return {
         "idle_seconds": round(seconds, 1),
         "vcpu_seconds": round(used.vcpu_seconds, 3),
         "gb_seconds": round(used.gb_seconds, 3),
-        "cost_usd": math.ceil(cost.price_of(capacity).of(used) * 1e6) / 1e6,
+        "cost_usd": None if price.unknown(used) else math.ceil(price.of(used) * 1e6) / 1e6,
     }
 
 

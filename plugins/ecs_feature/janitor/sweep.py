@@ -8,12 +8,14 @@ from typing import Any
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.errors import translated
-from ecs_feature.aws.resources import EcsService, EcsTask
+from ecs_feature.aws.resources import LINUX_X86, EcsService, EcsTask, platform_of
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.janitor.findings import GRACE, AbandonedService, OverdueTask, abandoned, overdue
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.leases import policy_of
+from ecs_feature.tasks.cost import dollars
 from ecs_feature.tasks.outcomes import STOP_REASON_JANITOR
+from ecs_feature.tasks.prices import PriceTable, package_prices
 
 
 @dataclass(eq=False)
@@ -22,12 +24,14 @@ class ClusterJanitor:
 
     :param dry_run: only report.
     :param log: the task log.
+    :param prices: of what was left behind.
     """
 
     services: EcsServices
     log: Any
     dry_run: bool = False
     errors: list[EcsFeatureError] = field(default_factory=list)
+    prices: PriceTable = field(default_factory=package_prices)
 
     def sweep(self) -> dict[str, Any]:
         """Correct all services and tasks. A failure does not stop the sweep; it is added to ``errors``.
@@ -60,16 +64,16 @@ class ClusterJanitor:
     def _settled(self, finding: AbandonedService) -> dict[str, Any]:
         name = finding.service.name
         why_not = self._carry_out(lambda: self.services.settle(name))
-        row = finding.row(self.services.now(), self._size(finding.service))
+        row = finding.row(self.services.now(), *self._size(finding.service), self.prices)
         self.log.info(
-            "Service %s: %s %d -> %d; leases that had ended: %s; idle for %.0f task-seconds, $%.4f.%s",
+            "Service %s: %s %d -> %d; leases that had ended: %s; idle for %.0f task-seconds, %s.%s",
             name,
             row["of"],
             finding.before,
             finding.after,
             ", ".join(lease.holder for lease in finding.expired) or "none",
             row["idle_seconds"],
-            row["cost_usd"],
+            dollars(row["cost_usd"]),
             f" Not done: {why_not}" if why_not else "",
         )
         return {**row, "done": not why_not, "why_not": why_not}
@@ -82,16 +86,16 @@ class ClusterJanitor:
                 self.services.ecs.stop_task(cluster=self.services.cluster, task=arn, reason=STOP_REASON_JANITOR)
 
         why_not = self._carry_out(stop)
-        row = finding.row(self.services.now())
+        row = finding.row(self.services.now(), self.prices)
         self.log.info(
-            "Task %s of shard %s (%s, run %s): stopped %.0f s past its deadline of %s, $%.4f.%s",
+            "Task %s of shard %s (%s, run %s): stopped %.0f s past its deadline of %s, %s.%s",
             arn,
             row["shard"],
             row["dag"],
             row["run"],
             row["idle_seconds"],
             row["deadline"],
-            row["cost_usd"],
+            dollars(row["cost_usd"]),
             f" Not done: {why_not}" if why_not else "",
         )
         return {**row, "done": not why_not, "why_not": why_not}
@@ -111,14 +115,14 @@ class ClusterJanitor:
         self.log.error("%s", error)
         self.errors.append(error)
 
-    def _size(self, service: EcsService) -> tuple[int, int]:
-        """CPU units and MiB of one of the service's tasks; zeros when not known."""
+    def _size(self, service: EcsService) -> tuple[tuple[int, int], str]:
+        """CPU units and MiB of one of the service's tasks, zeros when not known; and its platform."""
         try:
             definition = self.services.task_definition(service)
         except EcsFeatureError as error:
             self._note(error)
-            return 0, 0
-        return int(definition.get("cpu") or 0), int(definition.get("memory") or 0)
+            return (0, 0), LINUX_X86
+        return (int(definition.get("cpu") or 0), int(definition.get("memory") or 0)), platform_of(definition)
 
     def _services(self) -> list[EcsService]:
         ecs, cluster = self.services.ecs, self.services.cluster

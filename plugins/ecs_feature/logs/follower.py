@@ -1,14 +1,13 @@
 """Follows containers' logs while they run: one FilterLogEvents for up to a hundred of them, once a second at most.
 
 One loop serves all followed streams of a fleet; it runs only while there are any. It shares a rate limiter with
-:class:`ecs_feature.logs.tail.LogTail` and makes one call at a time. A log that cannot be read costs its shard one
-warning, and delays its end by a few seconds at most.
+:class:`ecs_feature.logs.tail.LogTail` and makes one call at a time. A log that cannot be read is read again, with
+renewed clients, and its shard is told so once a minute; it delays the shard's end by a few seconds at most.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import math
 import time
@@ -17,16 +16,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ecs_feature.aws import limits
-from ecs_feature.aws.errors import is_transient, translate
+from ecs_feature.aws.errors import Reaction, reaction_to, translate
+from ecs_feature.aws.outages import bug
 from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
-from ecs_feature.detached import spawn_detached
-from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.detached import is_cancelled, spawn_detached
+from ecs_feature.exceptions import AccessDeniedError
 from ecs_feature.logs.cursor import Cursor, Fresh, LogLine, Shown, capped, chunk, lines_at_once
-from ecs_feature.logs.tail import LogPlace, log_place, milliseconds
+from ecs_feature.logs.followed import Followed
+from ecs_feature.logs.tail import log_place, milliseconds
 
 log = logging.getLogger(__name__)
 
@@ -43,74 +42,11 @@ CALL_SECONDS = 20.0
 COLLECT_SECONDS = 0.3
 """How long a shard that ended waits for others to share its last read."""
 FINISH_SECONDS = 10.0
-TROUBLE_SECONDS = 30.0
-"""After failing this long, each followed log gets a warning."""
-MAX_BACKOFF_SECONDS = 30.0
 BEFORE_MS = 60_000
 """A container may log before its task is RUNNING, and its clock is not ECS's."""
 TAKEN_OVER_MS = 120_000
 """How much of a running task's log is shown again when another triggerer takes it over."""
 SHOWN_LINES = 1000
-CANNOT_BE_FOLLOWED = "The log of task %s cannot be followed: %s"
-
-
-@dataclass(eq=False)
-class Followed:
-    """One container's log while it is followed.
-
-    :param show: called with new lines, in the contextvars context of the shard.
-    :param min_lines_per_read: how many new lines one read may show, however many streams are followed; None: all.
-    :param due: when it is read next, on the follower's clock; infinity until its task has started.
-    :param stream_exists: whether its stream has been read.
-    :param skipped: whether lines were not read and the log does not yet say so.
-    :param may_have_missed_newest: whether those lines may be the newest.
-    :param drained: set while the log ends: True once all lines were shown, False when that cannot be known.
-    """
-
-    task: EcsTask
-    container: str
-    show: Callable[[Fresh], None]
-    min_lines_per_read: int | None
-    cursor: Cursor
-    shown: Shown
-    due: float
-    stream_exists: bool = False
-    warned: bool = False
-    given_up: bool = False
-    skipped: bool = False
-    may_have_missed_newest: bool = False
-    place: LogPlace | None = None
-    drained: asyncio.Future[bool] | None = None
-    context: contextvars.Context = field(default_factory=contextvars.copy_context)
-
-    @property
-    def stream(self) -> str:
-        assert self.place is not None
-        return self.place.stream(self.container, self.task.task_id)
-
-    def say(self, fresh: Fresh) -> None:
-        if fresh:
-            self.shown.add(fresh.lines)
-            self.context.run(self.show, fresh)
-
-    def warn(self, why: str) -> None:
-        """Warn, but only the first time."""
-        if not self.warned:
-            self.warned = True
-            self.context.run(log.warning, CANNOT_BE_FOLLOWED, self.task.task_id, why)
-
-    def give_up(self, why: str) -> None:
-        self.given_up = True
-        self.warn(why)
-        self.settle(False)
-
-    def settle(self, drained: bool) -> None:
-        if self.drained is not None and not self.drained.done():
-            self.drained.set_result(drained)
-
-    @property
-    def ending(self) -> bool:
-        return self.drained is not None and not self.drained.done()
 
 
 @dataclass(eq=False)
@@ -120,11 +56,13 @@ class LogFollower:
     :param client: region -> a ``logs`` client without retries.
     :param task_definition: ARN -> the described task definition.
     :param limiter: the limiter of FilterLogEvents.
+    :param renew: starts to renew the clients.
     """
 
     client: Callable[[str], Awaitable[Any]]
     task_definition: Callable[[str], Awaitable[dict[str, Any]]]
     limiter: Limiter
+    renew: Callable[[], None] = lambda: None
     round_seconds: float = ROUND_SECONDS
     collect_seconds: float = COLLECT_SECONDS
     finish_seconds: float = FINISH_SECONDS
@@ -134,8 +72,7 @@ class LogFollower:
     _loop: asyncio.Task[None] | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _not_before: float = 0.0
-    _failing_since: float | None = None
-    _backoff: float = 0.0
+    _failing: bool = False
     _calls: int = 0
 
     @contextmanager
@@ -188,7 +125,7 @@ class LogFollower:
 
         :returns: whether all its lines were shown or counted as left out.
         """
-        if one.given_up or (one.warned and self._failing_since is not None):
+        if one.given_up or one.warned:
             return False
         one.drained = asyncio.get_running_loop().create_future()
         one.due = self.clock() + self.collect_seconds
@@ -246,8 +183,7 @@ class LogFollower:
         ready = [one for one in ready if one.ending] or ready
         if not ready:
             return
-        for one in ready:
-            await self._find_place(one)
+        await self._find_places([one for one in ready if one.place is None])
         ready = [one for one in ready if one.place is not None and not one.given_up]
         if not ready:
             return
@@ -269,31 +205,41 @@ class LogFollower:
             and one.due <= soon
         ]
 
-    async def _find_place(self, one: Followed) -> None:
-        if one.place is not None:
-            return
-        try:
-            async with asyncio.timeout(CALL_SECONDS):
-                definition = await self.task_definition(one.task.task_definition_arn)
-        except (EcsFeatureError, TimeoutError) as error:
-            one.give_up(str(error) or "its task definition cannot be read")
-            return
-        place = log_place(definition, one.container)
-        if isinstance(place, str):
-            one.give_up(place)
-        else:
-            one.place = place
+    async def _find_places(self, some: list[Followed]) -> None:
+        """Look up where they are, by their task definitions."""
+        by_definition: dict[str, list[Followed]] = {}
+        for one in some:
+            by_definition.setdefault(one.task.task_definition_arn, []).append(one)
+        for arn, mine in by_definition.items():
+            try:
+                async with asyncio.timeout(CALL_SECONDS):
+                    definition = await self.task_definition(arn)
+            except AccessDeniedError as error:  # it was not waited for
+                for one in mine:
+                    one.give_up(str(error))
+            except Exception as error:
+                self._failed(mine, error)
+            else:
+                for one in mine:
+                    place = log_place(definition, one.container)
+                    if isinstance(place, str):
+                        one.give_up(place)
+                    else:
+                        one.place = place
 
     async def _read(self, some: list[Followed]) -> None:
         self._calls = 0
         try:
             await self._read_or_halve(some)
-        except (ClientError, BotoCoreError, TimeoutError) as error:
+            self._failing = False
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            self._failed(some, RuntimeError("the call was broken off"))
+        except Exception as error:
             self._failed(some, error)
-            return
         finally:
-            self._not_before = self.clock() + max(self._calls * CALL_SPACING_SECONDS, self._backoff)
-        self._failing_since, self._backoff = None, 0.0
+            self._not_before = self.clock() + self._calls * CALL_SPACING_SECONDS
 
     async def _read_or_halve(self, some: list[Followed]) -> None:
         """Read them; when a stream does not exist, halve them, because CloudWatch does not say which one."""
@@ -313,6 +259,7 @@ class LogFollower:
         """Look again later for streams that do not exist. Only of a single one is it known that it has no lines."""
         for one in some:
             one.stream_exists = False
+            one.read(self.clock())
             one.due = self.clock() + (CALL_SPACING_SECONDS if one.ending else ABSENT_SECONDS)
             if len(some) == 1:
                 one.settle(True)
@@ -355,6 +302,7 @@ class LogFollower:
                 one.cursor.settle(read_at)
             else:
                 behind = one.cursor.go_on(reached, read_at)
+            one.read(self.clock())
             one.skipped |= behind
             one.may_have_missed_newest = behind or (one.may_have_missed_newest and not (complete and lines))
             one.stream_exists = True
@@ -374,18 +322,15 @@ class LogFollower:
                 one.settle(complete and not one.may_have_missed_newest)
 
     def _failed(self, some: list[Followed], error: Exception) -> None:
-        """Retry transient errors with growing pauses; after others, stop following these logs."""
-        if not is_transient(error):
-            why = str(translate(error)) if isinstance(error, ClientError | BotoCoreError) else str(error)
+        """Read them again after growing pauses; after what fails again for certain, stop following them."""
+        if reaction_to(error) is Reaction.REFUSE:
             for one in some:
-                one.give_up(why)
+                one.give_up(str(translate(error)))
             return
+        if bug(error) is not None and not self._failing:
+            log.warning("Logs could not be read, in an unknown way; they are read again.", exc_info=error)
+        self._failing = True
         now = self.clock()
-        self._failing_since = self._failing_since or now
-        self._backoff = min(MAX_BACKOFF_SECONDS, 2 * self._backoff or self.round_seconds)
-        self._not_before = now + self._backoff
-        for one in some:
-            one.due = now + (1.0 if one.ending else self.round_seconds)
-        if now - self._failing_since >= TROUBLE_SECONDS:
-            for one in self._everyone():
-                one.warn(f"{translate(error) if not isinstance(error, TimeoutError) else 'no answer'}")
+        renews = [one.lost(error, now, self.round_seconds) for one in some]
+        if any(renews):
+            self.renew()

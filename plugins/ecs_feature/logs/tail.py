@@ -1,6 +1,6 @@
 """The last lines of containers' logs, from CloudWatch Logs: of a hundred finished tasks by one call.
 
-A log never fails a shard: what cannot be read within :data:`MAX_SECONDS` is left out.
+A log never fails a shard: what cannot be read within :data:`MAX_SECONDS`, with renewed clients, is left out.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from ecs_feature.aws import limits
-from ecs_feature.aws.errors import is_transient
+from ecs_feature.aws.errors import Reaction, is_transient, reaction_to, translate
 from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.detached import spawn_detached
-from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.exceptions import AccessDeniedError, EcsFeatureError, EndpointUnreachableError
 from ecs_feature.logs.cursor import LogLine
 
 log = logging.getLogger(__name__)
+Page = TypeVar("Page")
 
 COLLECT_SECONDS = 0.15
 """How long the first request of a batch waits for others that ended in the same poll."""
@@ -75,12 +76,12 @@ class LastLines:
     """The last lines of one container's log, oldest first.
 
     :param missing: why there are none although the container may have written some: one clause; empty: it has not.
-    :param logged: whether that was already logged.
+    :param error: why they could not be read, which was logged; None: they could.
     """
 
     lines: tuple[LogLine, ...] = ()
     missing: str = ""
-    logged: bool = False
+    error: EcsFeatureError | None = None
 
 
 @dataclass(eq=False)
@@ -101,6 +102,9 @@ class LogTail:
     :param client: region -> a ``logs`` client without retries; empty: the fleet's region.
     :param task_definition: ARN -> the described task definition.
     :param batched: the limiter of FilterLogEvents, shared with the follower.
+    :param renew: starts to renew the clients.
+    :ivar _trouble: why the last call failed; None: it did not.
+    :ivar _denied: the log groups that may not be read, and since when.
     """
 
     client: Callable[[str], Awaitable[Any]]
@@ -108,10 +112,13 @@ class LogTail:
     collect_seconds: float = COLLECT_SECONDS
     max_seconds: float = MAX_SECONDS
     batched: Limiter = field(default_factory=lambda: Limiter(1, limits.FILTER_LOG_EVENTS_PER_SECOND))
+    renew: Callable[[], None] = lambda: None
     _exact: Limiter = field(default_factory=lambda: Limiter(1, limits.GET_LOG_EVENTS_PER_SECOND))
     _exact_waiting: int = 0
     _wanted: dict[tuple[str, str], list[TailRequest]] = field(default_factory=lambda: defaultdict(list))
     _readers: set[asyncio.Task[None]] = field(default_factory=set)
+    _trouble: Exception | None = None
+    _denied: dict[tuple[str, str], float] = field(default_factory=dict)
 
     async def last_lines(
         self, task: EcsTask, container: str, lines: int, *, failed: bool = False, quiet: bool = False
@@ -136,37 +143,51 @@ class LogTail:
                 if task.started_at is None and not failed:
                     return LastLines()  # nothing ran, so there is no stream
                 return LastLines(tuple(await self._read_with_others(place, stream, task, lines)))
-        except (EcsFeatureError, ClientError, BotoCoreError, TimeoutError) as error:
-            why = str(error) or f"no answer within {self.max_seconds:g} s"
+        except Exception as error:
             if isinstance(place, LogPlace) and _is_group_missing(error):
                 return LastLines(missing=f"its log group {place.group} does not exist{NO_LINES}")
+            why = self._in_a_sentence(error, asked=bool(place))
             log.log(logging.DEBUG if quiet else logging.WARNING, CANNOT_BE_READ, task.task_id, why)
-            return LastLines(missing="its log cannot be read", logged=True)
+            return LastLines(missing="its log cannot be read", error=why)
 
     async def close(self) -> None:
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
 
+    def _in_a_sentence(self, error: Exception, *, asked: bool) -> EcsFeatureError:
+        """
+        :param asked: whether CloudWatch Logs was asked, and not only for the task definition.
+        """
+        if not isinstance(error, TimeoutError):
+            return translate(error)
+        if asked and self._trouble is not None:
+            return translate(self._trouble)
+        what = "CloudWatch Logs gave no answer" if asked else "ECS did not give its task definition"
+        return EndpointUnreachableError(f"{what} within {self.max_seconds:g} s.")
+
     async def _read_one(self, place: LogPlace, stream: str, lines: int) -> list[LogLine]:
-        client, token = await self.client(place.region), ""
+        request = {"logGroupName": place.group, "logStreamName": stream, "limit": lines, "startFromHead": False}
+
+        async def page(client: Any) -> tuple[list[LogLine], str]:
+            answer = await client.get_log_events(**request)
+            return [LogLine.from_aws(event) for event in answer["events"]], answer.get("nextBackwardToken", "")
+
+        found: list[LogLine] = []
         for _ in range(EXACT_PAGES):
-            request = {"logGroupName": place.group, "logStreamName": stream, "limit": lines, "startFromHead": False}
             self._exact_waiting += 1
             try:
-                answer = await _call_at_rate(
-                    self._exact, client.get_log_events, **request, **({"nextToken": token} if token else {})
-                )
+                found, token = await self._answer(self._exact, (place.group, place.region), page)
             except ClientError as error:
                 if not _is_missing(error) or _is_group_missing(error):
                     raise
                 return []
             finally:
                 self._exact_waiting -= 1
-            if answer["events"] or answer.get("nextBackwardToken", token) == token:
+            if found or token in ("", request.get("nextToken")):
                 break
-            token = answer["nextBackwardToken"]
-        return [LogLine.from_aws(event) for event in answer["events"]][-lines:]
+            request["nextToken"] = token
+        return found[-lines:]
 
     async def _read_with_others(self, place: LogPlace, stream: str, task: EcsTask, lines: int) -> list[LogLine]:
         loop = asyncio.get_running_loop()
@@ -195,11 +216,10 @@ class LogTail:
         batch = [wanted for wanted in batch if not wanted.result.done()]
         if not batch:
             return
-        client = await self.client(region)
         try:
             async with asyncio.timeout(self.max_seconds):
-                found = await self._tails(client, group, batch)
-        except (ClientError, BotoCoreError, TimeoutError) as error:
+                found = await self._tails(group, region, batch)
+        except Exception as error:
             await self._not_read(group, region, batch, error)
             return
         for wanted in batch:
@@ -223,21 +243,20 @@ class LogTail:
             else:
                 wanted.result.set_exception(error)
 
-    async def _tails(self, client: Any, group: str, batch: list[TailRequest]) -> dict[str, list[LogLine]]:
+    async def _tails(self, group: str, region: str, batch: list[TailRequest]) -> dict[str, list[LogLine]]:
         """Each stream's last lines, from the longest window that can be read whole; else from what was read."""
         found: dict[str, list[LogLine]] = {}
         for seconds in WINDOWS_SECONDS:
-            window, complete = await self._window(client, group, batch, seconds)
+            window, complete = await self._window(group, region, batch, seconds)
             found |= window
             if complete:
                 break
         return found
 
     async def _window(
-        self, client: Any, group: str, batch: list[TailRequest], seconds: float | None
+        self, group: str, region: str, batch: list[TailRequest], seconds: float | None
     ) -> tuple[dict[str, list[LogLine]], bool]:
         """The lines by stream, from ``seconds`` before the first task stopped, and whether those are all."""
-        events: list[dict[str, Any]] = []
         request: dict[str, Any] = {
             "logGroupName": group,
             "logStreamNames": [wanted.stream for wanted in batch],
@@ -246,14 +265,48 @@ class LogTail:
         since = _since(batch, seconds)
         if since is not None:
             request["startTime"] = since
+
+        async def page(client: Any) -> tuple[list[tuple[str, LogLine]], str | None]:
+            answer = await client.filter_log_events(**request)
+            found = [(event["logStreamName"], LogLine.from_aws(event)) for event in answer.get("events", ())]
+            return found, answer.get("nextToken")
+
+        lines: list[tuple[str, LogLine]] = []
         for _ in range(PAGES):
-            answer = await _call_at_rate(self.batched, client.filter_log_events, **request)
-            events += answer.get("events", ())
-            token = answer.get("nextToken")
+            more, token = await self._answer(self.batched, (group, region), page)
+            lines += more
             if not token:
-                return _by_stream(events), True
+                return _by_stream(lines), True
             request["nextToken"] = token
-        return _by_stream(events), False
+        return _by_stream(lines), False
+
+    async def _answer(self, limiter: Limiter, place: tuple[str, str], call: Callable[[Any], Awaitable[Page]]) -> Page:
+        """The answer of a call, at the limiter's rate; what may pass is repeated until the caller's timeout.
+
+        :param place: log group and region.
+        :param call: one call with a client.
+        """
+        while True:
+            await limiter.acquire()
+            try:
+                answer = await call(await self.client(place[1]))
+            except Exception as error:
+                denied = isinstance(translate(error), AccessDeniedError)
+                if reaction_to(error) is Reaction.REFUSE or (denied and self._is_rule(place)):
+                    raise
+                self._trouble = error
+                if not denied and not is_transient(error):
+                    self.renew()
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._trouble = None
+                self._denied.pop(place, None)
+                return answer
+
+    def _is_rule(self, place: tuple[str, str]) -> bool:
+        """Whether access has been denied for so long that no other shard waits for it."""
+        now = asyncio.get_running_loop().time()
+        return now - self._denied.setdefault(place, now) >= self.max_seconds
 
 
 def _is_missing(error: Exception) -> bool:
@@ -275,24 +328,12 @@ def _since(batch: list[TailRequest], seconds: float | None) -> int | None:
     return min(ends) - int(seconds * 1000) if ends else None
 
 
-def _by_stream(events: list[dict[str, Any]]) -> dict[str, list[LogLine]]:
-    """Lines by stream, oldest first; events of one moment stay in the order in which they came."""
+def _by_stream(found: list[tuple[str, LogLine]]) -> dict[str, list[LogLine]]:
+    """Lines by stream, oldest first; lines of one moment stay in the order in which they came."""
     lines: dict[str, list[LogLine]] = defaultdict(list)
-    for event in sorted(events, key=lambda event: event["timestamp"]):
-        lines[event["logStreamName"]].append(LogLine.from_aws(event))
+    for stream, line in sorted(found, key=lambda one: one[1].at):
+        lines[stream].append(line)
     return dict(lines)
-
-
-async def _call_at_rate(limiter: Limiter, call: Callable[..., Awaitable[Any]], **request: Any) -> Any:
-    """Call at the limiter's rate; repeat after transient errors until the caller's timeout."""
-    while True:
-        await limiter.acquire()
-        try:
-            return await call(**request)
-        except (ClientError, BotoCoreError) as error:
-            if not is_transient(error):
-                raise
-            await asyncio.sleep(RETRY_SECONDS)
 
 
 def milliseconds(moment: datetime) -> int:

@@ -13,6 +13,7 @@ from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.janitor.sweep import ClusterJanitor
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.lease_holders import active_run_checker
+from ecs_feature.tasks.prices import load_or_package
 
 
 class EcsJanitorOperator(AwsOperator):
@@ -33,7 +34,7 @@ class EcsJanitorOperator(AwsOperator):
     has ``name, before, after, of, expired, unreadable_leases``, a task's ``arn, dag, run, variant, shard,
     deadline``, both ``idle_seconds, vcpu_seconds, gb_seconds, cost_usd, done, why_not``. The cost is at
     most that of the time since the lease's time, beyond which its run may have gone on, or since the deadline, at
-    Fargate's price on demand in us-east-1.
+    Fargate's price on demand (docs/launch-options.md); None where that is not known.
 
     :param clusters: names; ``${NAME}`` is the environment file's value.
     :param dry_run: only report; a boolean, or a template of one.
@@ -56,9 +57,11 @@ class EcsJanitorOperator(AwsOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         dry_run = str(self.dry_run).strip().lower() in ("true", "1", "yes")
         rows: list[dict[str, Any]] = []
+        prices = load_or_package(self.log)
         errors: list[EcsFeatureError] = []
         for cluster in self._clusters():
-            janitor = ClusterJanitor(self._open_services(cluster, context["ti"]), self.log, dry_run)
+            services = self._open_services(cluster, context["ti"])
+            janitor = ClusterJanitor(services, self.log, dry_run, prices=prices)
             try:
                 rows.append(janitor.sweep())
             except EcsFeatureError as error:
@@ -96,4 +99,4 @@ class EcsJanitorOperator(AwsOperator):
 
 def _cost(clusters: list[dict[str, Any]]) -> float:
     rows = [row for cluster in clusters for row in (*cluster["services"], *cluster["tasks"])]
-    return round(sum(float(row["cost_usd"]) for row in rows), 6)
+    return round(sum(float(row["cost_usd"] or 0.0) for row in rows), 6)

@@ -8,24 +8,25 @@ from typing import Any
 from airflow.providers.standard.operators.branch import BaseBranchOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from ecs_feature.aws.errors import is_transient
-from ecs_feature.aws.operator import AwsOperator
+from ecs_feature.aws.errors import may_pass
 from ecs_feature.environment import filled
-from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, SelectionError, ThrottledError
+from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.operators.partitioned import PartitionedOperator
+from ecs_feature.partitions.runs import Partitioning, run_variables
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.kinds import check, warnings
 from ecs_feature.shards.selection import check_keys, params_of, select
 
 
-class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc]
+class FeaturePlanOperator(PartitionedOperator, BaseBranchOperator):  # type: ignore[misc]
     """The first task of a run: which shards and variants, and whether AWS is as the pipeline needs it.
 
     Skips the variants that the run's params leave out. Fails at once, with one sentence, for an unknown shard
-    or variant, a run without a logical date, an endpoint that cannot be reached, rejected credentials, a
-    cluster or service that does not exist, a service of a kind that cannot be leased
-    (:mod:`ecs_feature.services.kinds`), a capacity provider that the cluster does not have.
+    or variant, a run without a partition, a cluster or service that does not exist, a service of a kind that cannot
+    be leased (:mod:`ecs_feature.services.kinds`), a capacity provider that the cluster does not have. An endpoint that
+    cannot be reached, rejected credentials and denied access fail a try with one sentence: a retry may pass.
 
-    XCom: ``{"shards": [...], "variants": [...]}``.
+    XCom: ``{"partition", "day", "shards": [...], "variants": [...]}``; ``day`` is the partition's first one.
 
     :param shards: the pipeline's; none when they are found later.
     :param first_tasks: variant -> the task that the variant begins with; a pipeline without variants has one without
@@ -60,13 +61,13 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
         self.capacity_providers = list(capacity_providers)
         self.params_prefix = params_prefix
 
+    def with_partition(self, context: Any, environment: Any) -> Any:
+        """Airflow's own: a run without a partition is refused in words by :meth:`execute`."""
+        return context
+
     def execute(self, context: Any) -> dict[str, Any]:
         try:
-            if context["dag_run"].logical_date is None:
-                raise SelectionError(
-                    "logical_date: this run has none, so there is no day to compute; trigger it with a logical "
-                    "date, e.g. airflow dags trigger --logical-date 2013-01-01."
-                )
+            found = run_variables(context, Partitioning.from_dict(self.partition or {}), self.get_template_env())
             # Not the context's params: what a run was triggered with is among them, known or not.
             known = context["dag"].params if "dag" in context else context["params"]
             check_keys(context["dag_run"].conf or {}, known, self.params_prefix)
@@ -76,11 +77,16 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
             selection = select(params, shards=self.shards, variants=list(self.first_tasks))
             self._check_aws(selection.variants)
         except EcsFeatureError as error:
-            raise (AirflowException if _may_pass(error) else AirflowFailException)(str(error)) from error
-        plan = {"shards": list(selection.shards), "variants": list(selection.variants)}
+            raise (AirflowException if may_pass(error) else AirflowFailException)(str(error)) from error
+        plan = {
+            "partition": found["partition"],
+            "day": found["ds"],
+            "shards": list(selection.shards),
+            "variants": list(selection.variants),
+        }
         counted = f"{len(selection.shards)} of {len(self.shards)}" if self.shards else "the"
         where = f" in {' and '.join(selection.variants)}" if any(selection.variants) else ""
-        self.log.info("This run computes %s shards%s.", counted, where)
+        self.log.info("This run computes %s shards%s of %s.", counted, where, found["partition"])
         context["ti"].xcom_push(key="return_value", value=plan)
         self.do_branch(context, [*self.always, *(self.first_tasks[variant] for variant in selection.variants)])
         return plan
@@ -93,9 +99,3 @@ class FeaturePlanOperator(AwsOperator, BaseBranchOperator):  # type: ignore[misc
         check(found)
         for warning in (said for service in found for said in warnings(service)):
             self.log.warning("%s", warning)
-
-
-def _may_pass(error: EcsFeatureError) -> bool:
-    """Whether the same run may go through later."""
-    unreachable = isinstance(error, EndpointUnreachableError | ThrottledError)
-    return unreachable or (error.__cause__ is not None and is_transient(error.__cause__))

@@ -10,9 +10,12 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
+from ecs_feature.exceptions import EcsFeatureError
+from ecs_feature.partitions.runs import Partitioning, run_variables
 from ecs_feature.results.receipts import render, run_state, variant_receipt
 from ecs_feature.shards.records import shard_records
 from ecs_feature.shards.selection import of_this_run, params_of
+from ecs_feature.tasks import prices
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,14 @@ class VariantTasks:
 class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
     """Collects what the run's tasks have left and logs it as a table. It runs however the others end.
 
-    XCom: ``{"dag_id", "run_id", "logical_date", "state", "seconds", "variants": {name:
+    XCom: ``{"dag_id", "run_id", "logical_date", "partition", "state", "seconds", "variants": {name:
     :func:`ecs_feature.results.receipts.variant_receipt`}}``; variants that the run left out are missing.
 
     :param variants: the tasks of each variant.
     :param found_by: the task that has found the run's shards; empty: the variants' tasks are all there are.
     :param params_prefix: what the names of the pipeline's params begin with.
     :param group_id: of the pipeline's task group; empty: it has none.
+    :param partition: :meth:`ecs_feature.partitions.runs.Partitioning.to_dict`; default: days in UTC.
     """
 
     template_fields: Sequence[str] = ()
@@ -56,9 +60,11 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
         found_by: str = "",
         params_prefix: str = "",
         group_id: str = "",
+        partition: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.partition = dict(partition or {})
         self.params_prefix = params_prefix
         self.group_id = group_id
         self.variants = dict(variants)
@@ -72,7 +78,7 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
         receipt = {
             "dag_id": ti.dag_id,
             "run_id": ti.run_id,
-            "logical_date": run.logical_date.date().isoformat() if run.logical_date else None,
+            **self._partition(context),
             **({"task_group": self.group_id} if self.group_id else {}),
             "state": run_state(self._before(states)),
             # dag.test() gives a run the logical date as its start.
@@ -86,6 +92,14 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
         for line in render(receipt).splitlines():
             self.log.info("%s", line)
         return receipt
+
+    def _partition(self, context: Any) -> dict[str, str | None]:
+        """The run's partition and its first day; None for a run that has none, which its plan has refused."""
+        try:
+            found = run_variables(context, Partitioning.from_dict(self.partition), self.get_template_env())
+        except EcsFeatureError:
+            return {"logical_date": None, "partition": None}
+        return {"logical_date": found["ds"] or None, "partition": found["partition"]}
 
     def _before(self, states: Mapping[str, str | None]) -> list[str | None]:
         """The states of the tasks that come before this one: those of the user's own behind a publish may go on."""
@@ -107,4 +121,5 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
             steady=pulled(tasks.steady),
             down=pulled(tasks.scale_down),
             published=pulled(tasks.publish),
+            prices=prices.load_or_package(self.log),
         )

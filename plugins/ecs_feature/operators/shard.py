@@ -9,23 +9,24 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.triggers.base import StartTriggerArgs
 
-from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.environment import filled
 from ecs_feature.exceptions import MissingValueError, ShardFailedError
 from ecs_feature.fleet.fleet import FleetKey
+from ecs_feature.operators.partitioned import PartitionedOperator
 from ecs_feature.services.run_lease import RunLease
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.records import record_text
+from ecs_feature.shards.selection import NAMING_SHARDS
 from ecs_feature.tasks.launch import Launch, check_overrides
 from ecs_feature.tasks.outcomes import Payer
 from ecs_feature.triggerer.references import look_up
-from ecs_feature.triggers.shard import ShardTrigger, is_selected, live_log_shards
+from ecs_feature.triggers.shard import ShardTrigger, is_selected, shards_in
 
 TRIGGER = "ecs_feature.triggers.shard.ShardTrigger"
 _DEFAULT_POLICY = ShardPolicy()
 
 
-class EcsShardOperator(AwsOperator):
+class EcsShardOperator(PartitionedOperator):
     """One shard: one Airflow task, one ECS task per try.
 
     It starts in the triggerer and, when it succeeds, ends there: no worker is used. A shard that failed is
@@ -49,9 +50,11 @@ class EcsShardOperator(AwsOperator):
                 retries=2,
             )
 
-    ``{shard}`` in the launch and the record stands for the shard's name, after templates are rendered. Where the DAG
+    ``{shard}`` in the launch and the record stands for the shard's name, after templates are rendered, and
+    ``{shard_id}`` for its id, which S3 keys can have (:mod:`ecs_feature.shards.names`). Where the DAG
     has a param ``live_log_shards``, the shards that a run names there have their containers' lines in their logs while
-    they run, whatever the policy says.
+    they run, whatever the policy says. Likewise with ``debug_shards``, those are launched with ECS Exec, and their logs
+    have the command that opens a shell in them.
 
     :param shard: the shard's name.
     :param launch: what RunTask is asked for, see :class:`ecs_feature.tasks.launch.Launch`; its strings are templates.
@@ -66,6 +69,8 @@ class EcsShardOperator(AwsOperator):
     :param start_from_trigger: False starts on a worker, which defers to the same trigger. So does
         ``on_execute_callback``, which Airflow calls on workers only.
     :param params_prefix: what the name of the param ``live_log_shards`` begins with.
+    :param partition: what ``ds`` and ``partition`` are in the templates, see
+        :class:`ecs_feature.operators.partitioned.PartitionedOperator`.
     :param outlets: Airflow registers their events, and calls ``on_success_callback``, on workers only: a shard with one
         of the two ends on a worker.
     :param start_trigger_args: for mapped tasks, which are never constructed before their trigger starts:
@@ -107,6 +112,7 @@ class EcsShardOperator(AwsOperator):
             run_lease=run_lease,
             ends_on_worker=ends_on_worker,
             params_prefix=params_prefix,
+            partition=self.partition,
         )
         self.shard = shard
         self._arguments = arguments
@@ -119,12 +125,15 @@ class EcsShardOperator(AwsOperator):
 
     def execute(self, context: Any) -> None:
         """Defer to the trigger; only where Airflow does not start from it (``dag.test()``, a user's choice)."""
-        if not is_selected(self.shard, self.render_template(self._arguments["selected"], context)):
+        known = self.with_partition(context, self.get_template_env())
+        selected = self.render_template(self._arguments["selected"], known)
+        if not is_selected(self.shard, selected, self._arguments.get("padded", ())):
             raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
-        arguments = self.render_template(self._arguments, context)
+        arguments = {**self.render_template(self._arguments, known), "shard": self.shard}
         arguments["launch"]["task_definition"] = self._task_definition(context, arguments["launch"]["task_definition"])
-        prefix = arguments.get("params_prefix", "")
-        arguments |= {"live_log_shards": live_log_shards(context, prefix), "end_in_triggerer": False}
+        prefix, padded = arguments.get("params_prefix", ""), arguments.get("padded", ())
+        arguments |= {name: shards_in(context, prefix + name, padded) for name in NAMING_SHARDS}
+        arguments["end_in_triggerer"] = False
         trigger = ShardTrigger(**arguments)
         self.defer(trigger=trigger, method_name="execute_complete")
 
@@ -162,6 +171,7 @@ def start_args(
     run_lease: RunLease | None = None,
     ends_on_worker: bool = False,
     params_prefix: str = "",
+    partition: Mapping[str, Any] | None = None,
     **aws: Any,
 ) -> StartTriggerArgs:
     """``start_trigger_args`` for ``EcsShardOperator.partial``; the arguments are the operator's, those for AWS too.
@@ -182,6 +192,7 @@ def start_args(
             run_lease=run_lease,
             ends_on_worker=ends_on_worker,
             params_prefix=params_prefix,
+            partition=partition,
         )
     )
 
@@ -214,6 +225,7 @@ def _trigger_kwargs(
     run_lease: RunLease | None,
     ends_on_worker: bool,
     params_prefix: str,
+    partition: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     return {
         "shard": shard,
@@ -227,6 +239,7 @@ def _trigger_kwargs(
         **({"end_in_triggerer": False} if ends_on_worker else {}),
         **({"run_lease": run_lease.to_dict()} if run_lease else {}),
         **({"params_prefix": params_prefix} if params_prefix else {}),
+        **({} if partition is None else {"partition": dict(partition)}),
     }
 
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from ecs_feature.pipeline.results import Partial
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import ScaledService, Variant
+from ecs_feature.tasks.volumes import EbsVolume
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from ecs_feature.pipeline.dag import FeatureTaskGroup
 
-__all__ = ["FeaturePipeline", "Partial", "ScaledService", "Variant"]
+__all__ = ["EbsVolume", "FeaturePipeline", "Partial", "ScaledService", "Variant"]
 
 
 class FeaturePipeline(PipelineSpec):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.tasks.definition_files import parse
 
 if TYPE_CHECKING:
     from ecs_feature.pipeline.spec import PipelineSpec
@@ -21,14 +21,11 @@ def container_of(pipeline: PipelineSpec, variant: Variant) -> str:
         return pipeline.container
     path = pipeline.taskdef_path(variant)
     try:
-        containers = json.loads(path.read_text(encoding="utf-8"))["containerDefinitions"]
-        names = [each["name"] for each in containers if each.get("essential", True)]
-    except OSError as error:
-        raise ConfigurationError(
-            f"task_definition: {path} cannot be read ({error.strerror}); write it, or name another file."
-        ) from error
-    except ValueError as error:
-        raise ConfigurationError(f"task_definition: {path.name} is not JSON ({error}).") from error
+        raw = parse(path)
+        containers = raw.get("taskDefinition", raw)["containerDefinitions"]
+        names = [each["name"] for each in containers if each.get("essential", True) is not False]
+    except ConfigurationError as error:
+        raise ConfigurationError(f"task_definition: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"container: none is given, and {path.name} does not say which it is ({error!r:.80}); give its name."

@@ -9,7 +9,6 @@ scale_down runs however the shards end. Its failure fails the run. The receipt r
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -18,11 +17,13 @@ from typing import Any
 
 import attrs
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule, task
+from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule
 from airflow.sdk.definitions.param import ParamsDict
 
+from ecs_feature.environment import CONTRACT_VARIABLES
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.operators.find_shards import FindShardsOperator
+from ecs_feature.operators.ingest import IngestOperator
 from ecs_feature.operators.plan import FeaturePlanOperator
 from ecs_feature.operators.publish import FeaturePublishOperator
 from ecs_feature.operators.receipt import FeatureReceiptOperator, VariantTasks
@@ -30,6 +31,7 @@ from ecs_feature.operators.service_scale import EcsServiceScaleOperator
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
 from ecs_feature.pipeline.containers import container_of
 from ecs_feature.pipeline.results import completeness
+from ecs_feature.pipeline.schedules import partitioning_of
 from ecs_feature.pipeline.settings import Timeouts
 from ecs_feature.pipeline.shard_tasks import (
     mapped_shards,
@@ -43,10 +45,9 @@ from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import Variant
 from ecs_feature.sensors.service_steady import EcsServiceSteadySensor
 from ecs_feature.shards import SHARED_ARGUMENTS, task_in
-from ecs_feature.shards.selection import LIVE_LOG_SHARDS, params_prefix
+from ecs_feature.shards.selection import DEBUG_SHARDS, LIVE_LOG_SHARDS, params_prefix
 from ecs_feature.tasks.capacity import providers_of
 
-log = logging.getLogger("airflow.task")
 INFRASTRUCTURE_RETRIES = 3
 ONE_RUN_A_DATE = (
     "Airflow runs a logical date once: for one that has run, a second run ends in an IntegrityError; clear its shards "
@@ -121,6 +122,8 @@ class Ends:
 
 
 def _build(pipeline: PipelineSpec, dag: DAG) -> Ends:
+    named = partitioning_of(dag, pipeline.partition, shared=pipeline.shared_partition)
+    pipeline = replace(pipeline, partitioning=named)
     # Each task is made with a copy of the DAG's params, and they have the names of all shards: in the serialized DAG,
     # which the triggerer is sent once for each shard.
     params, dag.params = dag.params, ParamsDict()
@@ -144,6 +147,7 @@ def _build(pipeline: PipelineSpec, dag: DAG) -> Ends:
         found_by=found.task_id if found is not None else "",
         params_prefix=params_prefix(pipeline.group_id),
         group_id=pipeline.group_id,
+        partition=named.to_dict(),
         **_patience(pipeline),
     )
     # A teardown without setups: it runs always, and the run's state does not depend on it.
@@ -160,6 +164,11 @@ def _about(pipeline: PipelineSpec) -> str:
     said = [f"Features per shard{variants}, on Amazon ECS.", ONE_RUN_A_DATE]
     if pipeline.ingest is not None:
         said.append(RERUN_OF_INPUT.format(dag_id=pipeline.dag_id or "DAG"))
+    bounds = [(word, date) for word, date in (("before", pipeline.start_date), ("after", pipeline.end_date)) if date]
+    if bounds:
+        # Airflow creates no tasks for such a run, so that none can say it.
+        outside = " or ".join(f"{word} {date:%Y-%m-%d %H:%M %Z}".rstrip() for word, date in bounds)
+        said.append(f"A run {outside} has no tasks: Airflow marks it success, and nothing is computed.")
     return "\n\n".join(said)
 
 
@@ -181,6 +190,8 @@ def _params(pipeline: PipelineSpec) -> dict[str, Param]:
     if variants:
         params["variants"] = restriction("variants", variants)
     params[LIVE_LOG_SHARDS] = choice("Live log shards", shards, live)
+    debug = "Launch these shards with ECS Exec; their task logs have the command that opens a shell in them."
+    params[DEBUG_SHARDS] = choice("Debug shards", shards, debug)
     return {pipeline.param(name): param for name, param in params.items()}
 
 
@@ -200,6 +211,7 @@ def _plan(pipeline: PipelineSpec) -> FeaturePlanOperator:
         services={variant.name: [service.name for service in variant.services] for variant in pipeline.variants},
         capacity_providers=providers_of(pipeline.capacity),
         params_prefix=params_prefix(pipeline.group_id),
+        partition=pipeline.partition_dict(),
         **pipeline.aws(),
         **_patience(pipeline),
     )
@@ -209,15 +221,15 @@ def _ingest(pipeline: PipelineSpec, plan: FeaturePlanOperator) -> Any:
     """The ingest task; None without one."""
     if pipeline.ingest is None:
         return None
-
-    @task(task_id="ingest", **_patience(pipeline))
-    def ingest(day: str, input_uri: str) -> Any:
-        assert pipeline.ingest is not None
-        brought = pipeline.ingest(day=day, input_uri=input_uri, **pipeline.aws())
-        log.info(RERUN_OF_INPUT.format(dag_id=pipeline.dag_id))
-        return brought
-
-    ingested = ingest(day="{{ ds }}", input_uri=pipeline.input_uri)
+    ingested = IngestOperator(
+        task_id="ingest",
+        function=pipeline.ingest,
+        input_uri=pipeline.input_uri,
+        note=RERUN_OF_INPUT.format(dag_id=pipeline.dag_id),
+        partition=pipeline.partition_dict(),
+        **pipeline.aws(),
+        **_patience(pipeline),
+    )
     plan >> ingested
     return ingested
 
@@ -232,6 +244,7 @@ def _found(pipeline: PipelineSpec, plan: FeaturePlanOperator, ingested: Any) -> 
         function=pipeline.shards if callable(pipeline.shards) else None,
         input_uri=pipeline.input_uri,
         params_prefix=params_prefix(pipeline.group_id),
+        partition=pipeline.partition_dict(),
         **pipeline.aws(),
         **_patience(pipeline),
     )
@@ -247,7 +260,9 @@ def _variant(
         task_id="register",
         path=pipeline.taskdef_path(variant),
         container=container_of(pipeline, variant),
+        variables=sorted({*pipeline.environment, *variant.environment, *CONTRACT_VARIABLES}),
         environment=pipeline.placeholders,
+        volumes=pipeline.volumes,
         **pipeline.aws(),
         **_patience(pipeline),
     ).as_setup()
@@ -256,7 +271,7 @@ def _variant(
     else:
         on_worker = bool(dag.default_args.get("on_success_callback") or dag.default_args.get("outlets"))
         shards, shard_ids = mapped_shards(pipeline, variant, found, ends_on_worker=on_worker)
-    publish = _publish(pipeline, variant, shard_ids, found)
+    publish = _publish(pipeline, variant, shard_ids, found, register)
     plan >> register
     ready = ingested if found is None else found
     shards >> publish
@@ -275,7 +290,7 @@ def _variant(
     return VariantTasks(shard_ids, publish.task_id, up.task_id, steady.task_id, down.task_id), publish, [down]
 
 
-def _publish(pipeline: PipelineSpec, variant: Variant, shard_ids: list[str], found: Any) -> Any:
+def _publish(pipeline: PipelineSpec, variant: Variant, shard_ids: list[str], found: Any, register: Any) -> Any:
     """The task that publishes the variant; an empty one for a pipeline that publishes nothing."""
     complete = completeness(pipeline.publish)
     rule = TriggerRule.ALL_DONE_MIN_ONE_SUCCESS if complete.partial else TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
@@ -286,11 +301,15 @@ def _publish(pipeline: PipelineSpec, variant: Variant, shard_ids: list[str], fou
         task_id="publish",
         shard_task_ids=shard_ids,
         shards=pipeline.named_shards(),
-        prefix=f"{prefix}/ds={{{{ ds }}}}",
+        prefix=f"{prefix}/{pipeline.folder()}",
+        partition=pipeline.partition_dict(),
+        asset_partitions=pipeline.asset_partitions,
+        registered_by=register.task_id,
         about={
             "dag_id": "{{ dag.dag_id }}",
             "run_id": "{{ run_id }}",
             "logical_date": "{{ ds }}",
+            "partition": "{{ partition }}",
             **({"variant": variant.name} if variant.name else {}),
         },
         found_by=found.task_id if found is not None else "",

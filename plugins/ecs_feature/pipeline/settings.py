@@ -9,11 +9,20 @@ from datetime import timedelta
 from types import NoneType
 from typing import Any, Final, NamedTuple, Self
 
-from ecs_feature.aws.limits import FARGATE_SIZES, FARGATE_SIZES_PAGE
+from ecs_feature.aws.limits import EPHEMERAL_GIB, FARGATE_SIZES, FARGATE_SIZES_PAGE
 from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.shards.names import PLAIN, fault_among, fault_of
 from ecs_feature.shards.policy import check_live_lines
-from ecs_feature.shards.sources import NAME
-from ecs_feature.tasks.capacity import SPOT, SPOT_WITH_FALLBACK, Fallback, Strategy, check_capacity, may_be_instances
+from ecs_feature.tasks.capacity import (
+    CLUSTER_DEFAULT,
+    SPOT,
+    SPOT_WITH_FALLBACK,
+    Fallback,
+    Strategy,
+    check_capacity,
+    may_be_instances,
+)
+from ecs_feature.tasks.volumes import EbsVolume, check_volumes
 
 MAX_EXIT_CODE: Final = 255
 
@@ -41,6 +50,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "max_active_runs": Rule(*_WHOLE, "is too small; give 1 or more", least=1),
     "parallelism": Rule(*_WHOLE_OR_NONE, "is too small; give 1 or more, or None", least=1),
     "max_memory_mib": Rule(*_WHOLE_OR_NONE, "is too small; give 0 or more, or None", least=0),
+    "ephemeral_storage_gib": Rule(*_WHOLE_OR_NONE, "is too small; give 21 to 200, or None", least=EPHEMERAL_GIB[0]),
+    "max_ephemeral_storage_gib": Rule(*_WHOLE_OR_NONE, "is too small; give 0 to 200, or None", least=0),
+    "volumes": Rule((list, tuple), "a list of EbsVolume"),
     "max_vcpus": Rule((int, float, NoneType), "a number or None", "is too small; give more than 0, or None", above=0),
     "poll_seconds": Rule((int, float), "a number of seconds", "is not a pause; give more than 0", above=0),
     **dict.fromkeys(
@@ -69,7 +81,7 @@ def check_value(name: str, value: Any) -> None:
 
 def check_name(name: str, field: str) -> None:
     """:raises ConfigurationError: when it is no name; a placeholder may become one."""
-    if not NAME.fullmatch(name) and "${" not in name:
+    if not PLAIN.fullmatch(name) and "${" not in name:
         raise ConfigurationError(
             f"{field}: {name!r} is not a name; use 1 to 100 letters, digits, hyphens or underscores."
         )
@@ -84,6 +96,22 @@ def check_names(names: Sequence[str], field: str) -> None:
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise ConfigurationError(f"{field}: {', '.join(twice)} stands there more than once; remove the copies.")
+
+
+def check_shards(shards: object) -> None:
+    """:raises ConfigurationError: when it is no list of names, or two of them cannot be told apart."""
+    if not isinstance(shards, list | tuple):
+        raise ConfigurationError(
+            f"shards: {shards!r:.80} is of type {type(shards).__name__}; give a list of names, a callable that returns "
+            "one, or a listing in S3."
+        )
+    if not shards:
+        raise ConfigurationError("shards: none are given; give at least one.")
+    for name in shards:
+        if fault := fault_of(name):
+            raise ConfigurationError(f"shards: {name!r:.80} {fault}.")
+    if fault := fault_among(shards):
+        raise ConfigurationError(f"shards: {fault}")
 
 
 @dataclass(frozen=True)
@@ -180,3 +208,40 @@ class Logs(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_live_lines(self.live_lines)
+
+
+@dataclass(frozen=True)
+class Storage(Settings):
+    """What shards have beside their image: ephemeral storage, and volumes that are configured at launch."""
+
+    capacity: str | Strategy
+    ephemeral_storage_gib: int | None
+    max_ephemeral_storage_gib: int | None
+    volumes: Sequence[EbsVolume]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_volumes(self.volumes)
+        for name in ("ephemeral_storage_gib", "max_ephemeral_storage_gib"):
+            value = getattr(self, name)
+            if value is not None and value > EPHEMERAL_GIB[1]:
+                raise ConfigurationError(
+                    f"{name}: {value} is too much; give at most {EPHEMERAL_GIB[1]} "
+                    "(AmazonECS/latest/APIReference/API_EphemeralStorage.html)."
+                )
+        on_fargate = not may_be_instances(self.capacity)
+        if on_fargate and any(volume.volume_type == "standard" for volume in self.volumes):
+            raise ConfigurationError(
+                "volumes: volume_type 'standard' is not for tasks on Fargate; give gp3 "
+                "(AmazonECS/latest/APIReference/API_TaskManagedEBSVolumeConfiguration.html)."
+            )
+        own, most = self.ephemeral_storage_gib, self.max_ephemeral_storage_gib
+        if own and most and most < own:
+            raise ConfigurationError(
+                f"max_ephemeral_storage_gib: {most} is less than ephemeral_storage_gib, {own}; give more, 0 or None."
+            )
+        if own and not on_fargate and self.capacity != CLUSTER_DEFAULT:
+            raise ConfigurationError(
+                f"ephemeral_storage_gib: {own} is for Fargate, and tasks on instances have the instance's disk; leave "
+                "it out, or give volumes (AmazonECS/latest/APIReference/API_EphemeralStorage.html)."
+            )

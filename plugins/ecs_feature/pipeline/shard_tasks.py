@@ -12,11 +12,12 @@ from airflow.sdk import TaskGroup
 from ecs_feature.operators.find_shards import FindShardsOperator
 from ecs_feature.operators.shard import EcsShardOperator, shared_start_args, start_args
 from ecs_feature.pipeline.containers import container_of
-from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Timeouts
+from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Storage, Timeouts
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import Variant
 from ecs_feature.services.run_lease import RunLease
 from ecs_feature.shards import task_in
+from ecs_feature.shards.names import shard_id
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.priority import SHARDS_IN_TURNS
 from ecs_feature.shards.selection import params_prefix
@@ -24,8 +25,8 @@ from ecs_feature.tasks.launch import Launch
 from ecs_feature.triggerer.references import reference
 
 MAX_FOUND_SHARDS = 5000
-MAX_GROWTHS = 3
-"""How often a shard may be launched again with more memory, for the backstop."""
+MAX_GROWTHS = 6
+"""How often a shard may be launched again with more memory or ephemeral storage, for the backstop."""
 QUEUE_TIME = timedelta(days=1)
 """How long a shard may wait for the launch rate and the account's vCPUs, for the backstop."""
 
@@ -37,7 +38,8 @@ def named_shards(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, list[st
     with TaskGroup("shards") as group:
         shards = [
             EcsShardOperator(
-                task_id=name,
+                task_id=shard_id(name),
+                **_shown(name),
                 shard=name,
                 selected=_selected(pipeline),
                 start_trigger_args=shared_start_args(name, shared),
@@ -46,6 +48,11 @@ def named_shards(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, list[st
             for name in pipeline.named_shards()
         ]
     return group, [shard.task_id for shard in shards]
+
+
+def _shown(name: str) -> dict[str, Any]:
+    """What the Grid calls a shard whose id is not its name."""
+    return {"task_display_name": name} if shard_id(name) != name else {}
 
 
 def shared_name(pipeline: PipelineSpec, variant: Variant) -> str:
@@ -58,7 +65,10 @@ def shared_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]
     arguments = dict(start_args("", **_shard_arguments(pipeline, variant)).trigger_kwargs or {})
     del arguments["shard"]
     # Shards that are found at run time are restricted where they are found.
-    return {**arguments, "selected": _selected(pipeline)} if pipeline.named_shards() else arguments
+    if not pipeline.named_shards():
+        return arguments
+    padded = [name for name in pipeline.named_shards() if name != name.strip()]
+    return {**arguments, "selected": _selected(pipeline), **({"padded": padded} if padded else {})}
 
 
 def _selected(pipeline: PipelineSpec) -> str:
@@ -96,10 +106,13 @@ def _shard_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]
             network=pipeline.network(),
             capacity=Capacity.of(pipeline).first,
             command=_with_uris(variant.command or pipeline.command, uris),
+            ephemeral_gib=Storage.of(pipeline).ephemeral_storage_gib or 0,
+            volumes=tuple(pipeline.volumes),
             environment={
                 **_with_uris({**pipeline.environment, **variant.environment}, uris),
                 "SHARD": "{shard}",
                 "LOGICAL_DATE": "{{ ds }}",
+                "PARTITION": "{{ partition }}",
                 **({"VARIANT": variant.name} if variant.name else {}),
                 "RUN_ID": "{{ run_id }}",
                 "ATTEMPT": "{{ ti.try_number }}",
@@ -109,12 +122,14 @@ def _shard_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]
                 "ecs-feature:dag": "{{ dag.dag_id }}",
                 "ecs-feature:run": "{{ run_id }}",
                 **({"ecs-feature:variant": lane} if lane else {}),
+                "ecs-feature:partition": "{{ partition }}",
                 "ecs-feature:shard": "{shard}",
                 "ecs-feature:try": "{{ ti.try_number }}",
             },
         ),
         "record": {
             "variant": lane,
+            "partition": "{{ partition }}",
             **{
                 name: uri
                 for name, uri in uris.items()
@@ -125,6 +140,7 @@ def _shard_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]
         "events_queue_url": pipeline.task_events_queue_url,
         "run_lease": run_lease(pipeline, variant),
         "params_prefix": params_prefix(pipeline.group_id),
+        "partition": pipeline.partition_dict(),
         **pipeline.aws(),
     }
 
@@ -138,7 +154,7 @@ def _uris(pipeline: PipelineSpec, variant: Variant) -> dict[str, str]:
     uris = {"input_uri": pipeline.input_uri} if pipeline.input_uri else {}
     if not pipeline.output_uri:
         return uris
-    mine = f"{output_prefix(pipeline, variant)}/ds={{{{ ds }}}}/shard={{shard}}/{{{{ ti.id }}}}"
+    mine = f"{output_prefix(pipeline, variant)}/{pipeline.folder()}/shard={{shard_id}}/{{{{ ti.id }}}}"
     if not _has_file(pipeline):
         # One object of this name, or any number below it: both are found as what begins with it.
         return {**uris, "output_uri": mine}
@@ -189,6 +205,7 @@ def _policy(pipeline: PipelineSpec, variant: Variant) -> ShardPolicy:
         non_retryable_exit_codes=tuple(retries.non_retryable_exit_codes),
         skip_exit_codes=tuple(retries.skip_exit_codes),
         live_lines=logs.live_lines,
+        max_ephemeral_gib=Storage.of(pipeline).max_ephemeral_storage_gib,
     )
 
 

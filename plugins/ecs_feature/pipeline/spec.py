@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from ecs_feature.environment import load_environment, substitute
+from ecs_feature.environment import CONTRACT_VARIABLES, load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.partitions.runs import Partitioning
 from ecs_feature.pipeline.results import Publish, check_result
-from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Timeouts, check_names, check_value
+from ecs_feature.pipeline.schedules import check_partition
+from ecs_feature.pipeline.settings import (
+    Capacity,
+    Logs,
+    Retries,
+    Storage,
+    Timeouts,
+    check_names,
+    check_shards,
+    check_value,
+)
 from ecs_feature.pipeline.variants import ScaledService, Variant, check_command, check_environment, check_services
 from ecs_feature.shards.selection import RUN_PARAMS, params_prefix
 from ecs_feature.shards.sources import check_listing, is_listing
 from ecs_feature.tasks.capacity import ON_DEMAND, Fallback, Strategy, may_be_instances
 from ecs_feature.tasks.launch import Network
+from ecs_feature.tasks.volumes import EbsVolume, check_volumes
 
 DEFAULT_FALLBACK: Final = Fallback()
 _PLAIN: Final = (
@@ -29,6 +42,7 @@ _PLAIN: Final = (
     "variants",
     "max_active_runs",
     "poll_seconds",
+    "volumes",
 )
 """The fields that have a rule and are in no group."""
 _FILLED: Final = (
@@ -47,6 +61,7 @@ _FILLED: Final = (
     "region_name",
 )
 """The fields whose strings may have placeholders, beside shards and what variants have."""
+_PARTITION: Final = re.compile(r"(?<!{){partition}(?!})")
 _OF_THE_DAG: Final = frozenset(
     {"dag_id", "schedule", "start_date", "end_date", "catchup", "max_active_runs", "tags", "params"}
 )
@@ -87,14 +102,15 @@ class PipelineSpec:
 
     :param dag_id: of the DAG; this and what else is the DAG's (``schedule``, ``start_date``, ``end_date``, ``catchup``,
         ``max_active_runs``, ``tags``, ``params``) is only for ``dag()``.
-    :param schedule: as in ``DAG``; one run is one logical date. With a cron text like ``@daily`` that is the day that
+    :param schedule: as in ``DAG``; one run is one partition. With a cron text like ``@daily`` that is the day that
         begins when the run starts; with ``airflow.sdk``'s ``CronDataIntervalTimetable("@daily", timezone="UTC")`` it is
-        the day that has ended. Runs of one day share a manifest, so once a day is as often as it makes sense.
+        the day that has ended.
     :param start_date: as in ``DAG``: nothing is computed before it.
     :param end_date: as in ``DAG``: nothing is computed after it.
     :param cluster: the ECS cluster's name.
-    :param shards: names; each becomes a named task, so the Grid is a shard by date matrix. Or what finds them at
-        run time, after ``ingest``, for mapped tasks (up to 5,000; [core] max_map_length must allow it): a callable,
+    :param shards: names in any script, up to 200 characters (docs/own-dag.md); each becomes a named task, so the Grid
+        is a shard by date matrix. Or what finds them at run time, after ``ingest``, for mapped tasks (up to 5,000;
+        [core] max_map_length must allow it): a callable,
         called as ``ingest`` is, or a listing of folders in S3, ``s3://bucket/raw/ds={{ ds }}/carrier=*/``.
     :param task_definition: name of a file in the ``taskdefs`` folder, without ``.json``, for a pipeline without
         variants.
@@ -114,7 +130,8 @@ class PipelineSpec:
     :param publish: ``all``: publish when no shard has failed; ``partial``: publish the shards that succeeded, with the
         others as ``missing``; or :class:`Partial`, which says how much must be there.
     :param ingest: a callable that brings the raw data of ``day`` (YYYY-MM-DD) to ``input_uri`` before any shard;
-        called as ``ingest(day=..., input_uri=..., aws_conn_id=..., region_name=...)`` on a worker.
+        called as ``ingest(day=..., input_uri=..., aws_conn_id=..., region_name=...)`` on a worker, with ``partition=``
+        when its signature names that.
     :param taskdefs: the folder with the task definitions; default: ``include/taskdefs`` beside the DAGs folder.
     :param subnets: comma-separated or a list, 1 to 16. Where ``capacity`` is EC2 and the task definition's network mode
         is not awsvpc, they and the security groups are not used and may be empty.
@@ -133,6 +150,11 @@ class PipelineSpec:
     :param capacity_timeout: how long a try of a shard waits for capacity; not counted as failures.
     :param max_memory_mib: up to how much memory a shard that ran out of it is launched again, size by size (on EC2 it
         doubles); None: four times its task definition's, 0: never.
+    :param ephemeral_storage_gib: of a shard's task on Fargate, 21 to 200; None: the task definition's, or 20.
+    :param max_ephemeral_storage_gib: up to how much a shard that filled it is launched again, twice as much each time;
+        None: four times what it had first, 0: never. See docs/launch-options.md.
+    :param volumes: :class:`EbsVolume`, at most one: the volume that the task definitions leave to be configured at
+        launch.
     :param parallelism: how many shards of one variant run at once per triggerer; None: no bound.
     :param max_vcpus: how many vCPUs they have at once per triggerer; None: the account's Fargate quota, less what
         runs already.
@@ -149,9 +171,14 @@ class PipelineSpec:
     :param tags: of the DAG, beside ``ecs_feature``.
     :param aws_conn_id: the Airflow connection, as in the amazon provider; None: boto3's own credentials.
     :param region_name: the AWS region; default: the connection's.
-    :param params: more DAG params; ``shards``, ``variants`` and ``live_log_shards`` are taken.
+    :param params: more DAG params; ``shards``, ``variants``, ``live_log_shards`` and ``debug_shards`` are taken.
     :param placeholders: the placeholders' values, also in the task definitions; default: the environment file, which
         is read for the DAG when it is parsed, and for a task definition when it is registered.
+    :param partition: what one run computes: ``hour``, ``day``, ``week`` or ``month`` in the schedule's time zone, or a
+        template of its key, docs/partitions.md; ``{partition}`` in the URIs, the command and the environment is it.
+    :param shared_partition: several runs may compute one partition; the newest file of each shard wins.
+    :param asset_partitions: what the events of a publish have as partition key: the ``partition``; or, one event for
+        each ``shard``, ``PARTITION|SHARD``.
     :param group_id: of the task group that the tasks are in, set by ``task_group()``.
     :raises ConfigurationError: at parse time; the sentence names the field, the value and the limit.
     """
@@ -182,6 +209,9 @@ class PipelineSpec:
     max_relaunches: int = 5
     capacity_timeout: timedelta = timedelta(hours=1)
     max_memory_mib: int | None = None
+    ephemeral_storage_gib: int | None = None
+    max_ephemeral_storage_gib: int | None = None
+    volumes: Sequence[EbsVolume] = ()
     parallelism: int | None = None
     max_vcpus: float | None = None
     steady_timeout: timedelta = timedelta(minutes=15)
@@ -203,7 +233,11 @@ class PipelineSpec:
     output_suffix: str = ".parquet"
     publish: Publish = "all"
     placeholders: Mapping[str, str] | None = None
+    partition: str = "day"
+    shared_partition: bool = False
+    asset_partitions: Literal["partition", "shard"] = "partition"
     group_id: str = field(default="", repr=False)
+    partitioning: Partitioning | None = field(default=None, repr=False)
 
     def check_own_dag(self) -> None:
         """:raises ConfigurationError: when it cannot be a DAG of its own."""
@@ -237,9 +271,23 @@ class PipelineSpec:
                     f"variants: {variant!r:.80} is of type {type(variant).__name__}; give a Variant."
                 )
         values = load_environment() if self.placeholders is None else self.placeholders
-        filled = {name: substitute(getattr(self, name), values, where=name) for name in _FILLED}
-        variants = tuple(variant.resolved(values) for variant in self._arms())
+        filled = {
+            name: _keyed(
+                substitute(
+                    getattr(self, name), values, where=name, keep=CONTRACT_VARIABLES if name == "command" else ()
+                )
+            )
+            for name in _FILLED
+        }
+        variants = tuple(
+            replace(variant, environment=_keyed(variant.environment), command=_keyed(variant.command))
+            for variant in (arm.resolved(values) for arm in self._arms())
+        )
         shards = self.shards if callable(self.shards) else substitute(self.shards, values, where="shards")
+        if is_listing(shards):
+            shards = _keyed(shards)
+        check_volumes(self.volumes)
+        filled["volumes"] = tuple(volume.resolved(values) for volume in self.volumes)
         pipeline = replace(self, variants=variants, task_definition="", services=(), shards=shards, **filled)
         pipeline.check()
         return pipeline
@@ -268,8 +316,13 @@ class PipelineSpec:
         self._check_shards()
         check_result(self.result, self.publish, self.named_shards())
         check_services(self.variants)
-        for group in (Capacity, Retries, Logs, Timeouts):
+        for group in (Capacity, Retries, Logs, Timeouts, Storage):
             group.of(self)
+        check_partition(self.partition)
+        if self.asset_partitions not in ("partition", "shard"):
+            raise ConfigurationError(
+                f"asset_partitions: {self.asset_partitions!r} is not known; give partition or shard."
+            )
         self.network()
         check_environment(self.environment)
         check_command(self.command)
@@ -294,7 +347,7 @@ class PipelineSpec:
                 "listing in S3."
             )
         elif not callable(self.shards):
-            check_names(self.named_shards(), "shards")
+            check_shards(self.shards)
 
     def named_shards(self) -> tuple[str, ...]:
         """The shards' names; empty when they are found at run time."""
@@ -311,6 +364,14 @@ class PipelineSpec:
     def param(self, name: str) -> str:
         """The name of a run's param in the DAG: in a task group it begins with the group's id."""
         return f"{params_prefix(self.group_id)}{name}"
+
+    def folder(self) -> str:
+        """The folder of a partition below the output, a template: ``ds={{ ds }}`` for days."""
+        return (self.partitioning or Partitioning(self.partition)).folder
+
+    def partition_dict(self) -> dict[str, Any]:
+        """How the runs' partitions are named, for operators and triggers."""
+        return (self.partitioning or Partitioning(self.partition)).to_dict()
 
     def aws(self) -> dict[str, Any]:
         """The arguments of whatever calls AWS."""
@@ -330,6 +391,15 @@ class PipelineSpec:
 
         folder = Path(conf.get("core", "dags_folder")).parent / "include" / "taskdefs"
         return folder / f"{variant.task_definition}.json"
+
+
+def _keyed(value: Any) -> Any:
+    """``value`` with ``{partition}`` in its strings as a template."""
+    if isinstance(value, str):
+        return _PARTITION.sub("{{ partition }}", value)
+    if isinstance(value, Mapping):
+        return {key: _keyed(item) for key, item in value.items()}
+    return type(value)(map(_keyed, value)) if isinstance(value, list | tuple) else value
 
 
 def _default(item: Field[Any]) -> Any:

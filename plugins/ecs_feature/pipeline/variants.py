@@ -4,26 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Literal
 
-from ecs_feature.environment import substitute
+from ecs_feature.environment import CONTRACT_VARIABLES, substitute
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline.settings import check_name
 from ecs_feature.services.leases import SharingPolicy, check_count
-
-CONTRACT_VARIABLES: Final = frozenset(
-    {
-        "SHARD",
-        "LOGICAL_DATE",
-        "VARIANT",
-        "RUN_ID",
-        "ATTEMPT",
-        "INPUT_URI",
-        "OUTPUT_URI",
-        "RESULT_URI",
-    }
-)
-"""The environment variables that every shard's container gets, docs/job-contract.md."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +87,7 @@ class Variant:
                 for service in self.services
             ),
             environment=substitute(self.environment, values, where=f"variants[{self.name!r}].environment"),
-            command=substitute(self.command, values, where=f"variants[{self.name!r}].command"),
+            command=substitute(self.command, values, where=f"variants[{self.name!r}].command", keep=CONTRACT_VARIABLES),
         )
 
 

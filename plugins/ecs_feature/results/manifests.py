@@ -1,4 +1,4 @@
-"""The published state of one variant and day: versioned manifests, and a pointer that is replaced atomically.
+"""The published state of one variant and partition: versioned manifests, and a pointer that is replaced atomically.
 
 Below the variant's prefix in S3:
 
@@ -6,7 +6,7 @@ Below the variant's prefix in S3:
     manifest/v=0001.json                  one version; never overwritten
     manifest/current.json                 {"version": 1, "uri": ...}; replaced by a conditional put
 
-Readers read ``current``, then the version that it names, then that version's files: they never see half a day.
+Readers read ``current``, then the version that it names, then that version's files: they never see half a partition.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ecs_feature.aws.s3 import split_uri
+from ecs_feature.aws.s3 import of_s3, split_uri
 from ecs_feature.exceptions import PublishError
 
 PUBLISH_ROUNDS = 20
@@ -32,7 +32,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Expected:
-    """The shards of a complete day.
+    """The shards of a complete partition.
 
     :param shards: the pipeline's; empty: not known.
     :param skipped: those that were skipped in this run because they have no data.
@@ -83,6 +83,48 @@ class ManifestStore:
         pointer, _ = self._pointer()
         return self._get(pointer["uri"]) if pointer else None
 
+    def versions(self) -> list[int]:
+        """The numbers of all versions, also of those that no pointer has ever named."""
+        bucket, key = split_uri(f"{self.prefix}/manifest/v=")
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
+        names = [
+            each["Key"].removeprefix(key).removesuffix(".json") for page in pages for each in page.get("Contents", ())
+        ]
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def version(self, number: int) -> dict[str, Any]:
+        """One version.
+
+        :raises PublishError: there is none of this number.
+        """
+        try:
+            return self._get(self._uri(number))
+        except self.s3.exceptions.NoSuchKey:
+            known = ", ".join(map(str, self.versions())) or "none at all"
+            raise PublishError(f"version: {self.prefix} has no version {number}; it has {known}.") from None
+
+    def roll_back(self, number: int | None = None) -> Published:
+        """Move the pointer to an earlier version, which stays as it is; nothing is deleted.
+
+        :param number: of the version; default: the one before the current one.
+        :raises PublishError: there is no such version, it is the current one, or another publish comes in between.
+        """
+        pointer, etag = self._pointer()
+        if pointer is None:
+            raise PublishError(f"{self.prefix}: nothing has been published there, so there is nothing to go back to.")
+        target = number if number is not None else self._get(pointer["uri"])["previous"]
+        if target is None:
+            raise PublishError(f"version: {self.prefix} is at version {pointer['version']}, its first one.")
+        if target == pointer["version"]:
+            raise PublishError(f"version: {self.prefix} is at version {target} already.")
+        manifest = self.version(target)
+        if not self._move_pointer(self._uri(target), target, etag):
+            raise PublishError(f"{self.prefix}: another publish came first; look at it (show), and try again.")
+        return Published(self._uri(target), manifest)
+
+    def _uri(self, version: int) -> str:
+        return f"{self.prefix}/manifest/v={version:04d}.json"
+
     def publish(
         self,
         shards: Mapping[str, Mapping[str, Any]],
@@ -99,7 +141,7 @@ class ManifestStore:
             manifest = merge(self._get(pointer["uri"]) if pointer else None, shards, run, expected)
             # A version may exist although no pointer names it: its publish is still going on, or failed.
             manifest["version"] = max(manifest["version"], taken + 1)
-            uri = f"{self.prefix}/manifest/v={manifest['version']:04d}.json"
+            uri = self._uri(manifest["version"])
             if not self._put_new(uri, json.dumps(manifest, indent=1), "*"):
                 taken = manifest["version"]
             elif self._move_pointer(uri, manifest["version"], etag):
@@ -111,14 +153,14 @@ class ManifestStore:
     def _pointer(self) -> tuple[dict[str, Any] | None, str]:
         bucket, key = split_uri(f"{self.prefix}/manifest/current.json")
         try:
-            answer = self.s3.get_object(Bucket=bucket, Key=key)
+            answer = of_s3(self.s3.get_object(Bucket=bucket, Key=key))
         except self.s3.exceptions.NoSuchKey:
             return None, ""
         return json.loads(answer["Body"].read()), answer["ETag"]
 
     def _get(self, uri: str) -> dict[str, Any]:
         bucket, key = split_uri(uri)
-        content: dict[str, Any] = json.loads(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        content: dict[str, Any] = json.loads(of_s3(self.s3.get_object(Bucket=bucket, Key=key))["Body"].read())
         return content
 
     def _move_pointer(self, uri: str, version: int, etag: str) -> bool:
@@ -132,7 +174,8 @@ class ManifestStore:
         bucket, key = split_uri(uri)
         condition = {"IfNoneMatch": "*"} if etag == "*" else {"IfMatch": etag}
         try:
-            self.s3.put_object(Bucket=bucket, Key=key, Body=body.encode(), ContentType="application/json", **condition)
+            content = {"Body": body.encode(), "ContentType": "application/json"}
+            of_s3(self.s3.put_object(Bucket=bucket, Key=key, **content, **condition))
         except ClientError as error:
             # docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
             if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ecs_feature.aws.resources import is_of_instances
-from ecs_feature.tasks.cost import Usage, price_of
+from ecs_feature.aws.limits import DEFAULT_EPHEMERAL_GIB
+from ecs_feature.aws.resources import DEFAULT_REGION, MANAGED_INSTANCES, is_of_instances, region_of
+from ecs_feature.tasks.cost import Usage
+from ecs_feature.tasks.prices import Bill, PriceTable
 
 _FAILED = ("failed", "upstream_failed")
 _NAMED = 10
@@ -22,6 +24,7 @@ def variant_receipt(
     steady: Mapping[str, Any] | None,
     down: Mapping[str, Any] | None,
     published: Mapping[str, Any] | None,
+    prices: PriceTable,
 ) -> dict[str, Any]:
     """One variant's part of the receipt.
 
@@ -29,12 +32,16 @@ def variant_receipt(
     :param records: the shards' XComs, with the launches of all tries.
     :param up: XCom of the scale-up; ``steady``: of the steady wait; ``down``: of the scale-down.
     :param published: XCom of the publish.
+    :param prices: of the launches and services.
     """
     launches = [
         {"shard": record.get("shard", ""), **launch} for record in records for launch in record.get("launches", ())
     ]
-    used = sum((_usage(row) for row in (*launches, *(down or {}).get("held", ()))), Usage())
-    cost = sum(price_of(row.get("capacity", "")).of(_usage(row)) for row in (*launches, *(down or {}).get("held", ())))
+    region = next((region_of(row["task_arn"]) for row in launches if row.get("task_arn")), DEFAULT_REGION)
+    used, bill = Usage(), Bill(prices)
+    for row in (*launches, *(down or {}).get("held", ())):
+        used += Usage.from_dict(row)
+        bill.add(row, region)
     published = published or {}
     return {
         "shards": {
@@ -45,6 +52,7 @@ def variant_receipt(
         },
         "launches": [_launch(launch) for launch in launches],
         "memory": _memory(launches),
+        **_ephemeral(launches),
         "services": _services(up, steady, down),
         "rows": published.get("rows", 0),
         "files": published.get("files", 0),
@@ -53,12 +61,13 @@ def variant_receipt(
         "missing": published.get("missing", []),
         "vcpu_seconds": round(used.vcpu_seconds, 3),
         "gb_seconds": round(used.gb_seconds, 3),
-        "cost_usd": round(cost, 6),
+        "cost_usd": None if bill.known is None else round(bill.known, 6),
+        **({"unpriced": dict(sorted(bill.unknown.items()))} if bill.unknown else {}),
     }
 
 
 def _launch(launch: Mapping[str, Any]) -> dict[str, Any]:
-    """One launch; ``reason`` only when there is one."""
+    """One launch; ``reason``, and what it had beside Fargate's defaults, only when there is something."""
     row = {
         "shard": launch["shard"],
         "attempt": launch.get("attempt", 1),
@@ -69,7 +78,8 @@ def _launch(launch: Mapping[str, Any]) -> dict[str, Any]:
         "started_at": launch.get("started_at"),
         "stopped_at": launch.get("stopped_at"),
     }
-    return {**row, "reason": launch["reason"]} if launch.get("reason") else row
+    more = ("platform", "kind", "instance_type", "ephemeral_gib", "reason")
+    return {**row, **{name: launch[name] for name in more if launch.get(name)}}
 
 
 def _memory(launches: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -89,6 +99,24 @@ def _memory(launches: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         "too_little_mib": max(launch["memory_mib"] for launch in starved),
         "suggested_mib": max(enough) if enough and not failed else None,
     }
+
+
+def _ephemeral(launches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The ephemeral storage to set, from shards that filled it; empty when none did."""
+    full = [launch for launch in launches if launch["outcome"] == "disk_full"]
+    if not full:
+        return {}
+    shards = sorted({launch["shard"] for launch in full})
+    done = [launch for launch in launches if launch["outcome"] == "succeeded" and launch["shard"] in shards]
+    failed = set(shards) - {launch["shard"] for launch in done}
+    suggested = max(map(_gib, done)) if done and not failed else None
+    return {
+        "ephemeral": {"shards": shards, "too_little_gib": max(map(_gib, full)), "suggested_gib": suggested},
+    }
+
+
+def _gib(launch: Mapping[str, Any]) -> int:
+    return int(launch.get("ephemeral_gib") or DEFAULT_EPHEMERAL_GIB)
 
 
 def _services(*stages: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -119,10 +147,6 @@ def _service(row: Mapping[str, Any]) -> str:
     return f"{row['name']} {row['before']}-{row['peak']}-{row['after']}{others}"
 
 
-def _usage(row: Mapping[str, Any]) -> Usage:
-    return Usage(row.get("vcpu_seconds", 0.0), row.get("gb_seconds", 0.0))
-
-
 def run_state(states: Iterable[str | None]) -> str:
     """``success`` when every task succeeded or was skipped, else ``failed``."""
     return "success" if all(state in ("success", "skipped") for state in states) else "failed"
@@ -147,15 +171,23 @@ def render(receipt: Mapping[str, Any]) -> str:
                 services or "none",
                 f"{variant['vcpu_seconds']:,.0f}",
                 f"{variant['gb_seconds']:,.0f}",
-                f"{variant['cost_usd']:.4f}",
+                _dollars(variant),
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     what = f"{receipt['dag_id']}.{receipt['task_group']}" if receipt.get("task_group") else receipt["dag_id"]
-    title = f"{what} {receipt['logical_date']}: {receipt['state']} in {receipt['seconds']:.0f} s ({receipt['run_id']})"
+    which = receipt.get("partition") or receipt["logical_date"]
+    title = f"{what} {which}: {receipt['state']} in {receipt['seconds']:.0f} s ({receipt['run_id']})"
     return "\n".join([title, *lines, *_notes(receipt)])
+
+
+def _dollars(variant: Mapping[str, Any]) -> str:
+    """Its cost; with a plus where a part of it is not known."""
+    if variant["cost_usd"] is None:
+        return "not known"
+    return f"{variant['cost_usd']:.4f}" + (" +" if variant.get("unpriced") else "")
 
 
 def _notes(receipt: Mapping[str, Any]) -> list[str]:
@@ -167,14 +199,25 @@ def _notes(receipt: Mapping[str, Any]) -> list[str]:
         for outcome, count in sorted(Counter(launch["outcome"] for launch in bad).items()):
             shards = sorted({launch["shard"] for launch in bad if launch["outcome"] == outcome})
             notes.append(f"{name}: {count} of {len(variant['launches'])} launches ended as {outcome} ({_some(shards)})")
-        of_instances = [launch["capacity"] for launch in variant["launches"] if is_of_instances(launch["capacity"])]
+        of_instances = [
+            launch["capacity"]
+            for launch in variant["launches"]
+            if is_of_instances(launch["capacity"]) and not launch.get("kind", "").startswith(MANAGED_INSTANCES)
+        ]
         if of_instances:
             notes.append(
                 f"{name}: {len(of_instances)} of {len(variant['launches'])} launches ran on instances "
                 f"({', '.join(sorted(set(of_instances)))}), which are paid by themselves and not part of the cost"
             )
+        for what, count in variant.get("unpriced", {}).items():
+            notes.append(
+                f"{name}: the price of {what} is not known (launches, services: {count}), so the cost leaves it out; "
+                "[ecs_feature] prices_file can give it (docs/launch-options.md)"
+            )
         if missing := variant.get("missing"):
-            notes.append(f"{name}: {len(missing)} shards have never been published for this day ({_some(missing)})")
+            notes.append(
+                f"{name}: {len(missing)} shards have never been published for this partition ({_some(missing)})"
+            )
         for service in variant["services"]:
             if replaced := service.get("replaced"):
                 reasons = "; ".join(f"{count} x {reason}" for reason, count in replaced.items())
@@ -184,6 +227,12 @@ def _notes(receipt: Mapping[str, Any]) -> list[str]:
             notes.append(
                 f"{name}: {len(memory['shards'])} shards ran out of memory at {memory['too_little_mib']} MiB; "
                 f"write {memory['suggested_mib']} MiB into the task definition"
+            )
+        disk = variant.get("ephemeral")
+        if disk and disk["suggested_gib"]:
+            notes.append(
+                f"{name}: {len(disk['shards'])} shards filled {disk['too_little_gib']} GiB of ephemeral storage; set "
+                f"ephemeral_storage_gib to {disk['suggested_gib']}"
             )
     return notes
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ecs_feature.aws.s3 import split_uri
+from ecs_feature.aws.s3 import of_s3, split_uri
 from ecs_feature.exceptions import PublishError
 from ecs_feature.results.completeness import some
 
@@ -98,7 +98,7 @@ def list_output(s3: Any, record: Mapping[str, Any]) -> dict[str, Any]:
 def _get(s3: Any, uri: str, shard: str) -> bytes:
     bucket, key = split_uri(uri)
     try:
-        body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        body: bytes = of_s3(s3.get_object(Bucket=bucket, Key=key))["Body"].read()
     except s3.exceptions.NoSuchKey:
         raise PublishError(f"Shard {shard}: exited with 0 but left no result file {uri}; fix the job.") from None
     return body
@@ -109,7 +109,7 @@ def _size(s3: Any, uri: str, shard: str) -> int:
 
     bucket, key = split_uri(uri)
     try:
-        size: int = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
+        size: int = of_s3(s3.head_object(Bucket=bucket, Key=key))["ContentLength"]
     except ClientError as error:
         if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound"):
             raise PublishError(f"Shard {shard}: its file {uri} is not there; clear the shard.") from None

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 from ecs_feature.aws import limits
 from ecs_feature.aws.errors import translated
-from ecs_feature.aws.resources import EcsService, EcsTask
+from ecs_feature.aws.resources import MANAGED_INSTANCES, EcsService, EcsTask
 from ecs_feature.exceptions import (
+    AccessDeniedError,
     AwsError,
     ClusterNotFoundError,
     ConfigurationError,
@@ -22,6 +23,7 @@ from ecs_feature.exceptions import (
 )
 from ecs_feature.services.lease_steps import Call, Pause, Reading, ServiceSteps, Steps, active_service
 from ecs_feature.services.leases import Lease, RunIsActive, SharingPolicy, never_active, policy_of
+from ecs_feature.tasks.capacity import kind_of
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +70,29 @@ class EcsServices:
                 "DescribeClusters",
             )
         known = [name for cluster in answer["clusters"] for name in cluster.get("capacityProviders", ())]
-        if missing := [name for name in capacity_providers if name.rpartition("/")[2] not in known]:
+        missing = [name for name in capacity_providers if name.rpartition("/")[2] not in known]
+        if missing and (missing := self._not_of_the_cluster(missing)):
             raise ConfigurationError(
                 f"capacity: cluster {self.cluster!r} is not associated with {', '.join(missing)}, only with "
                 f"{', '.join(known) or 'none'}; associate it (PutClusterCapacityProviders) or choose another capacity."
             )
+
+    def _not_of_the_cluster(self, providers: Sequence[str]) -> list[str]:
+        """Those that the cluster does not have; one of Managed Instances may be its own without an association.
+
+        AmazonECS/latest/APIReference/API_DescribeCapacityProviders.html: ``cluster``.
+        """
+        try:
+            with translated("The capacity providers"):
+                answer = self.ecs.describe_capacity_providers(cluster=self.cluster, capacityProviders=list(providers))
+        except AccessDeniedError:
+            return list(providers)
+        own = {
+            one["name"]
+            for one in answer["capacityProviders"]
+            if kind_of(one).startswith(MANAGED_INSTANCES) and one.get("status", "ACTIVE") == "ACTIVE"
+        }
+        return [name for name in providers if name.rpartition("/")[2] not in own]
 
     def describe(self, names: Sequence[str]) -> list[EcsService]:
         """The services, with their tags, in the order of ``names``.

@@ -16,13 +16,14 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 
 from ecs_feature.aws.connection import AwsConnection
+from ecs_feature.aws.errors import translate
 from ecs_feature.aws.resources import EcsService
 from ecs_feature.detached import spawn_detached
 from ecs_feature.exceptions import EcsFeatureError
@@ -35,8 +36,13 @@ log = logging.getLogger(__name__)
 
 FIRST_SECONDS: Final = 10.0
 """Before the first look: ``services_steady`` has just looked, and a triggerer that starts shards is busy."""
-GUARD_SECONDS: Final = 40.0
-"""Between two looks, of three calls a service. With the calls that put things right it stays below a minute."""
+GUARD_SECONDS: Final = 30.0
+"""Between two looks, of three calls a service. With the calls that put things right, and the start of a task, it stays
+below a minute; on two busy cores 40 s did so barely."""
+AGAIN_SECONDS: Final = 10.0
+"""Before the next look when AWS could not be asked: a look that fails must not cost the service a second period."""
+TELL_SECONDS: Final = 60.0
+"""How often the shards are told why a service cannot be looked at."""
 CLOSE_SECONDS: Final = 20.0
 """How long the last shard waits for a call that is under way: a lease written after the release would stay."""
 MAX_LOGS: Final = 10
@@ -73,8 +79,39 @@ class _Services(EcsServices):
 
 
 @dataclass(eq=False)
+class _Seen:
+    """What the guard knows of one service.
+
+    :param looked: when it was last looked at with success; before that, when the guard began.
+    :param applied: the policy that its tag had then.
+    :param deployment: the id of the deployment that it had then.
+    :param trouble: why it could not be looked at, as it was told last; ``told``: when that was.
+    """
+
+    looked: datetime
+    applied: SharingPolicy | None = None
+    deployment: str = ""
+    trouble: str = ""
+    told: datetime | None = None
+
+    def lost(self, trouble: str, now: datetime) -> bool:
+        """It could not be looked at; return whether to tell why: something new, and at most once a minute."""
+        due = self.told is None or now - self.told >= timedelta(seconds=TELL_SECONDS)
+        if trouble == self.trouble or not due:
+            return False
+        self.trouble, self.told = trouble, now
+        return True
+
+    def found(self) -> None:
+        self.trouble, self.told = "", None
+
+
+@dataclass(eq=False)
 class ServiceGuard:
-    """The guard of one run and variant in one triggerer; shared through :func:`guarded`."""
+    """The guard of one run and variant in one triggerer; shared through :func:`guarded`.
+
+    It never waits in a thread: the threads of the event loop are few, and its name look-ups use the same ones.
+    """
 
     lease: RunLease
     aws: AwsConnection
@@ -82,10 +119,8 @@ class ServiceGuard:
     _closing: threading.Event = field(default_factory=threading.Event)
     _closed: asyncio.Event = field(default_factory=asyncio.Event)
     _watching: asyncio.Task[None] | None = None
-    _looked: datetime | None = None
-    _applied: dict[str, SharingPolicy | None] = field(default_factory=dict)
-    _deployments: dict[str, str] = field(default_factory=dict)
-    _said: dict[str, str] = field(default_factory=dict)
+    _seen: dict[str, _Seen] = field(default_factory=dict)
+    _blind: bool = False
 
     def open(self) -> None:
         self._watching = spawn_detached(self._watch())
@@ -111,14 +146,16 @@ class ServiceGuard:
         services: _Services | None = None
         seconds = FIRST_SECONDS
         while not await self._closed_within(seconds):
-            seconds = GUARD_SECONDS
             try:
                 services = services or await sync_to_async(self._open_services)()
                 lines = await asyncio.to_thread(self.look, services)
             except Exception as error:  # a guard never fails a shard, nor ends before it
                 log.warning("Services of %s: the guard could not look: %r", self.lease.holder, error)
-                services = None
+                services, seconds = None, AGAIN_SECONDS
                 continue
+            seconds = AGAIN_SECONDS if self._blind else GUARD_SECONDS
+            if self._blind:
+                services = None  # their credentials may have expired
             for line in lines:
                 self._tell(line)
 
@@ -136,33 +173,40 @@ class ServiceGuard:
     def look(self, services: EcsServices) -> list[str]:
         """Look at every service once, put right what is wrong; returns what to tell."""
         lines: list[str] = []
-        since, self._looked = self._looked or services.now(), services.now()
+        self._blind = False
         for name in self.lease.counts:
+            seen = self._seen.setdefault(name, _Seen(services.now()))
             try:
-                changed, service = self.lease.hold(services, name, self._applied.get(name))
-                self._applied[name] = policy_of(service.tags)
-                if changed:
-                    lines.append(
-                        f"Service {name}: something else has changed it: {changed}; desired count is {service.desired}."
-                    )
-                lines += self._replaced(services, service, since)
-                self._said.pop(name, None)
+                lines += self._look_at(services, name, seen)
+                seen.found()
             except GuardClosedError:
                 return lines
-            except EcsFeatureError as error:
-                if str(error) != self._said.get(name):
-                    lines.append(f"{error} The shards go on; the service is looked at again.")
-                self._said[name] = str(error)
+            except Exception as error:  # an answer without sense, too, must not hide the other services
+                self._blind = True
+                trouble = str(translate(error))
+                if seen.lost(trouble, services.now()):
+                    lines.append(f"{trouble} The shards go on; the service is looked at again.")
         return lines
 
-    def _replaced(self, services: EcsServices, service: EcsService, since: datetime) -> list[str]:
+    def _look_at(self, services: EcsServices, name: str, seen: _Seen) -> list[str]:
+        now, lines = services.now(), []
+        changed, service = self.lease.hold(services, name, seen.applied)
+        seen.applied = policy_of(service.tags)
+        if changed:
+            lines.append(
+                f"Service {name}: something else has changed it: {changed}; desired count is {service.desired}."
+            )
+        lines += self._replaced(services, service, seen)
+        seen.looked = now
+        return lines
+
+    def _replaced(self, services: EcsServices, service: EcsService, seen: _Seen) -> list[str]:
         """What is told of tasks that are not those of the last look."""
         lines = []
-        before = self._deployments.setdefault(service.name, service.deployment_id)
+        before, seen.deployment = seen.deployment or service.deployment_id, service.deployment_id
         if service.deployment_id != before:
-            self._deployments[service.name] = service.deployment_id
             lines.append(f"Service {service.name}: deployment {service.deployment_id} has begun to replace its tasks.")
-        if dead := services.deaths(service, since):
+        if dead := services.deaths(service, seen.looked):
             named = "; ".join(task.stop_summary() for task in dead[-MAX_NAMED:])
             lines.append(f"Service {service.name}: {len(dead)} of its tasks ended while shards ran: {named}.")
         return lines

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from ecs_feature.aws import limits
@@ -25,6 +25,7 @@ from ecs_feature.services.leases import (
     effective_policy,
     free_lease_slots,
     held_by,
+    last_written,
     leases_of,
     never_active,
     policy_of,
@@ -37,6 +38,8 @@ SETTLE_ROUNDS: Final = 40
 PAUSE_AFTER: Final = 3
 """Rounds without a pause; later ones let the others finish."""
 PAUSE_SECONDS: Final = 0.5
+WRITES: Final = 3
+"""How often a lease is written or removed that the reading after it shows otherwise."""
 REASSERT_SECONDS: Final = 60.0
 """How long an acquire that finds no policy tag does not lower the count: something else may have removed the tags, and
 runs whose leases were among them write them again within this time, see :mod:`ecs_feature.services.guard`."""
@@ -93,12 +96,25 @@ class ServiceSteps:
     known: SharingPolicy | None = None
 
     def acquire(
-        self, *, holder: str, count: int, until: datetime, policy: SharingPolicy
+        self, *, holder: str, count: int, until: datetime, policy: SharingPolicy, lowers: bool = True
     ) -> Steps[tuple[EcsService, Reading]]:
         """Write the holder's lease, then settle. Returns the service before and after.
 
         While other runs hold leases, their policy is only widened: they rely on what it allows.
+
+        :param lowers: as for :meth:`settle`.
         """
+        first = None
+        for _ in range(WRITES):
+            before, reading = yield from self._acquire(holder, count, until, policy, lowers)
+            first = first or before
+            if held_by(holder, reading.service.tags):
+                break  # else something else has removed it, or what took the write was not ECS
+        return first or before, reading
+
+    def _acquire(
+        self, holder: str, count: int, until: datetime, policy: SharingPolicy, lowers: bool
+    ) -> Steps[tuple[EcsService, Reading]]:
         # Read the target before the tags: a run writes the policy before it raises MinCapacity.
         target = (yield from self._target()) if self.autoscaling else None
         before = yield from self.describe()
@@ -119,12 +135,12 @@ class ServiceSteps:
             raise
         if replaced := sorted(set(old) - {tag["key"]}):
             yield self._ecs("untag_resource", resourceArn=before.arn, tagKeys=replaced)
-        if found is None:
+        if found is None and lowers:
             kept = [pair for pair in before.tags if pair[0] not in old]
             tagged = replace(before, tags=(*kept, *((each["key"], each["value"]) for each in (policy.to_tag(), tag))))
             if reconcile(tagged, now, target, self.run_is_active).lowers:
                 yield Pause(REASSERT_SECONDS, whole=True)
-        reading = yield from self.settle()
+        reading = yield from self.settle(lowers=lowers)
         for _ in range(PAUSE_AFTER):
             # Another run may have written its policy at the same time; then both write the wider one.
             found = policy_of(reading.service.tags)
@@ -132,11 +148,20 @@ class ServiceSteps:
             if found is None or found == wider:
                 break
             yield self._ecs("tag_resource", resourceArn=before.arn, tags=[wider.to_tag()])
-            reading = yield from self.settle()
+            reading = yield from self.settle(lowers=lowers)
         return before, reading
 
     def release(self, *, holder: str) -> Steps[tuple[Lease | None, Reading]]:
         """Remove the holder's lease, then settle. Returns the lease that was held and the service after."""
+        held: dict[str, Lease | None] = {}
+        for _ in range(WRITES):
+            found, reading = yield from self._release(holder)
+            held |= found
+            if not held_by(holder, reading.service.tags):
+                break
+        return _merged([lease for lease in held.values() if lease is not None]), reading
+
+    def _release(self, holder: str) -> Steps[tuple[dict[str, Lease | None], Reading]]:
         service = yield from self.describe()
         held = held_by(holder, service.tags)
         if held:
@@ -147,39 +172,47 @@ class ServiceSteps:
         if found is not None and policy is not None and policy.baseline < found.baseline:
             yield self._ecs("tag_resource", resourceArn=service.arn, tags=[policy.to_tag()])
         reading = yield from self.settle()
-        return _merged([lease for lease in held.values() if lease is not None]), reading
+        return held, reading
 
     def hold(self, *, holder: str, count: int, until: datetime, policy: SharingPolicy) -> Steps[tuple[str, Reading]]:
-        """Write the holder's lease again when it or the policy tag is gone, then settle.
+        """Write the holder's lease again when it or the policy tag is gone, then settle. It never pauses for long.
+
+        Where the lease was gone, those of other runs may be, too. So a count is not lowered within a minute of any
+        lease's writing: a later look does it.
 
         Returns what something else had changed, empty when nothing, and the service after.
         """
         found = yield from self.inspect()
         if lost := what_is_lost(found.service.tags, holder, count, self.now()):
-            _, after = yield from self.acquire(holder=holder, count=count, until=until, policy=policy)
+            _, after = yield from self.acquire(holder=holder, count=count, until=until, policy=policy, lowers=False)
             return f"{lost}; leased {count} again", after
-        after = found if found.decision.at_rest else (yield from self.settle())
+        lowers = self.now() - last_written(found.service.tags) >= timedelta(seconds=REASSERT_SECONDS)
+        after = found if found.decision.at_rest else (yield from self.settle(lowers=lowers))
         raised = found.decision.count - found.decision.found
         lever = "MinCapacity" if found.decision.autoscaled else "desired count"
         if raised <= 0:
             return "", after
         return f"its {lever} was {found.decision.found} where its leases want {found.decision.count}", after
 
-    def settle(self) -> Steps[Reading]:
-        """Apply :func:`ecs_feature.services.leases.reconcile` until a reading shows nothing to do."""
+    def settle(self, *, lowers: bool = True) -> Steps[Reading]:
+        """Apply :func:`ecs_feature.services.leases.reconcile` until a reading shows nothing to do.
+
+        :param lowers: whether a count may be lowered; if not, one that is too high stays.
+        """
         for round_number in range(SETTLE_ROUNDS):
             if round_number >= PAUSE_AFTER:
                 yield Pause(PAUSE_SECONDS)
             reading = yield from self.inspect()
             service, decision = reading.service, reading.decision
-            if decision.at_rest:
+            changes = decision.change and (lowers or not decision.lowers)
+            if not changes and not decision.expired:
                 return reading
             if decision.expired:
                 yield self._ecs("untag_resource", resourceArn=service.arn, tagKeys=list(decision.expired))
-            if decision.change and decision.autoscaled:
+            if changes and decision.autoscaled:
                 # MaxCapacity is not given, so it stays as it is.
                 yield self._autoscaling("register_scalable_target", MinCapacity=decision.count)
-            elif decision.change:
+            elif changes:
                 yield self._ecs("update_service", cluster=self.cluster, service=self.name, desiredCount=decision.count)
         raise LeaseError(
             f"Service {self.name!r} did not come to rest after {SETTLE_ROUNDS} readings; is something else changing "

@@ -42,6 +42,8 @@ _CUT_TAG: Final = "=.."
 CLOCK_SKEW: Final = timedelta(minutes=1)
 """How much the clocks of two hosts may differ; a lease stays active this long after its end time."""
 
+_COMPACT: Final = "%Y%m%dT%H%M%S.%fZ"
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LEASE: Final = re.compile(r"(?P<count>\d+) since (?P<since>\S+) until (?P<until>\S+) by (?P<holder>.*)")
 _POLICY: Final = re.compile(r"baseline (?P<baseline>\d+) cap (?P<cap>\d+) (?P<sharing>sum|max)(?P<min> MinCapacity)?")
 
@@ -227,6 +229,12 @@ def held_by(holder: str, tags: Iterable[tuple[str, str]]) -> dict[str, Lease | N
     return {key: lease for key, lease in leases_of(tags).items() if key.startswith(prefix)}
 
 
+def last_written(tags: Iterable[tuple[str, str]]) -> datetime:
+    """When the newest of a service's leases was written, by its tag's key; long ago when there is none."""
+    written = [_moment(key.rpartition(":")[2]) for key in leases_of(tags)]
+    return max((moment for moment in written if moment is not None), default=_LONG_AGO)
+
+
 def policy_of(tags: Iterable[tuple[str, str]]) -> SharingPolicy | None:
     """The sharing policy among a service's tags; None when no run has ever leased the service.
 
@@ -352,4 +360,12 @@ def _stamp(moment: datetime) -> str:
 
 
 def _compact(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    return moment.astimezone(UTC).strftime(_COMPACT)
+
+
+def _moment(compact: str) -> datetime | None:
+    """The reverse of :func:`_compact`; None when it is not one."""
+    try:
+        return datetime.strptime(compact, _COMPACT).replace(tzinfo=UTC)
+    except ValueError:
+        return None

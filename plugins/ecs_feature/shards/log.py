@@ -10,7 +10,7 @@ from typing import Any
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.fleet.fleet import Fleet
 from ecs_feature.logs.cursor import Fresh
-from ecs_feature.logs.follower import Followed
+from ecs_feature.logs.followed import Followed
 from ecs_feature.tasks.outcomes import Outcome
 
 
@@ -22,6 +22,7 @@ class ShardLog:
     :param log: the task log.
     :param lines: how many last lines are copied at most; 0: none.
     :param live: whether lines are copied while the container runs.
+    :ivar texts: the last lines of the container that decided; only of one that failed.
     """
 
     fleet: Fleet
@@ -31,6 +32,7 @@ class ShardLog:
     log: Any
     lines: int
     live: bool
+    texts: list[str] = field(default_factory=list, init=False)
     _followed: Followed | None = field(default=None, init=False)
 
     @contextmanager
@@ -64,10 +66,11 @@ class ShardLog:
             return outcome
         quiet = followed is not None and followed.warned
         last = await self.fleet.log_tail(ended, container, self.lines, failed=not outcome.succeeded, quiet=quiet)
+        self.texts = [line.text for line in last.lines]
         for line in mine.shown.without(last.lines) if mine is not None else last.lines:
             self.log.info("[%s] %s", container, line.text)
         shown = bool(last.lines or (mine is not None and mine.shown))
-        if last.missing and not last.logged and not quiet:
+        if last.missing and last.error is None and not quiet:
             self.log.info("Container %s of shard %s: %s.", container, self.shard, last.missing)
         elif not shown and not last.missing and not quiet:
             self.log.info("The container %s of shard %s left no log lines.", container, self.shard)

@@ -82,6 +82,7 @@ class ShardPolicy:
     non_retryable_exit_codes: tuple[int, ...] = ()
     skip_exit_codes: tuple[int, ...] = ()
     live_lines: str = LiveLines.RETRIES.value
+    max_ephemeral_gib: int | None = None
 
     def __post_init__(self) -> None:
         check_live_lines(self.live_lines)
@@ -107,6 +108,7 @@ class ShardPolicy:
             self.max_memory_mib,
             self.fallback_interruptions,
             self.fallback_seconds,
+            self.max_ephemeral_gib,
         )
 
     @property

@@ -12,15 +12,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+from ecs_feature.aws.limits import DEFAULT_EPHEMERAL_GIB
+from ecs_feature.aws.resources import LINUX_X86
 from ecs_feature.tasks import cost
 from ecs_feature.tasks.relaunches import Ended
 
 RUNNING_KEY: Final = "ecs_task"
 """Key of the XCom that a long-running shard writes while it runs."""
+
+
+_NEWER: Final = ("platform", "kind", "instance_type", "ephemeral_gib", "metered")
+"""The fields that records of older versions do not have; they are left out where they say nothing."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,11 @@ class LaunchRecord:
     :param task_arn: empty when RunTask started nothing.
     :param attempt: Airflow's try number, under the key that all records have had.
     :param capacity: ``FARGATE``, ``FARGATE_SPOT`` ...
+    :param platform: empty: ``LINUX/X86_64``.
+    :param ephemeral_gib: 0: Fargate's 20 GiB, or on instances.
+    :param metered: what is billed beside vCPUs and memory, see :class:`ecs_feature.tasks.cost.Usage`.
+    :param task_definition: ``family:revision``.
+    :param image_digest: of the container that does the shard's work, ``sha256:...``.
     """
 
     task_arn: str
@@ -44,13 +55,20 @@ class LaunchRecord:
     stopped_at: str | None = None
     vcpu_seconds: float = 0.0
     gb_seconds: float = 0.0
+    platform: str = ""
+    kind: str = ""
+    instance_type: str = ""
+    ephemeral_gib: int = 0
+    metered: Mapping[str, float] = field(default_factory=dict)
+    task_definition: str = ""
+    image_digest: str = ""
 
     @classmethod
-    def of(cls, ended: Ended, try_number: int) -> LaunchRecord:
+    def of(cls, ended: Ended, try_number: int, container: str = "") -> LaunchRecord:
         task, outcome = ended.task, ended.outcome
         if task is None:
             return cls("", str(outcome.kind), outcome.reason, try_number)
-        used = cost.of_task(task)
+        used = cost.of_task(task, ended.billing.volumes)
         return cls(
             task_arn=task.arn,
             outcome=str(outcome.kind),
@@ -64,7 +82,19 @@ class LaunchRecord:
             stopped_at=_iso(task.stopped_at),
             vcpu_seconds=round(used.vcpu_seconds, 3),
             gb_seconds=round(used.gb_seconds, 3),
+            platform="" if task.platform == LINUX_X86 else task.platform,
+            kind=ended.billing.kind,
+            instance_type=ended.billing.instance_type,
+            ephemeral_gib=0 if task.ephemeral_gib == DEFAULT_EPHEMERAL_GIB else task.ephemeral_gib,
+            metered={meter: round(seconds, 3) for meter, seconds in used.metered.items()},
+            task_definition=task.task_definition_arn.rpartition("/")[2],
+            image_digest=next((each.image_digest for each in task.containers if each.name == container), ""),
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-safe."""
+        values = asdict(self)
+        return {name: value for name, value in values.items() if value or name not in _NEWER}
 
 
 class LaunchedTask(NamedTuple):

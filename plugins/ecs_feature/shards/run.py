@@ -17,10 +17,12 @@ from ecs_feature.exceptions import AwsError, EcsFeatureError, LaunchError
 from ecs_feature.fleet.fleet import Fleet
 from ecs_feature.fleet.sight import is_outage
 from ecs_feature.fleet.watcher import MISSING_SECONDS
+from ecs_feature.shards.billing import billing_of
 from ecs_feature.shards.log import ShardLog
 from ecs_feature.shards.policy import ShardPolicy, is_followed
 from ecs_feature.shards.records import LaunchRecord
-from ecs_feature.tasks import outcomes
+from ecs_feature.shards.shell import ShellHint, shell_hint
+from ecs_feature.tasks import disk, outcomes
 from ecs_feature.tasks.capacity import CLUSTER_DEFAULT
 from ecs_feature.tasks.containers import UNKNOWN_ROLES, ContainerRoles
 from ecs_feature.tasks.launch import TIMEOUT_TAG, Launch, client_token, started_by
@@ -56,6 +58,7 @@ class ShardRun:
     :param since: when the run started: no client token of this try is older.
     :param try_number: Airflow's try number.
     :param live: whether the user asked for live lines; overrides the policy.
+    :param debug: whether the user asked for ECS Exec.
     :param in_doubt: whether the current launch may have started a task whose ARN is not known yet.
     :param roles: which containers can end the task.
     :param replayed: whether RunTask returned a task that had already stopped, launched by an earlier triggerer.
@@ -75,16 +78,19 @@ class ShardRun:
     since: datetime | None = None
     try_number: int = 1
     live: bool = False
+    debug: bool = False
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     now: Callable[[], datetime] = _now
     history: list[Ended] = field(default_factory=list)
     known: int = 0
     in_doubt: bool = False
     roles: ContainerRoles = UNKNOWN_ROLES
+    definition: Mapping[str, Any] = field(default_factory=dict)
     replayed: bool = False
     current: Launch | None = None
     task: EcsTask | None = None
     born: datetime = field(init=False)
+    shell: ShellHint | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.born = self.now()
@@ -92,26 +98,27 @@ class ShardRun:
     @property
     def launches(self) -> list[LaunchRecord]:
         """The ended launches of this try, as stored in the XCom."""
-        return [LaunchRecord.of(ended, self.try_number) for ended in self.history]
+        return [LaunchRecord.of(ended, self.try_number, self.launch.container) for ended in self.history]
 
     async def run(self) -> Outcome:
         """Run the shard until it ends for another reason than infrastructure, or the relaunches are used up.
 
         A call that AWS refuses permanently is an outcome, too.
         """
-        policy, definition = self.policy, await self._definition()
-        self.launch, self.roles = await self._fitted(definition), ContainerRoles.of(definition)
+        policy, self.definition = self.policy, await self._definition()
+        self.launch, self.roles = await self._fitted(self.definition), ContainerRoles.of(self.definition)
         async with self.fleet.slot(
             policy.parallel_group,
             policy.parallelism,
-            vcpus=self._vcpus(definition),
+            vcpus=self._vcpus(self.definition),
             max_vcpus=policy.max_vcpus,
             capacity=self.launch.bucket,
             started_by=started_by(self.launch.started_by),
+            note=self._note,
         ):
             plan = NextLaunch(0.0, self.launch.capacity, self.launch.size)
             outcome = await self._guarded(self._recovered) or await self._launched(plan)
-            while (following := self._following(outcome, plan)) is not None:
+            while (following := await self._following(outcome, plan)) is not None:
                 plan = following
                 await self._pause(outcome, plan)
                 outcome = await self._launched(plan)
@@ -122,11 +129,12 @@ class ShardRun:
         assert outcome is not None
         return outcome
 
-    def _following(self, outcome: Outcome, plan: NextLaunch) -> NextLaunch | None:
+    async def _following(self, outcome: Outcome, plan: NextLaunch) -> NextLaunch | None:
         """Add the outcome to the history; return the next launch, None when the try ends."""
-        self.history.append(Ended(outcome, self.task, plan.capacity, self.now()))
+        billing = await billing_of(self.fleet, self.launch, self.task, self._tell)
+        self.history.append(Ended(outcome, self.task, plan.capacity, self.now(), billing))
         following = next_launch(self.history, self.policy.relaunches)
-        return following and dataclasses.replace(following, size=following.size or plan.size)
+        return following and following.keeping(plan.size or self.launch.size)
 
     async def _guarded(self, act: Callable[[], Awaitable[Outcome | None]]) -> Outcome | None:
         """The outcome of a launch; of a task that runs, only AWS's word and the deadline decide."""
@@ -185,7 +193,9 @@ class ShardRun:
             client_token=client_token(self.token_id, number),
             tags=self._tags(),
         )
-        task = await self.fleet.launch(self.current, share=self.share, in_doubt=self._note_doubt, tell=self._tell)
+        task = await self.fleet.launch(
+            self.current, share=self.share, in_doubt=self._note_doubt, tell=self._tell, note=self._note
+        )
         self.log.info_within(
             LAUNCH_LINE_SECONDS,
             "Shard %s runs as ECS task %s (launch %d%s).",
@@ -211,7 +221,8 @@ class ShardRun:
                 outcome = outcomes.of_task(
                     ended, main_container=self.launch.container, codes=self.policy.codes, roles=self.roles
                 )
-                return await self._with_log(shard_log, ended, outcome)
+                outcome = await self._with_log(shard_log, ended, outcome)
+                return disk.blamed(outcome, ended, shard_log.texts, self.definition)
         if await self._has_result():
             self.log.info("Shard %s: ECS does not show how its task ended, and its result file is there.", self.shard)
             return outcomes.of_result()
@@ -264,6 +275,8 @@ class ShardRun:
             poll_seconds=self.policy.poll_seconds,
             start_seconds=start_seconds,
             tell=self._tell,
+            note=self._note,
+            seen=self.shell,
         )
 
     async def _stopped(self, task: EcsTask, reason: str, seconds: float) -> EcsTask | None:
@@ -284,6 +297,9 @@ class ShardRun:
 
     def _tell(self, sentence: str) -> None:
         self.log.warning("Shard %s: %s", self.shard, sentence)
+
+    def _note(self, sentence: str) -> None:
+        self.log.info("Shard %s: %s", self.shard, sentence)
 
     async def _has_result(self) -> bool:
         """Whether the result file is there; False when that cannot be known in time."""
@@ -314,7 +330,9 @@ class ShardRun:
         launch = self.launch
         if launch.capacity == CLUSTER_DEFAULT:
             launch = dataclasses.replace(launch, default_strategy=await self.fleet.default_strategy(launch.cluster))
-        return launch.fitted(definition)
+        fitted = dataclasses.replace(launch, execute_command=self.debug or launch.execute_command).fitted(definition)
+        self.shell = shell_hint(self.shard, fitted, self.log, asked=self.debug)
+        return fitted
 
     def _vcpus(self, definition: Mapping[str, Any]) -> float:
         """The vCPUs that count against the quota or ``max_vcpus``; 0 when not known."""
@@ -378,5 +396,5 @@ class ShardRun:
             "exit_code": outcome.exit_code,
             "container": self.launch.container,
             **extra,
-            "launches": [dataclasses.asdict(launch) for launch in self.launches],
+            "launches": [launch.to_dict() for launch in self.launches],
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
@@ -11,7 +11,11 @@ from ecs_feature.exceptions import SelectionError
 
 LIVE_LOG_SHARDS = "live_log_shards"
 """The run's param with the shards whose logs are followed while they run."""
-RUN_PARAMS = ("shards", "variants", LIVE_LOG_SHARDS)
+DEBUG_SHARDS = "debug_shards"
+"""The run's param with the shards that are launched with ECS Exec."""
+NAMING_SHARDS = (LIVE_LOG_SHARDS, DEBUG_SHARDS)
+"""The params that name shards and do not restrict the run."""
+RUN_PARAMS = ("shards", "variants", *NAMING_SHARDS)
 """The params of a run that belong to a pipeline."""
 _MIN_ALIKE = 0.75
 """How alike two keys are, by :func:`difflib.SequenceMatcher.ratio`, when one is taken for a slip of the other."""
@@ -30,11 +34,12 @@ class Selection:
 def select(params: Mapping[str, Any], *, shards: Sequence[str], variants: Sequence[str]) -> Selection:
     """Resolve the params ``shards`` and ``variants`` of a run; nothing or an empty list means all.
 
-    ``live_log_shards`` is checked as well.
+    ``live_log_shards`` and ``debug_shards`` are checked as well.
 
     :raises SelectionError: when one names something that the pipeline does not have.
     """
-    _chosen(params, LIVE_LOG_SHARDS, shards, "shards")
+    for field in NAMING_SHARDS:
+        _chosen(params, field, shards, "shards")
     return Selection(_chosen(params, "shards", shards), _chosen(params, "variants", variants))
 
 
@@ -73,11 +78,14 @@ def check_keys(conf: Mapping[str, Any], known: Iterable[str], prefix: str = "") 
             raise SelectionError(f"conf: {key!r} is not a param of this DAG; {hint}")
 
 
-def names_in(value: Any) -> list[Any]:
-    """The names in a param, without the blanks and empty lines that users type into the trigger form."""
+def names_in(value: Any, known: Collection[str] = ()) -> list[Any]:
+    """The names in a param, without the blanks and empty lines that users type into the trigger form.
+
+    :param known: names that are left as they are, since some begin or end with a blank.
+    """
     if value is None:
         return []
-    stripped = (name.strip() if isinstance(name, str) else name for name in value)
+    stripped = (name.strip() if isinstance(name, str) and name not in known else name for name in value)
     return [name for name in stripped if name != ""]
 
 
@@ -93,7 +101,9 @@ def of_this_run(
     :param records: of mapped shards in the order of their map indexes.
     :param found: the shards that the run found; None: the DAG file names them.
     """
-    chosen = frozenset(found if found is not None else names_in(params.get("shards")))
+    records = list(records)
+    known = {record["shard"] for record in records}
+    chosen = frozenset(found if found is not None else names_in(params.get("shards"), known))
     first: dict[str, Mapping[str, Any]] = {}
     for record in records:
         if record["shard"] in chosen or (found is None and not chosen):
@@ -105,7 +115,7 @@ def _chosen(params: Mapping[str, Any], field: str, known: Sequence[str], what: s
     given = params.get(field) or []
     if isinstance(given, str) or not isinstance(given, list | tuple):
         raise SelectionError(f'{field}: {given!r} is not a list; give a list of names, e.g. ["{known[0]}"].')
-    asked = names_in(given)
+    asked = names_in(given, known)
     unknown = [name for name in asked if name not in known]
     if unknown:
         listed = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from ecs_feature.aws.s3 import split_uri
 from ecs_feature.exceptions import ConfigurationError, SelectionError
+from ecs_feature.shards.names import fault_among, fault_of
 
-NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 MAX_SHARDS: Final = 5000
 """Per run. Airflow's own limit, [core] max_map_length, is 1,024 by default."""
+
+
+_HIDDEN: Final = ("_", ".")
+
+
+def called(function: Callable[..., Any], *, partition: str, **arguments: Any) -> Any:
+    """What a callable of the user's returns; it is given ``partition=`` when its signature names it."""
+    try:
+        takes = "partition" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a builtin has none
+        takes = False
+    return function(**arguments, **({"partition": partition} if takes else {}))
 
 
 def is_listing(shards: object) -> bool:
@@ -31,6 +44,8 @@ def check_listing(uri: str) -> None:
 def listed(s3: Any, uri: str) -> list[str]:
     """The names that stand for ``*`` among the folders in S3, sorted.
 
+    Hidden folders (``_temporary/``, ``.cache/``) are left out, unless the folder is written with such a beginning.
+
     :param s3: a boto3 ``s3`` client.
     :param uri: rendered.
     """
@@ -38,7 +53,9 @@ def listed(s3: Any, uri: str) -> list[str]:
     bucket, prefix = split_uri(before)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
     folders = [folder["Prefix"] for page in pages for folder in page.get("CommonPrefixes", ())]
-    return sorted(folder.removeprefix(prefix).removesuffix(after) for folder in folders if folder.endswith(after))
+    names = (folder.removeprefix(prefix).removesuffix(after) for folder in folders if folder.endswith(after))
+    named = not prefix.endswith("/") and bool(prefix)
+    return sorted(name for name in names if name and (named or not name.startswith(_HIDDEN)))
 
 
 def checked(found: Any, where: str) -> list[str]:
@@ -46,14 +63,20 @@ def checked(found: Any, where: str) -> list[str]:
 
     :raises SelectionError: it is no list, there is none, there are too many, or one is not a name.
     """
-    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
+    if isinstance(found, str | bytes | Mapping) or not isinstance(found, Iterable):
         raise SelectionError(f"shards: {where} gives {found!r:.100}, which is no list of names; return a list.")
-    names = list(dict.fromkeys(found))
+    listed_ = list(found)
+    try:
+        names = list(dict.fromkeys(listed_))
+    except TypeError:  # one that cannot be hashed, such as a list, is no name
+        names = listed_
     if not names:
         raise SelectionError(f"shards: {where} has none for this run; is the raw data there?")
     if len(names) > MAX_SHARDS:
         raise SelectionError(f"shards: {where} has {len(names)}, at most {MAX_SHARDS} are possible; make them larger.")
     for name in names:
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise SelectionError(f"shards: {where} has {name!r}, which is not a name; use 1 to 100 of A-Z a-z 0-9 - _.")
+        if fault := fault_of(name):
+            raise SelectionError(f"shards: {where} has {name!r:.80}, which {fault}.")
+    if fault := fault_among(names):
+        raise SelectionError(f"shards: {where}: {fault}")
     return names

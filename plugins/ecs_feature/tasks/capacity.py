@@ -1,4 +1,4 @@
-"""What a launch runs on: Fargate, Fargate Spot, EC2, or the cluster's default. Pure."""
+"""What a launch runs on: Fargate, Fargate Spot, EC2, capacity providers, or the cluster's default. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from ecs_feature.aws.resources import MANAGED_INSTANCES
 from ecs_feature.exceptions import ConfigurationError
 
 ON_DEMAND: Final = "on_demand"
@@ -80,6 +81,20 @@ def bucket_of(capacity: str | Strategy, default: Strategy | None = None) -> str:
     return name if name in _OF_FARGATE else ""
 
 
+def kind_of(provider: Mapping[str, Any]) -> str:
+    """The kind of a capacity provider, as DescribeCapacityProviders shows it.
+
+    :returns: ``EC2_AUTOSCALING``, ``FARGATE``, ``FARGATE_SPOT``, ``MANAGED_INSTANCES`` where it is on demand, else
+        ``MANAGED_INSTANCES/SPOT`` or ``/RESERVED``: what has another price; empty when AWS does not say.
+    """
+    managed = provider.get("managedInstancesProvider")
+    kind = str(provider.get("type") or ("" if managed is None else MANAGED_INSTANCES))
+    if kind != MANAGED_INSTANCES:
+        return kind or ("EC2_AUTOSCALING" if "autoScalingGroupProvider" in provider else "")
+    option = ((managed or {}).get("instanceLaunchTemplate") or {}).get("capacityOptionType") or "ON_DEMAND"
+    return kind if option == "ON_DEMAND" else f"{kind}/{option}"
+
+
 def may_be_instances(capacity: str | Strategy) -> bool:
     """Whether tasks may run on EC2 instances; they need no Fargate size there, and perhaps no network interface."""
     if isinstance(capacity, str):
@@ -112,7 +127,7 @@ def check_capacity(capacity: str | Strategy) -> None:
         )
     if len({item["capacityProvider"] in _OF_FARGATE for item in capacity}) > 1:
         raise ConfigurationError(
-            "capacity: the strategy mixes Fargate and providers of Auto Scaling groups; give one or the other "
+            "capacity: the strategy mixes Fargate and providers of instances; give one or the other "
             "(AmazonECS/latest/APIReference/API_PutClusterCapacityProviders.html)."
         )
 

@@ -1,23 +1,20 @@
-"""Task definitions: load a JSON file, fill in the placeholders, validate, register when changed.
-
-The files are the exact input of ``RegisterTaskDefinition``, with ``${NAME}`` placeholders. They are checked
-against botocore's own service model and against Fargate's rules before any call.
-"""
+"""Task definitions: checked against botocore's own service model and ECS's rules, and registered when changed."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ecs_feature.aws import limits
-from ecs_feature.environment import substitute
 from ecs_feature.exceptions import ConfigurationError, TaskDefinitionError
 from ecs_feature.tasks.containers import ContainerRoles
+from ecs_feature.tasks.definition_files import Definition, read
 
 DIGEST_TAG: Final = "ecs-feature:digest"
 
@@ -35,24 +32,18 @@ class Registered:
 
 
 def load(path: Path, values: Mapping[str, str]) -> dict[str, Any]:
-    """Read a task definition file and return the input of ``RegisterTaskDefinition``.
+    """Read a task definition file and return the input of ``RegisterTaskDefinition``, checked.
 
     :param values: what the placeholders stand for, see :mod:`ecs_feature.environment`.
     :raises TaskDefinitionError: one sentence with the file, the field, the value and the limit.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise TaskDefinitionError(f"{path}: cannot be read ({error.strerror}).") from error
-    try:
-        raw = json.loads(text)
-    except ValueError as error:
-        raise TaskDefinitionError(f"{path.name}: not JSON ({error}).") from error
-    try:
-        definition: dict[str, Any] = substitute(raw, values, where=path.name)
-    except ConfigurationError as error:
-        raise TaskDefinitionError(str(error)) from None
-    validate(definition, where=path.name)
+    return load_with_notes(path, values).content
+
+
+def load_with_notes(path: Path, values: Mapping[str, str]) -> Definition:
+    """:func:`load`, with what was left out of the file."""
+    definition = read(path, values)
+    validate(definition.content, where=path.name)
     return definition
 
 
@@ -69,6 +60,7 @@ def validate(definition: Mapping[str, Any], *, where: str = "task definition") -
             f"({limits.QUOTAS_PAGE}); move long values to secrets or files."
         )
     containers = definition["containerDefinitions"]
+    _check_containers(containers, where)
     if not 1 <= len(containers) <= limits.CONTAINERS:
         raise TaskDefinitionError(
             f"{where}: containerDefinitions has {len(containers)} containers; a task has 1 to {limits.CONTAINERS} "
@@ -76,6 +68,51 @@ def validate(definition: Mapping[str, Any], *, where: str = "task definition") -
         )
     if "FARGATE" in definition.get("requiresCompatibilities", ()):
         _check_fargate(definition, where)
+
+
+def _check_containers(containers: Sequence[Mapping[str, Any]], where: str) -> None:
+    """What AWS refuses of containers wherever they run, in words of its API reference."""
+    names = [one.get("name") for one in containers]
+    for number, one in enumerate(containers):
+        place = f"{where}: containerDefinitions[{number}]"
+        for field in ("name", "image"):
+            if not one.get(field):
+                raise TaskDefinitionError(f"{place} has no {field}; give it one.")
+        name = one["name"]
+        if names.count(name) > 1:
+            raise TaskDefinitionError(f"{where}: {name} is the name of {names.count(name)} containers; rename them.")
+        plain = [each.get("name") for each in one.get("environment", ())]
+        secret = [each["name"] for each in one.get("secrets", ())]
+        if None in plain or "" in plain:
+            raise TaskDefinitionError(f"{place} ({name}): an entry of environment has no name; give it one.")
+        if both := sorted({each for each in secret if each in plain or secret.count(each) > 1}):
+            raise TaskDefinitionError(
+                f"{place} ({name}): {both[0]} is both a secret and a variable, or a secret twice; AWS wants the "
+                "names of secrets to be their own (AmazonECS/latest/APIReference/API_Secret.html)."
+            )
+        hard, soft = one.get("memory"), one.get("memoryReservation")
+        if hard is not None and soft is not None and hard < soft:
+            raise TaskDefinitionError(
+                f"{place} ({name}): memory {hard} must not be less than its memoryReservation {soft} "
+                "(AmazonECS/latest/APIReference/API_ContainerDefinition.html)."
+            )
+    if containers and not any(one.get("essential", True) for one in containers):
+        raise TaskDefinitionError(f"{where}: no container is essential; at least one must be.")
+
+
+def check_variables(
+    definition: Mapping[str, Any], container: str, variables: Iterable[str], *, where: str = "task definition"
+) -> None:
+    """Check that the pipeline sets no variable that is a secret of the task definition.
+
+    :raises TaskDefinitionError: one sentence.
+    """
+    for one in definition["containerDefinitions"]:
+        secrets = {each["name"] for each in one.get("secrets", ())}
+        if one["name"] == container and (both := sorted(secrets & set(variables))):
+            raise TaskDefinitionError(
+                f"environment: {both[0]} is a secret of container {container} in {where}; take it out of one."
+            )
 
 
 def check_container(definition: Mapping[str, Any], container: str, *, where: str = "task definition") -> None:
@@ -153,11 +190,25 @@ def _check_fargate(definition: Mapping[str, Any], where: str) -> None:
         limits.valid_fargate_size(cpu, memory, field=f"{where}: cpu/memory")
     except ConfigurationError as error:
         raise TaskDefinitionError(str(error)) from None
-    reserved = sum(container.get("memory", 0) for container in definition["containerDefinitions"])
+    containers = definition["containerDefinitions"]
+    # memoryReservation is what counts where both are given (API_ContainerDefinition.html).
+    reserved = sum(one.get("memoryReservation") or one.get("memory") or 0 for one in containers)
     if reserved > memory:
         raise TaskDefinitionError(
             f"{where}: the containers reserve {reserved} MiB of memory, but the task has {memory}; lower theirs "
             "or raise the task's."
+        )
+    for one in containers:
+        if (one.get("memory") or 0) > memory:
+            raise TaskDefinitionError(
+                f"{where}: container {one['name']} has a limit of {one['memory']} MiB, but the task has {memory}; "
+                "lower its memory or raise the task's."
+            )
+    units = sum(one.get("cpu") or 0 for one in containers)
+    if units > cpu:
+        raise TaskDefinitionError(
+            f"{where}: the containers reserve {units} CPU units, but the task has {cpu}; lower theirs or raise "
+            "the task's."
         )
     if "executionRoleArn" not in definition and _needs_execution_role(definition):
         raise TaskDefinitionError(
@@ -174,13 +225,13 @@ def _needs_execution_role(definition: Mapping[str, Any]) -> bool:
 
 
 def _whole(value: Any, field: str) -> int:
-    try:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+", value):
         return int(value)
-    except (TypeError, ValueError):
-        raise TaskDefinitionError(
-            f"{field} is {value!r}; on Fargate it is a whole number of "
-            f"{'CPU units' if field.endswith('cpu') else 'MiB'} as a string ({limits.FARGATE_SIZES_PAGE})."
-        ) from None
+    raise TaskDefinitionError(
+        f"{field} is {value!r}; on Fargate it is "
+        + ('CPU units or vCPUs, "1024" or "1 vCPU"' if field.endswith("cpu") else 'MiB or GB, "2048" or "2 GB"')
+        + f" ({limits.FARGATE_SIZES_PAGE})."
+    )
 
 
 def digest(definition: Mapping[str, Any]) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ecs_feature.aws import limits
+from ecs_feature.aws.resources import region_of
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.tasks.capacity import ON_DEMAND, Strategy, bucket_of, request_of
 from ecs_feature.tasks.sizes import Size
+from ecs_feature.tasks.volumes import EbsVolume, check_configured
 
 TAG_PREFIX = "ecs-feature:"
 TIMEOUT_TAG = TAG_PREFIX + "timeout-seconds"
@@ -21,6 +24,7 @@ parameters, or ECS answers ConflictException."""
 
 
 TASK_DEFINITION_SIZE = Size()
+_SHARD = re.compile(r"\{shard(_id)?\}")
 _STARTED_BY_CHARACTERS = 128  # AmazonECS/latest/APIReference/API_RunTask.html
 
 
@@ -67,7 +71,10 @@ class Launch:
     :param network: None when the task definition's network mode is not awsvpc; such tasks have no network interface of
         their own and run only on EC2.
     :param default_strategy: the cluster's, with capacity ``cluster_default``; None: not known. Not part of the request.
-    :param size: overrides the task definition's CPU and memory.
+    :param size: overrides the task definition's CPU, memory and ephemeral storage.
+    :param ephemeral_gib: ephemeral storage on Fargate where ``size`` has none, 21 to 200; 0: the task definition's.
+    :param volumes: the volumes that the task definition leaves to be configured at launch.
+    :param execute_command: whether ECS Exec is enabled.
     :param started_by: becomes RunTask's ``startedBy``: a template of the DAG's id and the task instance's UUID; by it
         a try's tasks can be listed.
     """
@@ -84,6 +91,9 @@ class Launch:
     tags: Mapping[str, str] = field(default_factory=dict)
     client_token: str = ""
     default_strategy: Strategy | None = None
+    ephemeral_gib: int = 0
+    volumes: tuple[EbsVolume, ...] = ()
+    execute_command: bool = False
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Launch:
@@ -96,12 +106,21 @@ class Launch:
                 and Network(tuple(network["subnets"]), tuple(network["security_groups"]), network["assign_public_ip"]),
                 "command": tuple(values.get("command", ())),
                 "capacity": capacity if isinstance(capacity, str) else tuple(capacity),
+                "volumes": tuple(EbsVolume.from_dict(volume) for volume in values.get("volumes", ())),
             }
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-safe, for a trigger's arguments; any string in it may be a template."""
+        """JSON-safe, for a trigger's arguments; any string in it may be a template.
+
+        What older versions do not know is there only where it is used, so that their triggerers can run the rest.
+        """
         network = self.network
+        newer = {
+            "ephemeral_gib": self.ephemeral_gib,
+            "volumes": [volume.to_dict() for volume in self.volumes],
+            "execute_command": self.execute_command,
+        }
         return {
             "cluster": self.cluster,
             "task_definition": self.task_definition,
@@ -117,6 +136,7 @@ class Launch:
             "capacity": self.capacity if isinstance(self.capacity, str) else [dict(item) for item in self.capacity],
             "started_by": self.started_by,
             "tags": dict(self.tags),
+            **{name: value for name, value in newer.items() if value},
         }
 
     @property
@@ -127,10 +147,20 @@ class Launch:
     def fitted(self, definition: Mapping[str, Any]) -> Launch:
         """The launch, without ``network`` when the task definition's network mode does not allow it.
 
+        ECS Exec is left out where the task definition has no task role, which it needs
+        (AmazonECS/latest/APIReference/API_RunTask.html, enableExecuteCommand).
+
         :param definition: as DescribeTaskDefinition shows it; empty when it is not known.
+        :raises TaskDefinitionError: its volumes are not those of the launch.
         """
+        if definition:
+            check_configured(definition, self.volumes)
         shares_the_host = bool(definition) and definition.get("networkMode", "bridge") != "awsvpc"
-        return replace(self, network=None) if shares_the_host and not self.bucket else self
+        return replace(
+            self,
+            network=None if shares_the_host and not self.bucket else self.network,
+            execute_command=self.execute_command and (not definition or bool(definition.get("taskRoleArn"))),
+        )
 
     def overrides(self) -> dict[str, Any]:
         """The ``overrides`` of RunTask.
@@ -150,6 +180,8 @@ class Launch:
             overrides["cpu"] = str(self.size.cpu)
         if self.size.memory_mib:
             overrides["memory"] = str(self.size.memory_mib)
+        if storage := self.size.ephemeral_gib or self.ephemeral_gib:
+            overrides["ephemeralStorage"] = {"sizeInGiB": storage}
         check_overrides(overrides)
         return overrides
 
@@ -166,6 +198,10 @@ class Launch:
         if self.network is not None:
             request["networkConfiguration"] = self.network.to_aws()
         request.update(request_of(self.capacity))
+        if self.volumes:
+            request["volumeConfigurations"] = [volume.to_aws() for volume in self.volumes]
+        if self.execute_command:
+            request["enableExecuteCommand"] = True
         if self.started_by:
             request["startedBy"] = started_by(self.started_by)
         if self.tags:
@@ -211,12 +247,24 @@ def started_by(who: str) -> str:
     return start[: _STARTED_BY_CHARACTERS - len(ending)] + ending
 
 
-def fill_shard(value: Any, shard: str) -> Any:
-    """``value`` with ``{shard}`` in its strings replaced, through lists and dicts."""
+def shell_command(task_arn: str, cluster: str, container: str) -> str:
+    """The AWS CLI's command that opens a shell in a container through ECS Exec."""
+    words = {
+        "--region": region_of(task_arn),
+        "--cluster": cluster,
+        "--task": task_arn.rsplit("/", 1)[-1],
+        "--container": container,
+    }
+    said = " ".join(f"{name} {shlex.quote(value)}" for name, value in words.items())
+    return f"aws ecs execute-command {said} --interactive --command /bin/sh"
+
+
+def fill_shard(value: Any, shard: str, shard_id: str) -> Any:
+    """``value`` with ``{shard}`` and ``{shard_id}`` in its strings replaced, through lists and dicts."""
     if isinstance(value, str):
-        return value.replace("{shard}", shard)
+        return _SHARD.sub(lambda match: shard if match[0] == "{shard}" else shard_id, value)
     if isinstance(value, Mapping):
-        return {key: fill_shard(item, shard) for key, item in value.items()}
+        return {key: fill_shard(item, shard, shard_id) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [fill_shard(item, shard) for item in value]
+        return [fill_shard(item, shard, shard_id) for item in value]
     return value

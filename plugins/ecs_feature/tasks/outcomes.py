@@ -25,6 +25,7 @@ from ecs_feature.tasks.containers import (
     out_of_memory,
     starved,
 )
+from ecs_feature.tasks.sizes import ephemeral_gib
 from ecs_feature.tasks.start_failures import MORE_INSTANCES, Cause, capacity_advice, cause_of
 
 
@@ -36,6 +37,7 @@ class Kind(enum.StrEnum):
     APPLICATION_FAILURE = "application_failure"
     NOT_RETRYABLE = "not_retryable"
     OUT_OF_MEMORY = "out_of_memory"
+    DISK_FULL = "disk_full"
     SPOT_INTERRUPTION = "spot_interruption"
     CAPACITY_UNAVAILABLE = "capacity_unavailable"
     START_FAILED_TRANSIENT = "start_failed_transient"
@@ -67,6 +69,8 @@ PAYERS: Final[dict[Kind, Payer]] = {
     Kind.APPLICATION_FAILURE: Payer.APPLICATION,
     Kind.NOT_RETRYABLE: Payer.PERMANENT,
     Kind.OUT_OF_MEMORY: Payer.PERMANENT,
+    # Mostly on the word of a log line, so the retries stay.
+    Kind.DISK_FULL: Payer.APPLICATION,
     Kind.SPOT_INTERRUPTION: Payer.INFRASTRUCTURE,
     Kind.CAPACITY_UNAVAILABLE: Payer.INFRASTRUCTURE,
     Kind.START_FAILED_TRANSIENT: Payer.INFRASTRUCTURE,
@@ -105,6 +109,8 @@ _DEREGISTERED: Final = re.compile(r"^Container instance deregistration", re.I)
 _DRAINED: Final = re.compile(r"^Task stopped during instance draining", re.I)
 # What ECS says of a task when its containers have the cause.
 _NO_CAUSE: Final = frozenset({"", "task failed to start", "essential container in task exited"})
+
+MANAGED_ADVICE: Final = "see whether the capacity provider's instance requirements allow the task's size"
 
 _EXIT_HINTS: Final = {
     126: "its command cannot be executed: check the file's mode and the image's platform",
@@ -176,6 +182,7 @@ WORDS: Final[dict[Kind, str]] = {
     Kind.APPLICATION_FAILURE: "{container} exited with code {exit_code}",
     Kind.NOT_RETRYABLE: "{container} exited with code {exit_code}, which no retry can help",
     Kind.OUT_OF_MEMORY: "{container} ran out of memory",
+    Kind.DISK_FULL: "the disk of {container} was full",
     Kind.SPOT_INTERRUPTION: "its Spot capacity was taken back",
     Kind.CAPACITY_UNAVAILABLE: "there was no capacity for it",
     Kind.START_FAILED_TRANSIENT: "its task could not start",
@@ -327,6 +334,10 @@ def _of_start_failure(ended: Outcome, task: EcsTask) -> Outcome:
         return replace(ended, kind=Kind.CAPACITY_UNAVAILABLE)
     if cause is Cause.MEMORY:
         return replace(ended, kind=Kind.OUT_OF_MEMORY, hint=_memory_hint(task))
+    if cause is Cause.DISK and not task.on_instances:
+        return replace(ended, kind=Kind.DISK_FULL, hint=disk_hint(task))
+    if cause is Cause.DISK:
+        return replace(ended, kind=Kind.START_FAILED_PERMANENT, hint="free space on its container instance")
     if cause is Cause.PERMANENT:
         hint = "correct the image, secret, role or volume that the reason names"
         return replace(ended, kind=Kind.START_FAILED_PERMANENT, hint=hint)
@@ -338,7 +349,8 @@ def _of_stop(ended: Outcome, task: EcsTask, main: EcsContainer | None, roles: Co
         if reason in task.stopped_reason:
             needed = [one.on for one in roles.needed_by(main.name if main else "") if one.condition != "START"]
             if kind is Kind.STUCK and task.unplaced:
-                return replace(ended, kind=Kind.CAPACITY_UNAVAILABLE, hint=f"if this stays, {MORE_INSTANCES}")
+                advice = MANAGED_ADVICE if task.managed else MORE_INSTANCES
+                return replace(ended, kind=Kind.CAPACITY_UNAVAILABLE, hint=f"if this stays, {advice}")
             if kind is Kind.STUCK and needed:
                 hint = f"it waited for container {' and '.join(needed)}: see what that does, or raise start_timeout"
             if kind is Kind.TIMED_OUT and main is not None and not roles.ends_with(main.name):
@@ -361,3 +373,11 @@ def _of_memory(ended: Outcome, task: EcsTask, starved: EcsContainer) -> Outcome:
 def _memory_hint(task: EcsTask) -> str:
     more = f"more than {task.memory_mib} MiB of" if task.memory_mib else "more"
     return f"give it {more} memory in the task definition, or raise max_memory_mib"
+
+
+def disk_hint(task: EcsTask) -> str:
+    """What to do when a Fargate task filled its ephemeral storage."""
+    return (
+        f"give it more than {ephemeral_gib(task)} GiB with ephemeral_storage_gib or in the task definition, or raise "
+        "max_ephemeral_storage_gib"
+    )

@@ -1,21 +1,29 @@
 """Whether a launch is followed by another one, and its capacity, size and pause. Pure.
 
-Only infrastructure failures, and out of memory where memory can grow, are followed by a launch. Everything else ends
-the try, and Airflow's retries decide.
+Only infrastructure failures, and out of memory or a full disk where that can grow, are followed by a launch. Everything
+else ends the try, and Airflow's retries decide.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.tasks.capacity import ON_DEMAND, SPOT, Strategy
+from ecs_feature.tasks.cost import NO_BILLING, Billing
 from ecs_feature.tasks.outcomes import Kind, Outcome, Payer
-from ecs_feature.tasks.sizes import Size, memory_cap_mib, next_size
+from ecs_feature.tasks.sizes import (
+    Size,
+    ephemeral_cap_gib,
+    ephemeral_gib,
+    memory_cap_mib,
+    next_ephemeral_gib,
+    next_size,
+)
 
 MAX_PAUSE_SECONDS: Final = 60.0
 
@@ -29,6 +37,8 @@ class RelaunchPolicy:
     :param capacity_seconds: how long a shard waits for capacity before the try fails.
     :param max_memory_mib: the most memory that a shard gets after running out of memory; None: four times the task
         definition's, 0: never more than it has.
+    :param max_ephemeral_gib: the most ephemeral storage that a shard gets after filling it; None: four times what it
+        had first, 0: never more.
     :param fallback_interruptions: after how many Spot interruptions the rest of the try runs on demand; 0: never.
     :param fallback_seconds: likewise after how long without Spot capacity; None: never.
     """
@@ -38,6 +48,7 @@ class RelaunchPolicy:
     max_memory_mib: int | None = None
     fallback_interruptions: int = 0
     fallback_seconds: float | None = None
+    max_ephemeral_gib: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,12 +58,14 @@ class Ended:
     :param task: as last described; None when RunTask started nothing; then its client token can be used again.
     :param capacity: what it was launched on.
     :param at: when its end was detected.
+    :param billing: what its price depends on beside the task.
     """
 
     outcome: Outcome
     task: EcsTask | None
     capacity: str | Strategy
     at: datetime
+    billing: Billing = NO_BILLING
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ class NextLaunch:
     """The next launch.
 
     :param pause_seconds: the longest wait before it; includes jitter.
-    :param size: None: as before.
+    :param size: what changes of it; None: nothing.
     :param change: what differs from the last launch, for the task log; empty: nothing.
     """
 
@@ -68,6 +81,10 @@ class NextLaunch:
     capacity: str | Strategy
     size: Size | None = None
     change: str = ""
+
+    def keeping(self, size: Size) -> NextLaunch:
+        """The same, with what it does not change of the size as it was."""
+        return replace(self, size=(self.size or Size()).over(size))
 
 
 def next_launch(
@@ -77,6 +94,8 @@ def next_launch(
     last, drawn = history[-1], (rng or random).random()
     if last.outcome.kind is Kind.OUT_OF_MEMORY:
         return _bigger(history, policy)
+    if last.outcome.kind is Kind.DISK_FULL:
+        return _roomier(history, policy)
     if last.outcome.payer is not Payer.INFRASTRUCTURE:
         return None
     if last.outcome.kind is Kind.CAPACITY_UNAVAILABLE:
@@ -148,3 +167,15 @@ def _bigger(history: Sequence[Ended], policy: RelaunchPolicy) -> NextLaunch | No
     if size.cpu and size.cpu != last.task.cpu:
         change += f", and so {size.cpu / 1024:g} vCPU instead of {last.task.cpu / 1024:g}"
     return NextLaunch(0.0, last.capacity, size, change)
+
+
+def _roomier(history: Sequence[Ended], policy: RelaunchPolicy) -> NextLaunch | None:
+    last = history[-1]
+    if last.task is None or last.task.on_instances:
+        return None
+    own = next(ephemeral_gib(ended.task) for ended in history if ended.task is not None)
+    more = next_ephemeral_gib(last.task, ephemeral_cap_gib(own, policy.max_ephemeral_gib))
+    if not more:
+        return None
+    change = f"with {more} GiB of ephemeral storage instead of {ephemeral_gib(last.task)}"
+    return NextLaunch(0.0, last.capacity, Size(ephemeral_gib=more), change)

@@ -1,4 +1,4 @@
-"""The next size of a task that ran out of memory. Pure."""
+"""The next size of a task that ran out of memory or of ephemeral storage. Pure."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ecs_feature.aws.limits import FARGATE_SIZES
+from ecs_feature.aws.limits import DEFAULT_EPHEMERAL_GIB, EPHEMERAL_GIB, FARGATE_SIZES
 from ecs_feature.aws.resources import EcsTask
 
 GROWTH: Final = 4
-"""Without ``max_memory_mib``, a shard's memory may grow to this multiple of its own."""
+"""Without ``max_memory_mib``, a shard's memory may grow to this multiple of its own; its ephemeral storage likewise."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Overrides of a launch: CPU units, memory in MiB, and hard limits of containers in MiB.
+    """Overrides of a launch: CPU units, memory in MiB, hard limits of containers in MiB, ephemeral storage in GiB.
 
     Zero, and containers that are not named, mean the task definition's value.
     """
@@ -23,6 +23,16 @@ class Size:
     cpu: int = 0
     memory_mib: int = 0
     container_mib: Mapping[str, int] = field(default_factory=dict)
+    ephemeral_gib: int = 0
+
+    def over(self, earlier: Size) -> Size:
+        """This size, with what it does not name as ``earlier`` has it."""
+        return Size(
+            self.cpu or earlier.cpu,
+            self.memory_mib or earlier.memory_mib,
+            self.container_mib or earlier.container_mib,
+            self.ephemeral_gib or earlier.ephemeral_gib,
+        )
 
     @property
     def whole_mib(self) -> int:
@@ -74,6 +84,26 @@ def _next_pair(cpu: int, memory_mib: int) -> tuple[int, int] | None:
         if units >= cpu and bigger:
             return units, bigger[0]
     return None
+
+
+def next_ephemeral_gib(task: EcsTask, max_gib: int) -> int:
+    """Twice the ephemeral storage that a Fargate task had, at most ``max_gib``; 0 when that is not more.
+
+    :param task: the task that filled it, as described, so its storage includes overrides.
+    """
+    own = ephemeral_gib(task)
+    more = min(2 * own, max_gib, EPHEMERAL_GIB[1])
+    return more if more > own and more >= EPHEMERAL_GIB[0] else 0
+
+
+def ephemeral_gib(task: EcsTask) -> int:
+    """The ephemeral storage of a Fargate task, in GiB."""
+    return task.ephemeral_gib or DEFAULT_EPHEMERAL_GIB
+
+
+def ephemeral_cap_gib(own_gib: int, max_ephemeral_gib: int | None) -> int:
+    """The most ephemeral storage a shard may get: ``max_ephemeral_gib``, by default four times what it had first."""
+    return min(GROWTH * own_gib if max_ephemeral_gib is None else max_ephemeral_gib, EPHEMERAL_GIB[1])
 
 
 def memory_cap_mib(own_mib: int, max_memory_mib: int | None) -> int:

@@ -20,6 +20,8 @@ class Cause(enum.Enum):
     """No capacity, or a limit was reached, for now: the same launch may work later."""
     MEMORY = enum.auto()
     """The container ran out of memory while it started."""
+    DISK = enum.auto()
+    """The task's storage was full: its image does not fit."""
     PERMANENT = enum.auto()
     """The same launch can never work."""
     TRANSIENT = enum.auto()
@@ -72,12 +74,13 @@ _NOT_NOW: Final = tuple(
     )
 )
 _MEMORY: Final = re.compile(r"oom-killed|^outofmemory", re.I)
+_DISK: Final = re.compile(r"no space left|not enough space|disk quota exceeded", re.I)
 _PERMANENT: Final = re.compile(
     r"not found|notfound|does ?n[o']t exist|no such (file|image|secret|key|volume)|manifest unknown|unknown manifest|"
     r"access ?denied|access to the resource is denied|not authorized|unauthorized|forbidden|permission|"
     r"can't find|can't pull the image|unable to assume|no basic auth|no identity-based policy|"
     r"exec format|exec: |executable file|descriptor (for|matching)|no matching manifest|media-type|"
-    r"no space left|not enough space|did not contain json key|file system id is correct|"
+    r"did not contain json key|file system id is correct|"
     r"(: |^)attribute\b|placement constraint|tagpolicyviolation|not compatible|not supported|"
     r"invalid(?! argument)|inactive|malformed|must be|missing|read-only file system|is not a directory|"
     r"(: |^)location\b|above your limit|can ?not be (null or )?empty|no fargate configuration|not associated",
@@ -106,6 +109,8 @@ def cause_of(reason: str, *, unknown: Cause = Cause.TRANSIENT) -> Cause:
         return Cause.CAPACITY
     if _MEMORY.search(text):
         return Cause.MEMORY
+    if _DISK.search(text):
+        return Cause.DISK
     if _TRANSIENT.search(text) and not _UNKNOWN.search(text):
         return Cause.TRANSIENT
     return Cause.PERMANENT if _PERMANENT.search(text) else unknown

@@ -12,9 +12,11 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from ecs_feature.aws.connection import AwsConnection
-from ecs_feature.aws.errors import is_transient
+from ecs_feature.aws.errors import may_pass, translate
+from ecs_feature.aws.outages import Outage, bug
 from ecs_feature.aws.resources import EcsService
-from ecs_feature.exceptions import EcsFeatureError, EndpointUnreachableError, ServiceNotSteadyError, ThrottledError
+from ecs_feature.exceptions import EcsFeatureError, ServiceNotSteadyError
+from ecs_feature.fleet.sight import patience_seconds
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.leases import leased
 from ecs_feature.services.run_lease import RunLease
@@ -46,6 +48,8 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
     Every poll applies the leases first, so a desired count that a slower run has overwritten is corrected; going up, a
     lease that something else has removed is written again. One steady reading is not enough going up, so a write that
     was under way when the lease was taken is seen. A failed deployment ends the wait with ECS's reason.
+    While AWS cannot be asked, it asks again with clients renewed from the connection: what passes by itself is waited
+    for until the timeout, credentials and access for ``[ecs_feature] credentials_timeout_seconds``.
     Yields exactly one of
 
     * ``TaskSuccessEvent`` (``end_in_triggerer``, the result is pushed) or
@@ -86,6 +90,8 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         self.end_in_triggerer = end_in_triggerer
         self.run_lease = run_lease or {}
         self._began = self._last_checked = datetime.now(UTC)
+        self._open: EcsServices | None = None
+        self._outage: Outage | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         names = ("cluster", "services", "aws", "timeout_seconds", "poll_seconds", "descending", "result")
@@ -107,20 +113,19 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
             yield TriggerEvent({"state": "success", "result": result})
 
     async def _wait(self) -> dict[str, Any]:
-        services = await sync_to_async(self._open_services)()
         begun = time.monotonic()
         deadline = begun + self.timeout_seconds
-        self._began = self._last_checked = services.now()
+        self._began = self._last_checked = datetime.now(UTC)
         peaks = dict.fromkeys(self.services, 0)
         reported = ""
         polled = self.descending
         while True:
-            readings = await asyncio.to_thread(self._read, services)
+            readings = await self._look()
             for service, _ in readings:
                 peaks[service.name] = max(peaks[service.name], service.running)
             missing = [f"service {service.name}: {state.missing}" for service, state in readings if not state.steady]
             if readings and not missing and (polled or time.monotonic() >= deadline):
-                rows = [self._row(service, peaks[service.name], services.now()) for service, _ in readings]
+                rows = [self._row(service, peaks[service.name], datetime.now(UTC)) for service, _ in readings]
                 self.log.info("Steady: %s.", ", ".join(f"{row['name']} runs {row['running']}" for row in rows))
                 return {**self.result, "services": rows}
             if missing and (now := "; ".join(missing)) != reported:
@@ -129,6 +134,38 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
                 raise ServiceNotSteadyError(self._timed_out(readings, reported))
             polled = polled or bool(readings)
             await asyncio.sleep(pause_seconds(self.poll_seconds, time.monotonic() - begun))
+
+    async def _look(self) -> list[tuple[EcsService, Steadiness]]:
+        """The services and their steadiness; nothing when AWS could not be asked this time.
+
+        :raises EcsFeatureError: AWS refused it, or could not be asked for too long.
+        """
+        try:
+            self._open = self._open or await sync_to_async(self._open_services)()
+            readings = await asyncio.to_thread(self._read, self._open)
+        except Exception as error:
+            if not may_pass(error):
+                raise
+            self._cannot_ask(error)
+            return []
+        self._outage = None
+        return readings
+
+    def _cannot_ask(self, error: Exception) -> None:
+        """Note that AWS could not be asked, tell it, and drop the clients where new ones may help.
+
+        :raises EcsFeatureError: that has been so for too long.
+        """
+        now, failed = time.monotonic(), translate(error)
+        cause = (error.__cause__ or error) if failed is error else error
+        self._outage = self._outage or Outage(now)
+        told, most = self._outage.note(cause, now), patience_seconds()
+        if self._outage.blocked_seconds(now) >= most:
+            raise failed from (None if cause is failed else cause)
+        if told or self._outage.failures == 1:
+            self.log.warning("%s Asking again.", failed, exc_info=bug(error))
+        if self._outage.wants_renewal(cause, now):
+            self._open = None
 
     def _row(self, service: EcsService, peak: int, now: datetime) -> dict[str, Any]:
         # A deployment of a service that other runs hold keeps tasks above the desired count, which are nobody's.
@@ -142,21 +179,11 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         return EcsServices(ecs, self.cluster, elbv2, autoscaling, run_is_active=_may_be_active)
 
     def _read(self, services: EcsServices) -> list[tuple[EcsService, Steadiness]]:
-        """The services and their steadiness; nothing when AWS could not be asked this time."""
         readings = []
-        try:
-            for name in self.services:
-                service = self._settled(services, name)
-                readings.append((service, of_descent(service) if self.descending else self._ascent(services, service)))
-            self._last_checked = services.now()
-        except (ThrottledError, EndpointUnreachableError) as error:
-            self.log.warning("%s Asking again.", error)
-            return []
-        except EcsFeatureError as error:
-            if error.__cause__ is not None and is_transient(error.__cause__):
-                self.log.warning("%s Asking again.", error)
-                return []
-            raise
+        for name in self.services:
+            service = self._settled(services, name)
+            readings.append((service, of_descent(service) if self.descending else self._ascent(services, service)))
+        self._last_checked = services.now()
         return readings
 
     def _settled(self, services: EcsServices, name: str) -> EcsService:

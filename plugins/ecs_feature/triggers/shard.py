@@ -17,16 +17,18 @@ from ecs_feature.aws.resources import EcsTask
 from ecs_feature.exceptions import AwsError, EcsFeatureError, MissingValueError
 from ecs_feature.fleet.fleet import Fleet, FleetKey
 from ecs_feature.fleet.registry import IDLE_SECONDS, joined
+from ecs_feature.partitions.runs import Partitioning, run_variables
 from ecs_feature.services.guard import guarded
 from ecs_feature.shards import SHARED_ARGUMENTS
+from ecs_feature.shards.names import shard_id
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.records import RUNNING_KEY, running_record, shard_record, superseded_task
 from ecs_feature.shards.run import ShardRun
-from ecs_feature.shards.selection import LIVE_LOG_SHARDS, names_in
+from ecs_feature.shards.selection import NAMING_SHARDS, names_in
 from ecs_feature.tasks.launch import Launch, fill_shard
 from ecs_feature.tasks.outcomes import Kind, Payer
 from ecs_feature.triggerer.end_batches import EndBatches
-from ecs_feature.triggerer.references import look_up_shared
+from ecs_feature.triggerer.references import is_reference, look_up_shared
 from ecs_feature.triggerer.task_log import GatheredLog, shorten_records
 from ecs_feature.triggerer.xcoms import pull_own, push
 
@@ -72,13 +74,17 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     :param token_id: the task instance's UUID, from which the client token is made.
     :param selected: JSON list of the shards that the run is restricted to; empty or null: all.
     :param live_log_shards: the shards whose logs the run is asked to follow; without it, the run's param of that name.
+    :param debug_shards: likewise the shards that are launched with ECS Exec.
     :param record: what goes into the XCom beside the launches, e.g. ``result_uri``, which also decides whether the
         shard succeeded when ECS no longer shows its task.
     :param since: ISO 8601: when the run started, so that a launch of over an hour ago is looked for first.
     :param end_in_triggerer: whether Airflow may end the task without a worker.
     :param run_lease: :meth:`ecs_feature.services.run_lease.RunLease.to_dict`: the services that the run holds while its
         shards run, see :mod:`ecs_feature.services.guard`; empty: none.
-    :param params_prefix: what the name of the run's param ``live_log_shards`` begins with.
+    :param params_prefix: what the names of the run's params that name shards begin with.
+    :param padded: the names of the pipeline that begin or end with a space, which users' own spaces are told from.
+    :param partition: :meth:`ecs_feature.partitions.runs.Partitioning.to_dict`: what ``ds`` and ``partition`` are in the
+        templates; None: Airflow's own ``ds``.
     """
 
     def __init__(
@@ -97,6 +103,9 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         shared: str = "",
         run_lease: dict[str, Any] | None = None,
         params_prefix: str = "",
+        padded: Sequence[str] = (),
+        debug_shards: Sequence[str] = (),
+        partition: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.shard = shard
@@ -107,11 +116,14 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         self.token_id = token_id
         self.selected = selected
         self.live_log_shards = list(live_log_shards)
+        self.debug_shards = list(debug_shards)
         self.record = record or {}
         self.since = since
         self.end_in_triggerer = end_in_triggerer
         self.run_lease = run_lease or {}
         self.params_prefix = params_prefix
+        self.padded = list(padded)
+        self.partition = partition
         self._run: ShardRun | None = None
         self._showing: asyncio.Task[None] | None = None
         self._lines = GatheredLog(self.log)
@@ -122,13 +134,20 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         return super().get_template_env(dag) if dag is not None else _environment()
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
-        """Also reads the run's param ``live_log_shards``: a template for it would be in the DAG once per shard."""
+        """Also reads the run's params that name shards: templates for them would be in the DAG once per shard."""
         if self.shared:
             for name, value in context["dag"].default_args[SHARED_ARGUMENTS][self.shared].items():
                 setattr(self, name, value)
-        self.template_fields = TEMPLATED
-        super().render_template_fields(context, jinja_env)
-        self.live_log_shards = live_log_shards(context, self.params_prefix) or self.live_log_shards
+        # A name is no template, whatever braces it has; a reference to one may have one in it.
+        self.template_fields = TEMPLATED if is_reference(self.shard) else TEMPLATED[1:]
+        known = context
+        if self.partition is not None:
+            jinja_env = jinja_env or self.get_template_env()
+            known = {**context, **run_variables(context, Partitioning.from_dict(self.partition), jinja_env)}
+        super().render_template_fields(known, jinja_env)
+        for param in NAMING_SHARDS:
+            if named := shards_in(context, self.params_prefix + param, self.padded):
+                setattr(self, param, named)
         self._context = context
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -140,12 +159,15 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             "token_id": self.token_id,
             "selected": self.selected,
             **({"live_log_shards": self.live_log_shards} if self.live_log_shards else {}),
+            **({"debug_shards": self.debug_shards} if self.debug_shards else {}),
             "record": self.record,
             "since": self.since,
             "end_in_triggerer": self.end_in_triggerer,
             **({"shared": self.shared} if self.shared else {}),
             **({"run_lease": self.run_lease} if self.run_lease else {}),
             **({"params_prefix": self.params_prefix} if self.params_prefix else {}),
+            **({"padded": self.padded} if self.padded else {}),
+            **({"partition": self.partition} if self.partition is not None else {}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -155,7 +177,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         except EcsFeatureError as error:
             yield self._refused(error)
             return
-        if not is_selected(self.shard, self.selected):
+        if not is_selected(self.shard, self.selected, self.padded):
             self.log.info("Shard %s is not among the shards of this run; skipped.", self.shard)
             yield TaskSkippedEvent() if self.end_in_triggerer else TriggerEvent({"state": "skipped"})
             return
@@ -237,7 +259,7 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         return ShardRun(
             fleet=fleet,
             shard=self.shard,
-            launch=Launch.from_dict(fill_shard(self.launch, self.shard)),
+            launch=Launch.from_dict(fill_shard(self.launch, self.shard, shard_id(self.shard))),
             policy=ShardPolicy.from_dict(self.policy),
             token_id=self.token_id,
             log=self._lines,
@@ -247,10 +269,11 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
             since=_earliest(self.since, self.token_id),
             try_number=ti.try_number if ti is not None else 1,
             live=self.shard in self.live_log_shards,
+            debug=self.shard in self.debug_shards,
         )
 
     def _extra(self) -> dict[str, Any]:
-        return dict(fill_shard(self.record, self.shard))
+        return dict(fill_shard(self.record, self.shard, shard_id(self.shard)))
 
     async def _superseded(self) -> str | None:
         """The ARN of the last task of an earlier try that ran for long."""
@@ -321,14 +344,20 @@ def _environment() -> Any:
     return environment
 
 
-def live_log_shards(context: Any, prefix: str = "") -> list[str]:
-    """The shards whose logs the run is asked to follow, from its params."""
-    return names_in(context.get("params", {}).get(prefix + LIVE_LOG_SHARDS))
+def shards_in(context: Any, param: str, padded: Sequence[str] = ()) -> list[str]:
+    """The shards that the run's param of that name names.
+
+    :param padded: the names of the pipeline that begin or end with a space.
+    """
+    return names_in(context.get("params", {}).get(param), padded)
 
 
-def is_selected(shard: str, selected: str) -> bool:
-    """Whether a run restricted to ``selected`` (a JSON list; empty or null means all) has this shard."""
-    names = names_in(json.loads(selected or "null"))
+def is_selected(shard: str, selected: str, padded: Sequence[str] = ()) -> bool:
+    """Whether a run restricted to ``selected`` (a JSON list; empty or null means all) has this shard.
+
+    :param padded: the names of the pipeline that begin or end with a space.
+    """
+    names = names_in(json.loads(selected or "null"), padded)
     return not names or shard in names
 
 

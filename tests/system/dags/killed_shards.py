@@ -1,4 +1,4 @@
-"""Airflow DAG of the tests that stop shards: long ones, by the operators alone."""
+"""Airflow DAGs of the tests that stop shards or lose sight of them: long ones, by the operators alone."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ecs_feature.tasks.launch import Launch, Network
 VALUES = load_environment()
 TASKDEF = Path(__file__).parents[3] / "include" / "taskdefs" / "flight-features-control.json"
 
-for dag_id in ("killed_shards", "deleted_shards"):
+for dag_id, retries in {"killed_shards": 1, "deleted_shards": 1, "unseen_shards": 2}.items():
     with DAG(dag_id, schedule=None, start_date=pendulum.datetime(2013, 1, 1)) as dag:
         register = EcsTaskDefinitionOperator(task_id="register", path=TASKDEF)
         for name in ("one", "two", "three", "four"):
@@ -30,7 +30,7 @@ for dag_id in ("killed_shards", "deleted_shards"):
                     command=("sleep", "{{ dag_run.conf.get('seconds', 600) }}"),
                 ),
                 policy=ShardPolicy(poll_seconds=1, log_lines=0),
-                retries=1,
+                retries=retries,
                 retry_delay=pendulum.duration(seconds=1),
             )
     globals()[dag_id] = dag

@@ -16,7 +16,10 @@ from ecs_feature.estimates.past_runs import Draw, EstimateRequest, PastRun, Past
 from ecs_feature.estimates.simulation import Bounds
 from ecs_feature.estimates.workload import LaunchSample, Services
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.tasks.cost import ON_DEMAND, SPOT, Usage
+from ecs_feature.tasks.cost import Price, Usage
+
+ON_DEMAND = Price(vcpu_hour_usd=0.04048, gb_hour_usd=0.004445)
+SPOT = Price(0.3 * 0.04048, 0.3 * 0.004445)
 
 FREE = Bounds(launches=(1e9, 1e9), run_task_calls=(1e9, 1e9), max_active_runs=100)
 
@@ -78,7 +81,8 @@ def test_without_a_shard_that_succeeded_there_is_no_estimate() -> None:
 
 
 def test_an_estimate_is_the_run_with_its_stages_and_costs_what_shards_and_services_do() -> None:
-    answer = estimate(EstimateRequest(1, ["control"], ["AA", "UA"]), PAST[:1], FREE)
+    request = EstimateRequest(1, ["control"], ["AA", "UA"])
+    answer = estimate(request, PAST[:1], FREE, shard_price=ON_DEMAND, service_price=ON_DEMAND)
     assert answer.run_seconds == answer.seconds == Range(50.0, 50.0)
     shards, services = Usage(15.0, 30.0), Usage(40.0, 80.0)
     assert answer.shards_usd.p50 == pytest.approx(ON_DEMAND.of(shards))
@@ -90,7 +94,9 @@ def test_an_estimate_is_the_run_with_its_stages_and_costs_what_shards_and_servic
 
 def test_only_the_shards_are_cheaper_on_spot() -> None:
     request = EstimateRequest(1, ["control"], ["AA", "UA"])
-    spot, on_demand = (estimate(request, PAST[:1], FREE, shard_price=price) for price in (SPOT, ON_DEMAND))
+    spot, on_demand = (
+        estimate(request, PAST[:1], FREE, shard_price=price, service_price=ON_DEMAND) for price in (SPOT, ON_DEMAND)
+    )
     assert spot.shards_usd.p50 == pytest.approx(0.3 * on_demand.shards_usd.p50)
     assert spot.services_usd == on_demand.services_usd
 

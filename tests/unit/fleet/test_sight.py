@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError, SSLError
 
-from ecs_feature.exceptions import AwsError, ConfigurationError, EcsFeatureError, EndpointUnreachableError
+from ecs_feature.exceptions import (
+    AwsError,
+    ConfigurationError,
+    CredentialsError,
+    EcsFeatureError,
+    EndpointUnreachableError,
+)
 from ecs_feature.fleet.sight import PatientCalls, described, patience_seconds
 
 
@@ -108,6 +114,17 @@ async def test_each_stretch_without_credentials_has_its_own_five_minutes() -> No
 async def test_the_caller_may_have_more_patience_and_it_may_change() -> None:
     world = World([(EXPIRED, 900.0)])
     assert await world.call(patience=lambda: 3000.0) == "answer"
+
+
+@pytest.mark.parametrize(("patience", "told"), [(5.0, []), (59.0, []), (60.0, [60]), (90.0, [90])])
+async def test_what_is_waited_for_less_than_a_minute_is_raised_and_not_told(patience: float, told: list[int]) -> None:
+    world = World([(EXPIRED, None)])
+    with pytest.raises(CredentialsError):
+        await world.call(patience=lambda: patience)
+    assert [sentence.rpartition(" Asking again, ")[2] for _, sentence in world.told][:1] == [
+        f"for at most {each} s." for each in told
+    ]
+    assert world.renewed
 
 
 @pytest.mark.parametrize(("optional", "calls"), [(True, 1), (False, 2)])

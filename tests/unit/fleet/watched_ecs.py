@@ -38,7 +38,7 @@ class Ecs:
         self.now += seconds
         await asyncio.sleep(0)
 
-    async def renew(self) -> None:
+    def renew(self) -> None:
         self.renewed.append(self.now)
 
     async def describe(self, cluster: str, arns: list[str]) -> dict[str, EcsTask | None]:

@@ -10,18 +10,20 @@ from typing import Any, cast
 
 import pytest
 
-from ecs_feature.aws.resources import EcsService, EcsTask
+from ecs_feature.aws.resources import LINUX_X86, EcsService, EcsTask
 from ecs_feature.exceptions import LaunchError
 from ecs_feature.janitor.findings import GRACE, OverdueTask, abandoned, deadline_of, overdue
 from ecs_feature.services.leases import Lease, SharingPolicy, reconcile
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.run import ShardRun
 from ecs_feature.tasks.launch import Launch, Network
+from ecs_feature.tasks.prices import package_prices
 from tests.loggers import PromptLog
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SIZE = (512, 1024)
+PRICES = package_prices()
 
 
 def service(desired: int, *leases: Lease, policy: SharingPolicy | None = None) -> EcsService:
@@ -42,7 +44,7 @@ def test_a_service_whose_lease_has_ended_is_charged_for_the_time_since_then() ->
     read = service(3, dead, alive, policy=SharingPolicy())
     found = abandoned(read, reconcile(read, NOW))
     assert found is not None
-    assert found.row(NOW, SIZE) == {
+    assert found.row(NOW, SIZE, LINUX_X86, PRICES) == {
         "name": "encoder",
         "before": 3,
         "after": 1,
@@ -78,11 +80,11 @@ def test_a_task_is_overdue_after_its_timeout_and_the_grace() -> None:
     assert deadline_of(late) == NOW - HOUR
     assert overdue([late], NOW - HOUR + GRACE - timedelta(seconds=1)) == []
     (found,) = overdue([late], NOW - HOUR + GRACE)
-    on_instance = OverdueTask(replace(late, launch_type="EC2"), found.deadline).row(NOW)
+    on_instance = OverdueTask(replace(late, launch_type="EC2"), found.deadline).row(NOW, PRICES)
     assert (on_instance["cost_usd"], on_instance["vcpu_seconds"]) == (0.0, 3600.0)
-    on_spot = OverdueTask(replace(late, capacity_provider="FARGATE_SPOT"), found.deadline).row(NOW)
+    on_spot = OverdueTask(replace(late, capacity_provider="FARGATE_SPOT"), found.deadline).row(NOW, PRICES)
     assert on_spot["cost_usd"] == pytest.approx(0.3 * 0.04937, abs=2e-6)
-    assert found.row(NOW) == {
+    assert found.row(NOW, PRICES) == {
         "arn": "arn",
         "dag": "d",
         "run": "r",

@@ -14,34 +14,13 @@ from botocore.exceptions import ClientError
 from ecs_feature.aws.pacing import Limiter
 from ecs_feature.aws.resources import EcsTask
 from ecs_feature.logs.cursor import Fresh
-from ecs_feature.logs.follower import Followed, LogFollower
+from ecs_feature.logs.followed import Followed
+from ecs_feature.logs.follower import LogFollower
+from tests.jumping_clock import now
 
 EPOCH = datetime(2026, 11, 21, 12, tzinfo=UTC)
 OPTIONS = {"awslogs-group": "/ecs/features", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "job"}
 SHARD: contextvars.ContextVar[int] = contextvars.ContextVar("shard", default=-1)
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """When nobody has anything to do, it is the time at which somebody has."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.moment = 0.0
-
-    def time(self) -> float:
-        return self.moment
-
-    def _run_once(self) -> None:
-        timers = [timer.when() for timer in self._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
-        if timers and not self._ready:  # type: ignore[attr-defined]
-            # A little later each time, as on a real clock: no wait is rounded away.
-            self.moment = max(self.moment + 1e-6, min(timers))
-        super()._run_once()  # type: ignore[misc]
-
-
-def on_the_clock(main: Callable[[], Awaitable[None]]) -> None:
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        runner.run(main())  # type: ignore[arg-type]
 
 
 class NotFoundError(ClientError):
@@ -59,6 +38,8 @@ class Logs:
         self.streams: dict[str, list[tuple[float, str, int]]] = defaultdict(list)
         self.calls: list[tuple[float, list[str]]] = []
         self.refusal: str | None = None
+        self.fault: BaseException | None = None
+        self.renewed: list[float] = []
         self.hang = False
         self.driver = "awslogs"
         self.definitions = 0
@@ -76,6 +57,8 @@ class Logs:
         self.calls.append((now(), logStreamNames))
         if self.hang:
             await asyncio.Event().wait()
+        if self.fault is not None:
+            raise self.fault
         if self.refusal is not None:
             raise ClientError({"Error": {"Code": self.refusal, "Message": "no"}}, "FilterLogEvents")
         if set(logStreamNames) - set(self.streams):
@@ -104,13 +87,10 @@ class Logs:
             self.client,
             self.definition,
             Limiter(1, 5),
+            lambda: self.renewed.append(now()),
             clock=now,
             now=lambda: EPOCH.timestamp() + now(),
         )
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def milliseconds(at: float) -> int:

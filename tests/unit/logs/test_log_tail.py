@@ -10,10 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, CredentialRetrievalError, ProxyConnectionError
+from botocore.exceptions import SSLError as BotoSslError
 
 from ecs_feature.aws.resources import EcsTask
+from ecs_feature.exceptions import AccessDeniedError, CredentialsError
+from ecs_feature.logs import tail as tail_module
 from ecs_feature.logs.tail import LogTail
+from tests.jumping_clock import jumping
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TASK = EcsTask("", "", "job:1", "STOPPED", "STOPPED", started_at=START, stopped_at=START + timedelta(seconds=600))
@@ -56,7 +60,8 @@ class Logs:
         self.calls: list[tuple[str, float]] = []
         self.refuse: dict[str, int] = {}
         self.hang = False
-        self.denied = False
+        self.fault: Exception | None = None
+        self.renewed = 0
         self.missing = "The specified log stream does not exist."
         self.configuration: dict[str, Any] = {"logDriver": "awslogs", "options": OPTIONS}
 
@@ -69,8 +74,8 @@ class Logs:
         self.calls.append((operation, asyncio.get_running_loop().time()))
         if self.hang:
             await asyncio.Event().wait()
-        if self.denied:
-            raise refusal("AccessDeniedException", operation)
+        if self.fault is not None:
+            raise self.fault
         if self.refuse.get(operation, 0) > 0:
             self.refuse[operation] -= 1
             raise refusal("ThrottlingException", operation)
@@ -113,6 +118,11 @@ class Logs:
     async def definition(self, arn: str) -> dict[str, Any]:
         return {"containerDefinitions": [{"name": "features", "logConfiguration": self.configuration}]}
 
+    def renew(self) -> None:
+        """The connection has new credentials by now."""
+        self.renewed += 1
+        self.fault = None
+
     def tail(self, **options: Any) -> Tail:
         return Tail(self.client, self.definition, **{"collect_seconds": 0.05, "max_seconds": 5.0, **options})
 
@@ -125,6 +135,7 @@ def logs() -> Logs:
     return Logs()
 
 
+@jumping
 async def test_a_hundred_finished_tasks_cost_one_call(logs: Logs) -> None:
     logs.PAGE = 1000
     for number in range(100):
@@ -135,6 +146,7 @@ async def test_a_hundred_finished_tasks_cost_one_call(logs: Logs) -> None:
     assert logs.made() == {"FilterLogEvents": 1}
 
 
+@jumping
 async def test_what_comes_later_is_another_call(logs: Logs) -> None:
     logs.PAGE = 1000
     for number in range(250):
@@ -147,6 +159,7 @@ async def test_what_comes_later_is_another_call(logs: Logs) -> None:
     assert logs.made()["FilterLogEvents"] == 4
 
 
+@jumping
 async def test_a_chatty_groups_end_is_read_and_not_its_beginning(logs: Logs) -> None:
     logs.write(0, 50_000)
     logs.write(1, 2, until=1.0)
@@ -157,6 +170,7 @@ async def test_a_chatty_groups_end_is_read_and_not_its_beginning(logs: Logs) -> 
     assert logs.made()["FilterLogEvents"] <= 9
 
 
+@jumping
 async def test_a_stream_that_is_not_there_does_not_cost_the_others_theirs(logs: Logs) -> None:
     for number in range(16):
         if number != 5:
@@ -167,11 +181,13 @@ async def test_a_stream_that_is_not_there_does_not_cost_the_others_theirs(logs: 
     assert logs.made()["FilterLogEvents"] == 1 + 2 * 4
 
 
+@jumping
 async def test_a_task_that_never_ran_costs_no_call(logs: Logs) -> None:
     assert await logs.tail().last_lines(finished(1, started_at=None), "features", 5) == []
     assert logs.calls == []
 
 
+@jumping
 async def test_a_failed_tasks_very_last_lines_are_read_by_themselves(logs: Logs) -> None:
     logs.write(3, 1000)
     found = await logs.tail().last_lines(finished(3), "features", 2, failed=True)
@@ -180,6 +196,7 @@ async def test_a_failed_tasks_very_last_lines_are_read_by_themselves(logs: Logs)
     assert await logs.tail().last_lines(finished(4), "features", 2, failed=True) == []
 
 
+@jumping
 async def test_while_very_many_fail_the_rest_is_read_together(logs: Logs) -> None:
     logs.PAGE = 1000
     for number in range(40):
@@ -192,6 +209,7 @@ async def test_while_very_many_fail_the_rest_is_read_together(logs: Logs) -> Non
     assert made["GetLogEvents"] < 2 * 20
 
 
+@jumping
 async def test_throttling_is_waited_for(logs: Logs) -> None:
     logs.write(1, 1)
     logs.refuse = {"FilterLogEvents": 2}
@@ -199,18 +217,77 @@ async def test_throttling_is_waited_for(logs: Logs) -> None:
     assert logs.made()["FilterLogEvents"] == 3
 
 
+EXPIRED = refusal("ExpiredTokenException", "FilterLogEvents")
+TLS = BotoSslError(endpoint_url="e", error="handshake")
+WAITED_FOR = [
+    (
+        EXPIRED,
+        "AWS rejected the credentials (ExpiredTokenException: ExpiredTokenException); check the aws connection's",
+    ),
+    (refusal("NobodyKnowsIt", "FilterLogEvents"), "FilterLogEvents failed: NobodyKnowsIt (NobodyKnowsIt)."),
+    (TLS, "e cannot be reached (SSLError)"),
+    (ProxyConnectionError(proxy_url="p"), "the AWS endpoint cannot be reached (ProxyConnectionError)"),
+    (CredentialRetrievalError(provider="p", error_msg="m"), "No AWS credentials were found"),
+    (CredentialsError("The role cannot be assumed."), "The role cannot be assumed."),
+    (KeyError("events"), "AWS could not be asked: KeyError: 'events'."),
+]
+
+
 @pytest.mark.parametrize("failed", [False, True])
-@pytest.mark.parametrize("trouble", ["throttled for ever", "no answer"])
+@pytest.mark.parametrize(("error", "why"), WAITED_FOR, ids=[type(error).__name__ for error, _ in WAITED_FOR])
+@jumping
+async def test_what_new_clients_mend_costs_no_lines(
+    logs: Logs, failed: bool, error: Exception, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail_module, "RETRY_SECONDS", 0.01)
+    logs.write(1, 1)
+    logs.fault = error
+    tail = logs.tail(renew=logs.renew)
+    assert await tail.last_lines(finished(1), "features", 5, failed=failed) == ["1: line 0"]
+    assert logs.renewed == 1
+
+
+@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize(("error", "why"), WAITED_FOR, ids=[type(error).__name__ for error, _ in WAITED_FOR])
+@jumping
+async def test_what_does_not_pass_in_time_is_given_up_with_aws_own_words(
+    logs: Logs, failed: bool, error: Exception, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    logs.write(1, 1)
+    logs.fault = error
+    tail = logs.tail(max_seconds=0.3)
+    assert await tail.last_lines(finished(1), "features", 5, failed=failed) == []
+    (record,) = caplog.records
+    assert record.message.startswith(f"The log of task 1 cannot be read: {why}")
+    await tail.close()
+
+
+@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize(
+    ("trouble", "why"),
+    [
+        (
+            "throttled for ever",
+            "GetLogEvents was throttled (ThrottlingException: ThrottlingException); try again later.",
+        ),
+        ("no answer", "CloudWatch Logs gave no answer within 0.3 s."),
+        ("no definition", "ECS did not give its task definition within 0.3 s."),
+    ],
+)
+@jumping
 async def test_a_log_that_cannot_be_read_in_time_is_given_up_with_one_line(
-    logs: Logs, failed: bool, trouble: str, caplog: pytest.LogCaptureFixture
+    logs: Logs, failed: bool, trouble: str, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     logs.write(1, 1)
     logs.hang = trouble == "no answer"
     logs.refuse = {"FilterLogEvents": 999, "GetLogEvents": 999}
     tail = logs.tail(max_seconds=0.3)
+    if trouble == "no definition":
+        tail.task_definition = lambda arn: asyncio.Event().wait()  # type: ignore[assignment,return-value]
     assert await tail.last_lines(finished(1), "features", 5, failed=failed) == []
+    why = why if failed else why.replace("GetLogEvents", "FilterLogEvents")
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == [
-        "The log of task 1 cannot be read: no answer within 0.3 s"
+        f"The log of task 1 cannot be read: {why}"
     ]
     await tail.close()
 
@@ -235,6 +312,7 @@ PLACES = [
 
 @pytest.mark.parametrize(("configuration", "missing"), PLACES)
 @pytest.mark.parametrize("failed", [False, True])
+@jumping
 async def test_lines_that_are_elsewhere_cost_no_call_and_it_is_said_where(
     logs: Logs, configuration: dict[str, Any], missing: str, failed: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -246,6 +324,7 @@ async def test_lines_that_are_elsewhere_cost_no_call_and_it_is_said_where(
     assert caplog.records == []
 
 
+@jumping
 async def test_a_container_that_the_task_definition_does_not_have_has_no_lines(logs: Logs) -> None:
     tail = logs.tail()
     assert await tail.last_lines(finished(1), "guard", 5) == []
@@ -253,6 +332,7 @@ async def test_a_container_that_the_task_definition_does_not_have_has_no_lines(l
 
 
 @pytest.mark.parametrize("failed", [False, True])
+@jumping
 async def test_a_log_group_that_was_deleted_is_named_with_one_call(logs: Logs, failed: bool) -> None:
     logs.missing = "The specified log group does not exist."
     tail = logs.tail()
@@ -263,23 +343,63 @@ async def test_a_log_group_that_was_deleted_is_named_with_one_call(logs: Logs, f
 
 
 @pytest.mark.parametrize("failed", [False, True])
-async def test_a_log_that_may_not_be_read_is_told_once(
-    logs: Logs, failed: bool, caplog: pytest.LogCaptureFixture
+@jumping
+async def test_denied_access_is_waited_for_by_the_first_shards_only_and_told_once_a_shard(
+    logs: Logs, failed: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logs.denied = True
-    found = await LogTail(logs.client, logs.definition, 0.05).last_lines(finished(1), "features", 5, failed=failed)
-    assert (found.lines, found.missing, found.logged) == ((), "its log cannot be read", True)
-    (record,) = caplog.records
-    assert record.message.startswith("The log of task 1 cannot be read: An error occurred (AccessDeniedException)")
+    monkeypatch.setattr(tail_module, "RETRY_SECONDS", 0.05)
+    logs.write(1, 1)
+    logs.fault = refusal("AccessDeniedException", "GetLogEvents")
+    tail = LogTail(logs.client, logs.definition, 0.01, 1.0, renew=logs.renew)
+    for _ in range(2):
+        before, began = len(logs.calls), asyncio.get_running_loop().time()
+        found = await tail.last_lines(finished(1), "features", 5, failed=failed)
+        assert (found.lines, found.missing) == ((), "its log cannot be read")
+        assert isinstance(found.error, AccessDeniedError)
+        took, calls = asyncio.get_running_loop().time() - began, len(logs.calls) - before
+    assert (took < 0.5, calls) == (True, 1)
+    assert logs.renewed == 0
+    assert [record.message for record in caplog.records] == [
+        "The log of task 1 cannot be read: GetLogEvents was denied (AccessDeniedException: AccessDeniedException); "
+        "allow it in Airflow's role."
+    ] * 2
+    logs.fault = None
+    assert (await tail.last_lines(finished(1), "features", 5, failed=failed)).lines
+    logs.fault = refusal("AccessDeniedException", "GetLogEvents")
+    reading = asyncio.create_task(tail.last_lines(finished(1), "features", 5, failed=failed))
+    await asyncio.sleep(0.2)
+    logs.fault = None
+    assert (await reading).lines  # it was allowed in between, so it is waited for again
+    await tail.close()
 
 
 @pytest.mark.parametrize("failed", [False, True])
+@jumping
+async def test_a_wrong_request_is_not_repeated(logs: Logs, failed: bool) -> None:
+    logs.fault = refusal("InvalidParameterException", "GetLogEvents")
+    tail = logs.tail(renew=logs.renew)
+    assert await tail.last_lines(finished(1), "features", 5, failed=failed) == []
+    assert (len(logs.calls), logs.renewed) == (1, 0)
+
+
+@jumping
+async def test_a_log_that_is_known_not_to_be_readable_is_not_told_again(
+    logs: Logs, caplog: pytest.LogCaptureFixture
+) -> None:
+    logs.fault = refusal("InvalidParameterException", "GetLogEvents")
+    assert await logs.tail().last_lines(finished(1), "features", 5, failed=True, quiet=True) == []
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("failed", [False, True])
+@jumping
 async def test_a_container_that_wrote_nothing_is_not_missing_lines(logs: Logs, failed: bool) -> None:
     tail = logs.tail()
     assert await tail.last_lines(finished(1), "features", 5, failed=failed) == []
     assert tail.missing == ""
 
 
+@jumping
 async def test_calls_keep_to_the_published_rates(logs: Logs) -> None:
     for number in range(12):
         logs.write(number, 1)

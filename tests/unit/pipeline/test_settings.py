@@ -10,7 +10,8 @@ import pytest
 
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline import FeaturePipeline, Variant
-from ecs_feature.pipeline.settings import RULES, Capacity, Logs, Retries, Settings, Timeouts
+from ecs_feature.pipeline.settings import RULES, Capacity, Logs, Retries, Settings, Storage, Timeouts
+from ecs_feature.tasks.volumes import EbsVolume
 
 DEFAULTS = FeaturePipeline(
     dag_id="d",
@@ -26,6 +27,8 @@ DEFAULTS = FeaturePipeline(
     security_groups="",
     placeholders={},
 )
+VOLUME = EbsVolume("scratch", "arn:aws:iam::123456789012:role/infrastructure", 10)
+STORAGE_PAGE = "(AmazonECS/latest/APIReference/API_EphemeralStorage.html)."
 A_TIMEDELTA = "give a timedelta, e.g. timedelta(minutes=5)."
 
 
@@ -57,6 +60,44 @@ def test_retries(changes: dict[str, Any], sentence: str) -> None:
     assert refusal(Retries, **changes) == sentence
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"ephemeral_storage_gib": 20}, "ephemeral_storage_gib: 20 is too small; give 21 to 200, or None."),
+        ({"ephemeral_storage_gib": 201}, f"ephemeral_storage_gib: 201 is too much; give at most 200 {STORAGE_PAGE}"),
+        ({"ephemeral_storage_gib": "50"}, "ephemeral_storage_gib: '50' is of type str; give a whole number or None."),
+        ({"max_ephemeral_storage_gib": -1}, "max_ephemeral_storage_gib: -1 is too small; give 0 to 200, or None."),
+        (
+            {"max_ephemeral_storage_gib": 201},
+            f"max_ephemeral_storage_gib: 201 is too much; give at most 200 {STORAGE_PAGE}",
+        ),
+        (
+            {"ephemeral_storage_gib": 50, "max_ephemeral_storage_gib": 40},
+            "max_ephemeral_storage_gib: 40 is less than ephemeral_storage_gib, 50; give more, 0 or None.",
+        ),
+        (
+            {"ephemeral_storage_gib": 50, "capacity": "ec2"},
+            "ephemeral_storage_gib: 50 is for Fargate, and tasks on instances have the instance's disk; leave it out, "
+            f"or give volumes {STORAGE_PAGE}",
+        ),
+        (
+            {"volumes": [dataclasses.replace(VOLUME, volume_type="standard")]},
+            "volumes: volume_type 'standard' is not for tasks on Fargate; give gp3 "
+            "(AmazonECS/latest/APIReference/API_TaskManagedEBSVolumeConfiguration.html).",
+        ),
+        ({"volumes": VOLUME}, f"volumes: {VOLUME!r:.80} is of type EbsVolume; give a list of EbsVolume."),
+        ({"volumes": ["scratch"]}, "volumes: 'scratch' is of type str; give an EbsVolume."),
+        (
+            {"volumes": [VOLUME, VOLUME]},
+            "volumes: 2 are given, but ECS attaches 1 to a task; leave out the others "
+            "(AmazonECS/latest/developerguide/ebs-volumes.html).",
+        ),
+    ],
+)
+def test_storage(changes: dict[str, Any], sentence: str) -> None:
+    assert refusal(Storage, **changes) == sentence
+
+
 @pytest.mark.parametrize("field", [item.name for item in dataclasses.fields(Timeouts)])
 def test_timeouts(field: str) -> None:
     assert refusal(Timeouts, **{field: timedelta(0)}) == f"{field}: 0:00:00 is not a time to wait; give more than 0."
@@ -73,8 +114,8 @@ def test_timeouts(field: str) -> None:
         ),
         ({"max_memory_mib": -1}, "max_memory_mib: -1 is too small; give 0 or more, or None."),
         (
-            {"max_memory_mib": 122881},
-            "max_memory_mib: 122881 is no size of a Fargate task; give 0 to 122880, or None "
+            {"max_memory_mib": 249857},
+            "max_memory_mib: 249857 is no size of a Fargate task; give 0 to 249856, or None "
             "(AmazonECS/latest/developerguide/task-cpu-memory-error.html).",
         ),
         ({"max_memory_mib": 0.5}, "max_memory_mib: 0.5 is of type float; give a whole number or None."),
@@ -106,8 +147,11 @@ def test_logs(changes: dict[str, Any], sentence: str) -> None:
         (Retries, {"retries": 0, "max_relaunches": 0, "retry_delay": timedelta(0), "skip_exit_codes": (1, 255)}),
         (Timeouts, {"shard_timeout": timedelta.resolution}),
         (Capacity, {"max_memory_mib": 122880, "parallelism": 1, "max_vcpus": 0.25}),
-        (Capacity, {"max_memory_mib": 122881, "capacity": "ec2"}),
+        (Capacity, {"max_memory_mib": 249857, "capacity": "ec2"}),
         (Logs, {"log_lines": 0, "live_lines": "never"}),
+        (Storage, {"ephemeral_storage_gib": 21, "max_ephemeral_storage_gib": 0}),
+        (Storage, {"ephemeral_storage_gib": 200, "max_ephemeral_storage_gib": 200, "capacity": "cluster_default"}),
+        (Storage, {"volumes": [dataclasses.replace(VOLUME, volume_type="standard")], "capacity": "ec2"}),
     ],
 )
 def test_the_limits_themselves_are_allowed(group: type[Settings], limits: dict[str, Any]) -> None:

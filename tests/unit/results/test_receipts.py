@@ -11,6 +11,9 @@ import pytest
 from ecs_feature.operators.receipt import FeatureReceiptOperator, VariantTasks
 from ecs_feature.results.receipts import render, run_state, variant_receipt
 from ecs_feature.shards.records import record_text
+from ecs_feature.tasks.prices import package_prices
+
+PRICES = package_prices()
 
 
 def test_the_receipt_adds_up_shards_services_and_cost() -> None:
@@ -29,6 +32,7 @@ def test_the_receipt_adds_up_shards_services_and_cost() -> None:
         steady={"services": [{"name": "encoder", "running": 2, "peak": 2}]},
         down={"services": [{"name": "encoder", "running": 0, "peak": 1}], "held": []},
         published={"rows": 842, "files": 16, "bytes": 1000, "manifest_uri": "s3://b/m"},
+        prices=PRICES,
     )
     assert receipt == {
         "shards": {"total": 4, "succeeded": 1, "failed": 2, "skipped": 1},
@@ -85,7 +89,9 @@ def grown(shard: str, *sizes: int, succeeded: bool = True) -> dict[str, Any]:
 def test_the_receipt_suggests_the_memory_that_was_enough(
     records: list[dict[str, Any]], suggested: int | None, note: bool
 ) -> None:
-    variant = variant_receipt(states={}, records=records, up=None, steady=None, down=None, published=None)
+    variant = variant_receipt(
+        states={}, records=records, up=None, steady=None, down=None, published=None, prices=PRICES
+    )
     assert variant["memory"] == {"shards": ["AA", "UA"], "too_little_mib": 1024, "suggested_mib": suggested}
     receipt = {"dag_id": "f", "run_id": "r", "logical_date": None, "state": "success", "seconds": 1.0}
     text = render({**receipt, "variants": {"control": variant}})
@@ -125,6 +131,7 @@ def test_what_runs_for_the_leases_of_other_runs_is_told_apart(
         steady={"services": [{"name": "encoder", "running": 6, "peak": 6}]},
         down={"services": down, "held": []},
         published=None,
+        prices=PRICES,
     )
     assert variant["services"] == [{"name": "encoder", "before": 2, "peak": 6, "after": after, "others": others}]
     receipt = {"dag_id": "flights", "run_id": "r", "logical_date": "2013-01-01", "state": "success", "seconds": 1.0}
@@ -132,7 +139,9 @@ def test_what_runs_for_the_leases_of_other_runs_is_told_apart(
 
 
 def test_a_receipt_of_a_run_that_never_scaled_is_still_written() -> None:
-    receipt = variant_receipt(states={"AA": None}, records=[], up=None, steady=None, down=None, published=None)
+    receipt = variant_receipt(
+        states={"AA": None}, records=[], up=None, steady=None, down=None, published=None, prices=PRICES
+    )
     assert (receipt["rows"], receipt["services"], receipt["cost_usd"], receipt["manifest_uri"]) == (0, [], 0.0, None)
 
 
@@ -145,6 +154,7 @@ def test_launches_on_instances_cost_nothing_and_the_table_says_so() -> None:
     variant = variant_receipt(
         states=dict.fromkeys(("AA", "UA", "OO", "B6"), "success"), records=records, up=None, steady=None, down=None,
         published=None,
+        prices=PRICES,
     )  # fmt: skip
     assert (variant["cost_usd"], variant["vcpu_seconds"]) == (0.04048, 4 * 3600)
     receipt = {"dag_id": "d", "run_id": "r", "logical_date": "2013-01-01", "state": "success", "seconds": 1.0}
@@ -154,7 +164,9 @@ def test_launches_on_instances_cost_nothing_and_the_table_says_so() -> None:
 
 
 def test_the_table_names_the_run_and_every_variant() -> None:
-    variant = variant_receipt(states={"AA": "success"}, records=[], up=None, steady=None, down=None, published=None)
+    variant = variant_receipt(
+        states={"AA": "success"}, records=[], up=None, steady=None, down=None, published=None, prices=PRICES
+    )
     text = render(
         {
             "dag_id": "flights",
@@ -211,13 +223,13 @@ def test_shards_that_the_run_no_longer_finds_are_not_in_its_receipt() -> None:
 
 
 def test_the_table_says_which_shards_nobody_has_published() -> None:
-    nothing: dict[str, Any] = {"states": {}, "records": [], "up": None, "steady": None, "down": None}
+    nothing: dict[str, Any] = {"states": {}, "records": [], "up": None, "steady": None, "down": None, "prices": PRICES}
     variant = variant_receipt(**nothing, published={"missing": [f"S{number}" for number in range(12)]})
     text = render(
         {"dag_id": "d", "logical_date": "2013-01-01", "state": "success", "seconds": 1.0, "run_id": "r",
          "variants": {"control": variant}}
     )  # fmt: skip
-    assert "control: 12 shards have never been published for this day (S0, S1," in text
+    assert "control: 12 shards have never been published for this partition (S0, S1," in text
     assert "S9 and 2 more)" in text
 
 
@@ -233,6 +245,7 @@ def test_the_receipt_says_which_tasks_of_a_service_were_replaced_and_why() -> No
             "held": [{"name": "encoder", "replaced": {reason: 4}}],
         },
         published=None,
+        prices=PRICES,
     )
     assert variant["services"] == [
         {"name": "encoder", "before": 0, "peak": 10, "after": 0, "others": 0, "replaced": {reason: 4}}
@@ -245,10 +258,10 @@ def test_the_receipt_says_which_tasks_of_a_service_were_replaced_and_why() -> No
 def test_a_pipeline_without_variants_in_a_task_group_has_one_line() -> None:
     published = {"rows": 1, "files": 1, "bytes": 1, "missing": ["NY"]}
     variant = variant_receipt(
-        states={"CA": "success"}, records=[], up=None, steady=None, down=None, published=published
+        states={"CA": "success"}, records=[], up=None, steady=None, down=None, published=published, prices=PRICES
     )
     receipt = {"dag_id": "own", "task_group": "states", "run_id": "r", "logical_date": "2026-01-01", "state": "success"}
     lines = render({**receipt, "seconds": 3, "variants": {"": variant}}).splitlines()
     assert lines[0] == "own.states 2026-01-01: success in 3 s (r)"
     assert lines[3].startswith("all ")
-    assert lines[4] == "all: 1 shards have never been published for this day (NY)"
+    assert lines[4] == "all: 1 shards have never been published for this partition (NY)"

@@ -13,7 +13,7 @@ from lease_world import START, Scalable, World, acquiring, finish_all, releasing
 from ecs_feature.aws.resources import EcsService
 from ecs_feature.exceptions import AwsError, LeaseError, ServiceNotFoundError
 from ecs_feature.services.lease_steps import Call, Pause, Reading, ServiceSteps, active_service
-from ecs_feature.services.leases import CLOCK_SKEW, MAX_LEASES, Decision, SharingPolicy, holder_prefix
+from ecs_feature.services.leases import CLOCK_SKEW, MAX_LEASES, Decision, Lease, SharingPolicy, holder_prefix
 
 HOUR = timedelta(hours=1)
 DESCRIBE = Call(
@@ -113,6 +113,23 @@ def test_release_tells_what_was_held_and_may_be_repeated() -> None:
     assert (held, settled.service.desired) == (lease, 0)
     held, settled = releasing(world, "a").finish()
     assert (held, settled.service.desired) == (None, 0)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_release_tells_of_all_leases_of_a_process_that_died_while_it_renewed(order: int, readable: bool) -> None:
+    world = World()
+    acquiring(world, "a", 1).finish()
+    begun = world.now
+    pairs = [(begun, Lease("a", 5, begun - HOUR, begun + HOUR)), (begun + HOUR, Lease("a", 2, begun, begun + 2 * HOUR))]
+    for written, lease in pairs[::order]:
+        tag = lease.to_tag(written)
+        world.service.tags[tag["key"]] = tag["value"]
+    if not readable:
+        world.service.tags[f"{holder_prefix('a')}20261121T000000.000000Z"] = "not one of ours"
+    held, settled = releasing(world, "a").finish()
+    assert held == Lease("a", 5, begun - HOUR, begun + 2 * HOUR)
+    assert (world.of("a"), settled.service.desired) == ([], 0)
 
 
 @pytest.mark.parametrize("place", range(5), ids=["describe", "tag", "describe again", "update", "last describe"])
@@ -318,7 +335,7 @@ def test_the_first_three_readings_follow_at_once_and_later_ones_after_a_pause() 
     with pytest.raises(LeaseError):
         disturbed()
     reading = ["describe_services", "update_service"]
-    assert seen == reading * 3 + [Pause(0.5), *reading] * 37
+    assert seen == reading * 3 + [Pause(0.5, whole=False), *reading] * 37
 
 
 @pytest.mark.parametrize(

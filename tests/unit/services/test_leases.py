@@ -26,6 +26,7 @@ from ecs_feature.services.leases import (
     free_lease_slots,
     held_by,
     holder_prefix,
+    last_written,
     leased,
     policy_of,
     reconcile,
@@ -310,3 +311,56 @@ def test_a_policy_that_cannot_hold_is_refused(make: Callable[[], SharingPolicy],
 )
 def test_what_the_live_leases_of_a_service_want(found: EcsService, expected: int) -> None:
     assert leased(found.tags, NOW) == expected
+
+
+MAX, TARGET = SharingPolicy(1, 5, "max"), SharingPolicy(3, 4, "sum", autoscaled=True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "other", "wider"),
+    [
+        (MAX, None, MAX),
+        (MAX, MAX, MAX),
+        (MAX, SharingPolicy(0, 9, "max"), SharingPolicy(1, 9, "max")),
+        (MAX, SharingPolicy(2, 4, "sum"), SharingPolicy(2, 5, "sum")),
+        (SharingPolicy(2, 4, "sum"), MAX, SharingPolicy(2, 5, "sum")),
+        (MAX, TARGET, SharingPolicy(1, 5, "sum")),
+        (TARGET, SharingPolicy(4, 9, "max"), SharingPolicy(3, 9, "sum", autoscaled=True)),
+        (TARGET, SharingPolicy(4, 9, "max", autoscaled=True), SharingPolicy(4, 9, "sum", autoscaled=True)),
+    ],
+)
+def test_a_policy_is_widened_to_what_both_runs_need(
+    policy: SharingPolicy, other: SharingPolicy | None, wider: SharingPolicy
+) -> None:
+    assert policy.widened_for(other) == wider
+
+
+@pytest.mark.parametrize(
+    ("policy", "target", "before", "made"),
+    [
+        (MAX, None, TARGET, MAX),
+        (MAX, ScalableTarget(2, 9), None, SharingPolicy(2, 5, "max", autoscaled=True)),
+        (MAX, ScalableTarget(7, 9), None, SharingPolicy(7, 7, "max", autoscaled=True)),
+        (MAX, ScalableTarget(7, 9), SharingPolicy(4), SharingPolicy(7, 7, "max", autoscaled=True)),
+        (MAX, ScalableTarget(7, 9), TARGET, SharingPolicy(3, 5, "max", autoscaled=True)),
+        (TARGET, ScalableTarget(7, 9), None, TARGET),
+        (TARGET, ScalableTarget(7, 9), MAX, TARGET),
+        (
+            TARGET,
+            ScalableTarget(7, 9),
+            SharingPolicy(0, 9, autoscaled=True),
+            SharingPolicy(0, 4, "sum", autoscaled=True),
+        ),
+    ],
+)
+def test_the_baseline_under_a_scalable_target_is_the_minimum_before_the_first_lease(
+    policy: SharingPolicy, target: ScalableTarget | None, before: SharingPolicy | None, made: SharingPolicy
+) -> None:
+    assert policy.with_scalable_baseline(target, before) == made
+
+
+def test_when_the_newest_lease_was_written_is_in_its_tags_key() -> None:
+    long_ago = datetime(1970, 1, 1, tzinfo=UTC)
+    written = [(key("a", NOW + timedelta(seconds=1.5)), "x"), (key("b"), ""), ("ecs-feature:lease:0:nonsense", "")]
+    assert last_written([*written, ("team", "x")]) == NOW + timedelta(seconds=1.5)
+    assert last_written(written[2:]) == last_written([]) == long_ago

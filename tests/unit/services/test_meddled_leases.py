@@ -150,6 +150,7 @@ def test_a_guard_puts_right_and_says_what_something_else_has_changed(
 ) -> None:
     world = World()
     acquiring(world, "a", 2).finish()
+    world.now += timedelta(seconds=REASSERT_SECONDS)
     world.meddle(tags=tags, count=count)
     said, reading = holding(world, "a", 2).finish()
     assert (said, world.held, len(world.of("a")), reading.service.desired) == (changed, 2, 1, 2)
@@ -194,6 +195,16 @@ def test_a_second_run_after_the_tags_were_removed_gives_the_first_a_minute_to_wr
     holding(world, "a", 2).finish()
     all_steps(world, steps)
     assert world.held == 3
+
+
+@pytest.mark.parametrize(("seconds", "held"), [(0, 5), (REASSERT_SECONDS - 1, 5), (REASSERT_SECONDS, 2)])
+def test_a_guard_lowers_no_count_within_a_minute_of_any_leases_writing(seconds: float, held: int) -> None:
+    world = World()
+    acquiring(world, "a", 2).finish()
+    world.meddle(count=5)
+    world.now += timedelta(seconds=seconds)
+    assert holding(world, "a", 2).finish()[0] == ""
+    assert world.held == held
 
 
 @pytest.mark.parametrize(("desired", "waits"), [(0, False), (2, False), (3, True)])

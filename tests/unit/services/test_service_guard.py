@@ -15,8 +15,8 @@ from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.aws.resources import EcsService, EcsTask
 from ecs_feature.exceptions import AwsError, EcsFeatureError
 from ecs_feature.services import guard as module
-from ecs_feature.services.guard import MAX_LOGS, GuardClosedError, ServiceGuard, _Services, guarded
-from ecs_feature.services.lease_steps import Call
+from ecs_feature.services.guard import MAX_LOGS, TELL_SECONDS, GuardClosedError, ServiceGuard, _Services, guarded
+from ecs_feature.services.lease_steps import REASSERT_SECONDS, Call
 from ecs_feature.services.leases import SharingPolicy
 from ecs_feature.services.run_lease import RunLease
 
@@ -57,6 +57,7 @@ class Service(_Services):
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_SECONDS", 0.01)
     monkeypatch.setattr(module, "GUARD_SECONDS", 0.01)
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.01)
 
 
 def leased() -> World:
@@ -178,7 +179,8 @@ async def test_replaced_tasks_and_deployments_are_told_once_with_the_reason() ->
 
 
 async def test_what_is_refused_again_and_again_is_told_once() -> None:
-    guard, services = ServiceGuard(LEASE, AWS), Service(leased())
+    world = leased()
+    guard, services = ServiceGuard(LEASE, AWS), Service(world)
     refused: EcsFeatureError = AwsError("DescribeServices was denied.")
     services.refused = refused
     assert guard.look(services) == ["DescribeServices was denied. The shards go on; the service is looked at again."]
@@ -187,6 +189,89 @@ async def test_what_is_refused_again_and_again_is_told_once() -> None:
     assert guard.look(services) == []
     services.refused = refused
     assert len(guard.look(services)) == 1
+    # Every look fails in another way: told once a minute, and not in as many lines as there are ways.
+    services.refused = AwsError("DescribeServices timed out.")
+    assert guard.look(services) == []
+    world.now += timedelta(seconds=TELL_SECONDS)
+    assert len(guard.look(services)) == 1
+
+
+def test_a_service_of_which_aws_says_nonsense_does_not_hide_the_next_one() -> None:
+    """And the deaths of the time in which it could not be seen are told when it can."""
+    world, nonsense = leased(), [True]
+    lease = RunLease(CLUSTER, LEASE.holder, {"other": 1, SERVICE: 2}, LEASE.policies, 3600.0)
+    guard, services = ServiceGuard(lease, AWS), Service(world)
+    call = services._call
+
+    def answered(step: Call) -> Any:
+        if "other" in step.subject or nonsense[0]:
+            raise KeyError("services")
+        return call(step)
+
+    services._call = answered  # type: ignore[method-assign]
+    world.meddle(count=0)
+    said = "AWS could not be asked: KeyError: 'services'. The shards go on; the service is looked at again."
+    assert guard.look(services) == [said, said]
+    services.dead = [_dead("t1", 1)]
+    world.now += timedelta(seconds=10)
+    nonsense[0] = False
+    assert guard.look(services)[0].startswith("Service encoder: something else has changed it: its desired count was 0")
+    assert world.held == 2
+    assert guard._blind
+    guard.lease = LEASE
+    services.dead.append(_dead("t2", 11))
+    world.now += timedelta(seconds=10)
+    assert "task t2" in guard.look(services)[0]
+    assert not guard._blind
+
+
+async def test_after_a_look_that_failed_the_next_comes_soon_with_new_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials may have expired; and another period more would make it longer than a minute."""
+    monkeypatch.setattr(module, "FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.02)
+    world, opened = leased(), []
+
+    def open_services(guard: ServiceGuard) -> Service:
+        services = Service(world)
+        services.refused = AwsError("The token has expired.", "ExpiredTokenException") if len(opened) < 3 else None
+        opened.append(services)
+        return services
+
+    monkeypatch.setattr(ServiceGuard, "_open_services", open_services)
+    async with guarded(LEASE.to_dict(), AWS, Log()):
+        world.meddle(count=0)
+        await until(lambda: world.held == 2)
+    assert len(opened) == 4
+
+
+def test_a_look_that_writes_the_lease_again_lowers_nothing_for_a_minute_and_never_waits() -> None:
+    """Other runs have lost theirs as well. The threads of an event loop are few: one that waits blocks the others."""
+    world, slept = World(), []
+    acquiring(world, LEASE.holder, 2).finish()
+    acquiring(world, "another/run", 3).finish()
+    guard, services = ServiceGuard(LEASE, AWS), Service(world)
+    services.sleep = slept.append
+    world.meddle(tags="ecs-feature:")
+    assert len(guard.look(services)) == 1
+    assert (world.held, world.of(LEASE.holder)[0].count) == (5, 2)
+    world.now += timedelta(seconds=REASSERT_SECONDS - 1)
+    guard.look(services)
+    assert world.held == 5
+    world.now += timedelta(seconds=1)
+    guard.look(services)
+    assert world.held == 2  # the other one did not write its lease again: it has ended
+    assert slept == []
+
+
+def test_a_count_that_is_too_low_is_raised_also_within_that_minute() -> None:
+    world = leased()
+    guard, services = ServiceGuard(LEASE, AWS), Service(world)
+    world.meddle(tags="ecs-feature:")
+    guard.look(services)
+    world.meddle(count=0)
+    world.now += timedelta(seconds=10)
+    assert len(guard.look(services)) == 1
+    assert world.held == 2
 
 
 def test_a_closed_guards_services_call_no_more_and_wait_no_more() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from ecs_feature.aws.resources import EcsContainer, EcsTask
 from ecs_feature.exceptions import AwsError, LaunchError
 from ecs_feature.logs.cursor import Cursor, Fresh, LogLine, Shown
-from ecs_feature.logs.follower import Followed
+from ecs_feature.logs.followed import Followed
 from ecs_feature.logs.tail import LastLines
 from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.shards.run import ShardRun
@@ -74,14 +74,20 @@ class Fleet:
         self.tails: list[tuple[int, bool, bool]] = []
         self.followed: list[str] = []
         self.left: list[str] = []
+        self.notes: list[str] = []
 
     @property
     def tokens(self) -> list[str]:
         return [launch.client_token for launch in self.launched]
 
+    def _note(self, note: Any) -> None:
+        if self.notes and note is not None:
+            note(self.notes.pop(0))
+
     @asynccontextmanager
-    async def slot(self, group: str, parallelism: int | None, **vcpus: Any) -> Any:
+    async def slot(self, group: str, parallelism: int | None, *, note: Any, **vcpus: Any) -> Any:
         self.slots.append(vcpus)
+        self._note(note)
         yield
 
     async def task_definition(self, name: str) -> dict[str, Any]:
@@ -90,8 +96,11 @@ class Fleet:
     async def default_strategy(self, cluster: str) -> Any:
         return self.default
 
-    async def launch(self, launch: Launch, *, share: str, in_doubt: Any = None, tell: Any = None) -> EcsTask:
+    async def launch(
+        self, launch: Launch, *, share: str, in_doubt: Any = None, tell: Any = None, note: Any = None
+    ) -> EcsTask:
         self.launched.append(launch)
+        self._note(note)
         if in_doubt is not None:
             in_doubt(True)
         if isinstance(self.endings[0], LaunchError | RefusedLaunch):
@@ -99,9 +108,18 @@ class Fleet:
         return replace(self.given_back, arn=f"arn:aws:ecs:us-east-1:1:task/features/{len(self.launched)}")
 
     async def ended(
-        self, cluster: str, task: EcsTask, *, poll_seconds: float, start_seconds: float | None = None, tell: Any = None
+        self,
+        cluster: str,
+        task: EcsTask,
+        *,
+        poll_seconds: float,
+        start_seconds: float | None = None,
+        tell: Any,
+        note: Any,
+        seen: Any = None,
     ) -> EcsTask | None:
         self.waits.append(start_seconds)
+        self._note(note)
         ending = self.endings.pop(0) if self.endings else UNSEEN
         if ending is UNSEEN:
             tell("ECS task cannot be seen.")

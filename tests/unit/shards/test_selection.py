@@ -28,6 +28,12 @@ def test_blanks_and_empty_lines_of_the_trigger_form_are_no_names() -> None:
     assert names_in(None) == names_in([]) == []
 
 
+@pytest.mark.parametrize("param", ["live_log_shards", "debug_shards"])
+def test_a_param_that_names_a_shard_that_there_is_not_is_refused(param: str) -> None:
+    with pytest.raises(SelectionError, match=rf"^{param}: 'ZZ' is not among the pipeline's 3 shards"):
+        select({param: ["ZZ"]}, **KNOWN)
+
+
 RECORDS = [{"shard": name, "index": index} for index, name in enumerate(("AA", "UA", "DL", "UA"))]
 
 

@@ -9,7 +9,7 @@ import pytest
 from scripted_fleet import Fleet, RefusedLaunch, shard_run, stopped
 
 from ecs_feature.aws.resources import EcsContainer
-from ecs_feature.exceptions import LaunchError
+from ecs_feature.exceptions import AwsError, LaunchError
 from ecs_feature.logs.cursor import LogLine
 from ecs_feature.logs.tail import LastLines
 from ecs_feature.tasks.outcomes import Kind
@@ -29,7 +29,7 @@ INIT = {
         (LastLines((LogLine(1, "Traceback"),)), ["[features] Traceback"], "the task log has its last lines"),
         (LastLines(), ["The container features of shard UA left no log lines."], "it left no log lines"),
         (LastLines(missing=FIRELENS), [f"Container features of shard UA: {FIRELENS}."], FIRELENS),
-        (LastLines(missing="its log cannot be read", logged=True), [], "its log cannot be read"),
+        (LastLines(missing="its log cannot be read", error=AwsError("denied.")), [], "its log cannot be read"),
     ],
     ids=["lines", "none", "elsewhere", "unreadable"],
 )
@@ -106,3 +106,19 @@ async def test_what_is_waited_for_is_said_at_least_once_a_minute(
     assert max(run.pauses) <= 60  # type: ignore[attr-defined]
     assert all(str(refusal).rstrip(".") in message and "; the launch is repeated; " in message for message in told)
     assert len(set(fleet.tokens)) == 1
+
+
+async def test_what_a_shard_waits_for_before_it_runs_is_information_in_its_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    fleet = Fleet(stopped(0))
+    fleet.notes = ["It has waited 60 s for a slot.", "It has waited 60 s for its turn.", "ECS task 1 is PENDING."]
+    assert (await shard_run(fleet).run()).kind is Kind.SUCCEEDED
+    assert [record.message for record in caplog.records if record.levelno == logging.INFO][:3] == [
+        "Shard UA: It has waited 60 s for a slot.",
+        "Shard UA: It has waited 60 s for its turn.",
+        "Shard UA runs as ECS task arn:aws:ecs:us-east-1:1:task/features/1 (launch 1).",
+    ]
+    assert "Shard UA: ECS task 1 is PENDING." in [record.message for record in caplog.records]
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []

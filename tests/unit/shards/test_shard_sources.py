@@ -40,7 +40,7 @@ def test_a_listing_has_one_star_in_its_last_folder(uri: str) -> None:
     ("found", "said"),
     [
         ([], "has none for this run"),
-        (["a b"], "'a b', which is not a name"),
+        (["a", " "], "' ', which has no character that one can see"),
         ([f"S{i}" for i in range(5001)], "has 5001"),
         ("UA", "gives 'UA', which is no list of names; return a list"),
         (None, "gives None, which is no list of names"),
@@ -58,4 +58,4 @@ def test_names_found_twice_count_once_and_keep_their_order() -> None:
 
 def test_the_shard_is_filled_in_everywhere_and_templates_are_left_alone() -> None:
     value = {"a": "{shard}", "b": ["x={shard}", 1], "c": {"d": "{{ ds }}"}}
-    assert fill_shard(value, "UA") == {"a": "UA", "b": ["x=UA", 1], "c": {"d": "{{ ds }}"}}
+    assert fill_shard(value, "UA", "UA") == {"a": "UA", "b": ["x=UA", 1], "c": {"d": "{{ ds }}"}}

@@ -9,7 +9,7 @@ import pytest
 from pipelines import pipeline
 
 from ecs_feature.exceptions import ConfigurationError
-from ecs_feature.tasks.capacity import Fallback, bucket_of, check_capacity, may_be_instances, request_of
+from ecs_feature.tasks.capacity import Fallback, bucket_of, check_capacity, kind_of, may_be_instances, request_of
 from ecs_feature.tasks.launch import Network
 
 MIXED = (
@@ -86,7 +86,7 @@ def test_spot_with_fallback_is_a_capacity_of_a_pipeline() -> None:
         ),
         (
             [{"capacityProvider": "FARGATE", "weight": 1}, {"capacityProvider": "gpu-asg", "weight": 1}],
-            "the strategy mixes Fargate and providers of Auto Scaling groups",
+            "the strategy mixes Fargate and providers of instances",
         ),
     ],
 )
@@ -121,9 +121,31 @@ def test_a_pipeline_on_instances_needs_no_subnets_and_its_memory_has_no_bound_of
         ({"capacity": MIXED}, "subnets: 0 given"),
         ({"capacity": "ec2", "security_groups": "sg-0a"}, "subnets: 0 given"),
         ({"capacity": "ec2", "max_memory_mib": -1}, "max_memory_mib: -1 is too small; give 0 or more, or None."),
-        ({"capacity": "spot", "subnets": "s", "max_memory_mib": 122_881}, "is no size of a Fargate task"),
+        ({"capacity": "spot", "subnets": "s", "max_memory_mib": 249_857}, "is no size of a Fargate task"),
     ],
 )
 def test_what_a_pipeline_cannot_be_is_refused(values: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
         pipeline(**{"subnets": "", **values}).resolved()
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind"),
+    [
+        ({"type": "FARGATE_SPOT"}, "FARGATE_SPOT"),
+        ({"type": "EC2_AUTOSCALING", "autoScalingGroupProvider": {}}, "EC2_AUTOSCALING"),
+        ({"autoScalingGroupProvider": {"autoScalingGroupArn": "arn"}}, "EC2_AUTOSCALING"),
+        ({"type": "MANAGED_INSTANCES", "managedInstancesProvider": {}}, "MANAGED_INSTANCES"),
+        (
+            {"managedInstancesProvider": {"instanceLaunchTemplate": {"capacityOptionType": "ON_DEMAND"}}},
+            "MANAGED_INSTANCES",
+        ),
+        (
+            {"managedInstancesProvider": {"instanceLaunchTemplate": {"capacityOptionType": "SPOT"}}},
+            "MANAGED_INSTANCES/SPOT",
+        ),
+        ({"name": "new"}, ""),
+    ],
+)
+def test_the_kind_of_a_capacity_provider_is_read_from_its_description(provider: dict[str, Any], kind: str) -> None:
+    assert kind_of(provider) == kind

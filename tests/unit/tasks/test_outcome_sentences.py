@@ -185,6 +185,19 @@ def test_every_ending_of_a_task_is_said_in_one_sentence(ended: EcsTask, kind: st
             "AWS refused to run it (RunTask was denied; allow it).",
         ),
         (
+            outcomes.of_refusal("RunTask failed: Full (LimitExceededException).", no_room=True),
+            "capacity_unavailable",
+            "infrastructure",
+            "there was no capacity for it (RunTask failed: Full (LimitExceededException)); the launch is repeated.",
+        ),
+        (
+            outcomes.of_task(task("TaskFailedToStart", "OutOfMemoryError: container init", started=False)),
+            "out_of_memory",
+            "permanent",
+            "a container ran out of memory (OutOfMemoryError: container init); give it more than 1024 MiB of memory in "
+            "the task definition, or raise max_memory_mib.",
+        ),
+        (
             outcomes.Outcome(Kind.NOT_RETRYABLE, exit_code=4, container="features"),
             "not_retryable",
             "permanent",

@@ -16,9 +16,10 @@ from ecs_feature.tasks.sizes import Size
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 TASK = EcsTask("arn", "", "", "STOPPED", "STOPPED", cpu=256, memory_mib=512)
+GROWN = (Kind.OUT_OF_MEMORY, Kind.DISK_FULL)
 WAITS = (Kind.CAPACITY_UNAVAILABLE,)
 FORGIVEN = [kind for kind, payer in PAYERS.items() if payer is Payer.INFRASTRUCTURE and kind not in WAITS]
-FINAL = [kind for kind, payer in PAYERS.items() if payer is not Payer.INFRASTRUCTURE and kind is not Kind.OUT_OF_MEMORY]
+FINAL = [kind for kind, payer in PAYERS.items() if payer is not Payer.INFRASTRUCTURE and kind not in GROWN]
 
 
 class Highest(random.Random):
@@ -225,3 +226,41 @@ def test_every_pause_is_drawn_anew() -> None:
     pauses = {next_launch([ended(Kind.SPOT_INTERRUPTION)], RelaunchPolicy()).pause_seconds for _ in range(200)}
     assert len(pauses) > 100
     assert 0.5 <= min(pauses) < 0.75 < max(pauses) <= 1
+
+
+@pytest.mark.parametrize(
+    ("had", "policy", "more"),
+    [
+        ([20], {}, 40),
+        ([0], {}, 40),
+        ([20, 40], {}, 80),
+        ([20, 40, 80], {}, 0),
+        ([100], {}, 200),
+        ([150], {}, 200),
+        ([200], {}, 0),
+        ([20], {"max_ephemeral_gib": 30}, 30),
+        ([20], {"max_ephemeral_gib": 20}, 0),
+        ([20], {"max_ephemeral_gib": 0}, 0),
+        ([21], {"max_ephemeral_gib": 500}, 42),
+    ],
+)
+def test_storage_doubles_after_a_full_disk_up_to_four_times_or_the_bound(
+    had: list[int], policy: dict[str, int], more: int
+) -> None:
+    history = [ended(Kind.DISK_FULL, task=replace(TASK, launch_type="FARGATE", ephemeral_gib=gib)) for gib in had]
+    found = following(*history, **policy)
+    assert ((found and found.size.ephemeral_gib) or 0) == more
+    assert not more or (found.pause_seconds, found.size.memory_mib) == (0, 0)
+    assert not more or found.change == f"with {more} GiB of ephemeral storage instead of {had[-1] or 20}"
+
+
+def test_a_full_disk_of_an_instance_does_not_grow() -> None:
+    assert following(ended(Kind.DISK_FULL, task=replace(TASK, launch_type="EC2"))) is None
+    assert following(ended(Kind.DISK_FULL, task=None)) is None
+
+
+def test_a_size_goes_over_an_earlier_one() -> None:
+    earlier = Size(256, 1024, {"job": 900}, 40)
+    assert Size(ephemeral_gib=80).over(earlier) == Size(256, 1024, {"job": 900}, 80)
+    assert Size(512, 4096, {"job": 3900}).over(earlier) == Size(512, 4096, {"job": 3900}, 40)
+    assert Size().over(earlier) == earlier

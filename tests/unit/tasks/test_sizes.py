@@ -25,23 +25,24 @@ def starved(cpu: int, memory_mib: int, *containers: EcsContainer) -> EcsTask:
         (512, 4096, (1024, 5120)),
         (1024, 2048, (1024, 3072)),
         (4096, 30720, (8192, 32768)),
-        (16384, 122880, None),
+        (16384, 122880, (32768, 249856)),
+        (32768, 249856, None),
     ],
 )
 def test_memory_grows_by_one_step_and_cpu_only_where_fargate_asks_for_it(
     cpu: int, memory_mib: int, following: tuple[int, int] | None
 ) -> None:
-    size = next_size(starved(cpu, memory_mib), 200_000)
+    size = next_size(starved(cpu, memory_mib), 300_000)
     assert (size and (size.cpu, size.memory_mib)) == following
 
 
 def test_every_step_is_a_size_that_fargate_has_and_the_last_one_is_the_biggest() -> None:
     for first, sizes in FARGATE_SIZES.items():
         cpu, memory_mib = first, sizes[0]
-        while (size := next_size(starved(cpu, memory_mib), 200_000)) is not None:
+        while (size := next_size(starved(cpu, memory_mib), 300_000)) is not None:
             assert size.memory_mib > memory_mib
             cpu, memory_mib = valid_fargate_size(size.cpu, size.memory_mib)
-        assert (cpu, memory_mib) == (16384, 122880)
+        assert (cpu, memory_mib) == (32768, 249856)
 
 
 @pytest.mark.parametrize(("most", "grows"), [(1023, False), (1024, True)])

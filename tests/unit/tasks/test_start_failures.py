@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ecs_feature.tasks.start_failures import Cause, cause_of
+from ecs_feature.tasks.start_failures import Cause, cause_of, dependency_in
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,6 @@ from ecs_feature.tasks.start_failures import Cause, cause_of
         "image Manifest does not contain descriptor matching platform",
         "no matching manifest for this platform in the manifest list entries",
         "no processor for media-type",
-        "no space left on device",
-        "There is not enough space on the disk",
         "the secret did not contain json key",
         "check that your file system ID is correct",
         "ATTRIBUTE",
@@ -171,3 +169,35 @@ def test_what_is_not_known_passes_for_a_task_and_stays_for_a_refusal(reason: str
 )
 def test_of_two_stems_the_one_that_decides_more_surely_is_read_first(reason: str, cause: Cause) -> None:
     assert cause_of(reason) is cause
+
+
+WAITED = (
+    "dependency graph: failed to resolve container ordering dependency [{init}] for target [app(image:1) "
+    "(NONE->RUNNING)] as dependency did not exit successfully."
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "container"),
+    [
+        (WAITED.format(init="init(image:1) (STOPPED->RUNNING) - Exit: 1"), "init"),
+        ("CannotStartContainerError: " + WAITED.format(init="load-models_2 (STOPPED->"), "load-models_2"),
+        ("CannotStartContainerError: dependency [init] is not there", ""),
+        ("", ""),
+    ],
+)
+def test_the_agents_words_name_the_container_that_another_waited_for(reason: str, container: str) -> None:
+    assert dependency_in(reason) == container
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "no space left on device",
+        "There is not enough space on the disk",
+        "CannotPullContainerError: write /a/b: no space left on device: connection reset",
+        "Disk quota exceeded",
+    ],
+)
+def test_storage_that_is_full_is_told_apart(reason: str) -> None:
+    assert cause_of(reason) is Cause.DISK

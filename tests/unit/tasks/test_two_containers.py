@@ -225,6 +225,19 @@ def test_a_container_that_ended_by_itself_had_what_it_waited_for() -> None:
     assert outcomes.of_task(ended, main_container="app", roles=roles).container == "agent"
 
 
+@pytest.mark.parametrize(("reason", "kind"), [(MEMORY_REASON, Kind.OUT_OF_MEMORY), ("", Kind.APPLICATION_FAILURE)])
+def test_an_init_container_that_ran_out_of_memory_ended_by_itself_and_comes_before_others(
+    reason: str, kind: Kind
+) -> None:
+    """Without the reason it was killed, as all are whom another container took along."""
+    roles = ContainerRoles(frozenset({"app", "agent"}), (Dependency("app", "init", "SUCCESS"),))
+    containers = ran(None, name="app"), ran(137, reason, name="init"), ran(1, name="agent")
+    outcome = outcomes.of_task(
+        task("EssentialContainerExited", ESSENTIAL, *containers), main_container="app", roles=roles
+    )
+    assert (outcome.kind, outcome.container) == (kind, "init" if reason else "agent")
+
+
 STUCK = outcomes.STOP_REASON_STUCK
 WAITED = "it waited for container init: see what that does, or raise start_timeout"
 

@@ -277,6 +277,35 @@ async def test_a_run_names_the_shards_whose_logs_are_followed(
     assert fleet.followed == followed
 
 
+@pytest.mark.parametrize(
+    ("params", "arguments", "asked"),
+    [
+        ({}, {}, False),
+        ({"debug_shards": ["AA"]}, {}, False),
+        ({"debug_shards": ["AA", "UA "]}, {}, True),
+        ({"debug_shards": ["AA", "UA "]}, {"padded": ["UA "]}, False),
+        ({}, {"debug_shards": ["UA"]}, True),
+    ],
+)
+async def test_a_run_names_the_shards_that_have_ecs_exec(
+    pushed: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    params: dict[str, Any],
+    arguments: dict[str, Any],
+    asked: bool,
+) -> None:
+    fleet, launched = Fleet(), []
+    launch_of = fleet.launch
+
+    async def note(launch: Launch, **more: Any) -> EcsTask:
+        launched.append(launch.execute_command)
+        return await launch_of(launch, **more)
+
+    fleet.launch = note  # type: ignore[method-assign]
+    await event_of(fleet, monkeypatch, params=params, **arguments)
+    assert launched == [asked]
+
+
 async def test_references_are_resolved_before_anything_is_launched(
     pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ def main() -> int:
     if shard in environ["CHAOS_HUNGRY"].split(","):
         food = bytearray(HUNGRY_MIB * 1024 * 1024)
         food[::PAGE_BYTES] = b"x" * (len(food) // PAGE_BYTES)
-    time.sleep(float(environ["CHAOS_SECONDS"]))
+    time.sleep(seconds_of(shard, environ["CHAOS_SECONDS"]))
     if f"{shard}:{attempt}" in environ["CHAOS_FAILING"].split(","):
         write("failed")
         return FAILURE_EXIT_CODE
@@ -46,6 +46,12 @@ def main() -> int:
     write("done")
     print(f"shard {shard} is done", flush=True)
     return 0
+
+
+def seconds_of(shard: str, text: str) -> float:
+    """How long the shard works, of a text like ``s01:4,s02:60``, or of one number for all."""
+    each = dict(item.split(":") for item in text.split(",")) if ":" in text else {shard: text}
+    return float(each[shard])
 
 
 def end(*_: object) -> None:

@@ -29,7 +29,8 @@ CHUNK_BYTES = 1 << 20
 class Contract:
     """What a shard's container is given in its environment; see docs/job-contract.md.
 
-    :param day: the run's logical date, YYYY-MM-DD.
+    :param day: the partition's first day, YYYY-MM-DD; empty when the partition is no time.
+    :param partition: the key of the partition, for a day the day.
     :param input_uri: empty where the pipeline has none.
     """
 
@@ -40,11 +41,12 @@ class Contract:
     input_uri: str = ""
     variant: str = ""
     attempt: int = 1
+    partition: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Contract:
         """:raises SystemExit: with one sentence, when a variable is missing."""
-        missing = [name for name in ("SHARD", "LOGICAL_DATE", "OUTPUT_URI", "RESULT_URI") if not environ.get(name)]
+        missing = [name for name in ("SHARD", "LOGICAL_DATE", "OUTPUT_URI", "RESULT_URI") if name not in environ]
         if missing:
             raise SystemExit(f"{', '.join(missing)} not set: this job runs as a shard of a FeaturePipeline.")
         return cls(
@@ -55,6 +57,7 @@ class Contract:
             input_uri=environ.get("INPUT_URI", ""),
             variant=environ.get("VARIANT", ""),
             attempt=int(environ.get("ATTEMPT", "1")),
+            partition=environ.get("PARTITION", environ["LOGICAL_DATE"]),
         )
 
     def finish(

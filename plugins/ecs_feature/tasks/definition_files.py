@@ -1,0 +1,196 @@
+"""Task definition files as people have them: from an editor, the console, or describe-task-definition."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ecs_feature.environment import CONTRACT_VARIABLES, substitute
+from ecs_feature.exceptions import ConfigurationError, TaskDefinitionError
+
+READ_ONLY: Final = (
+    "taskDefinitionArn",
+    "revision",
+    "status",
+    "requiresAttributes",
+    "compatibilities",
+    "registeredAt",
+    "deregisteredAt",
+    "registeredBy",
+    "deleteRequestedAt",
+)
+"""What DescribeTaskDefinition shows and RegisterTaskDefinition does not take (API_TaskDefinition.html)."""
+_CLOUD_FORMATION: Final = frozenset(
+    {"ContainerDefinitions", "Family", "Resources", "Properties", "RequiresCompatibilities"}
+)
+_CONTAINERS: Final = "containerDefinitions"
+_OTHERS_TAGS: Final = ("aws:", "ecs-feature:")
+"""Keys of tags that AWS, or a registration by this package, has put there."""
+_SHELL_FIELDS: Final = ("command", "entryPoint", "healthCheck")
+"""The fields of a container in which a shell may read its own variables."""
+_VCPUS: Final = re.compile(r"\s*(\d+|\d*\.\d+)\s*vcpus?\s*", re.IGNORECASE)
+_GIGABYTES: Final = re.compile(r"\s*(\d+|\d*\.\d+)\s*gb\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a file holds.
+
+    :param content: the input of ``RegisterTaskDefinition``.
+    :param notes: sentences about what was left out of it.
+    """
+
+    content: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def read(path: Path, values: Mapping[str, str]) -> Definition:
+    """Read a file; it is not checked yet against ECS's rules.
+
+    A wrapping ``{"taskDefinition": ...}``, read-only fields and nulls are left out, as AWS's own deploy action does.
+
+    :param values: what the placeholders stand for, see :mod:`ecs_feature.environment`.
+    :raises TaskDefinitionError: one sentence with the file, the place and what to do.
+    """
+    where = path.name
+    raw = parse(path)
+    notes = []
+    if isinstance(raw.get("taskDefinition"), dict):
+        tags = [tag for tag in raw.get("tags") or () if not str(tag.get("key")).startswith(_OTHERS_TAGS)]
+        raw = {**raw["taskDefinition"], **({"tags": tags} if tags else {})}
+        notes.append("the frame of describe-task-definition")
+    if foreign := sorted(_CLOUD_FORMATION & raw.keys()):
+        raise TaskDefinitionError(
+            f"{where}: {foreign[0]} is how CloudFormation and CDK write it; write the keys as RegisterTaskDefinition "
+            "takes them (containerDefinitions), or save what aws ecs describe-task-definition prints."
+        )
+    found = [name for name in READ_ONLY if name in raw]
+    if found:
+        notes.append(f"{', '.join(found)} (read-only)")
+    raw, nulls = _without_nulls({name: value for name, value in raw.items() if name not in READ_ONLY})
+    if nulls:
+        notes.append(f"{nulls} null values")
+    try:
+        content = _filled(raw, values, where)
+    except ConfigurationError as error:
+        raise TaskDefinitionError(str(error)) from None
+    for name, pattern, unit in (("cpu", _VCPUS, 1024), ("memory", _GIGABYTES, 1024)):
+        if name in content:
+            content[name] = _plain(content[name], pattern, unit)
+    return Definition(content, (f"{where}: left out {'; '.join(notes)}.",) if notes else ())
+
+
+def _filled(raw: dict[str, Any], values: Mapping[str, str], where: str) -> dict[str, Any]:
+    """The content with its placeholders replaced; a command keeps what the container's own variables are called."""
+    content: dict[str, Any] = substitute({key: raw[key] for key in raw if key != _CONTAINERS}, values, where=where)
+    if _CONTAINERS not in raw:
+        return content
+    containers = raw[_CONTAINERS]
+    if not isinstance(containers, list) or not all(isinstance(one, dict) for one in containers):
+        return {**content, _CONTAINERS: containers}
+    filled = []
+    for number, one in enumerate(containers):
+        place = f"{where}.{_CONTAINERS}[{number}]"
+        variables = (each.get("name") for name in ("environment", "secrets") for each in one.get(name) or ())
+        keep = CONTRACT_VARIABLES | {str(each) for each in variables}
+        filled.append(
+            {
+                key: substitute(item, values, where=f"{place}.{key}", keep=keep if key in _SHELL_FIELDS else ())
+                for key, item in one.items()
+            }
+        )
+    return {**content, _CONTAINERS: filled}
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """The JSON object in a file, in any encoding of Unicode that JSON may have.
+
+    :raises TaskDefinitionError: when it cannot be read, or is not one object.
+    """
+    where = path.name
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TaskDefinitionError(f"{path}: cannot be read ({error.strerror}).") from error
+    try:
+        text = data.decode(json.detect_encoding(data))
+    except UnicodeDecodeError as error:
+        raise TaskDefinitionError(
+            f"{where}: its byte {error.start + 1} is not {error.encoding}; save the file as UTF-8."
+        ) from None
+    text = text.removeprefix("\ufeff")
+    if not text.strip():
+        raise TaskDefinitionError(f"{where}: the file is empty; write the input of RegisterTaskDefinition.")
+    try:
+        content = json.loads(text, object_pairs_hook=_unique(where), parse_constant=_refuse(where))
+    except RecursionError:
+        raise TaskDefinitionError(f"{where}: not JSON that anybody wrote (nested too deeply).") from None
+    except ValueError as error:
+        raise TaskDefinitionError(f"{where}: not JSON ({error}){_hint(text)}.") from error
+    if isinstance(content, list):
+        raise TaskDefinitionError(
+            f"{where}: a JSON array of {len(content)}; a task definition is one object, so give each a file of its own "
+            "(containers are a list in its containerDefinitions)."
+        )
+    if not isinstance(content, dict):
+        raise TaskDefinitionError(
+            f"{where}: {content!r:.40} is no JSON object; write the input of RegisterTaskDefinition."
+        )
+    return content
+
+
+def _unique(where: str) -> Any:
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in items:
+            if key in found:
+                raise TaskDefinitionError(f"{where}: {key} stands twice in one object; remove one of them.")
+            found[key] = value
+        return found
+
+    return pairs
+
+
+def _refuse(where: str) -> Any:
+    def constant(name: str) -> Any:
+        raise TaskDefinitionError(f"{where}: {name} is no value of JSON; write a number.")
+
+    return constant
+
+
+def _hint(text: str) -> str:
+    """What people write that is nearly JSON."""
+    if re.search(r",\s*[}\]]", text):
+        return "; remove the comma before a closing bracket"
+    if re.search(r"(^|[\s,{}\[\]])(//|/\*)|^\s*#", text, re.MULTILINE):
+        return "; JSON has no comments"
+    if not text.lstrip().startswith(("{", "[")):
+        return "; if it is YAML, write it as JSON"
+    return ""
+
+
+def _without_nulls(value: Any) -> tuple[Any, int]:
+    """The value without nulls in its objects and lists, and how many there were."""
+    if isinstance(value, dict):
+        pairs = {key: _without_nulls(item) for key, item in value.items() if item is not None}
+        own = len(value) - len(pairs)
+        return {key: item for key, (item, _) in pairs.items()}, own + sum(count for _, count in pairs.values())
+    if isinstance(value, list):
+        items = [_without_nulls(item) for item in value if item is not None]
+        own = len(value) - len(items)
+        return [item for item, _ in items], own + sum(count for _, count in items)
+    return value, 0
+
+
+def _plain(value: Any, pattern: re.Pattern[str], unit: int) -> Any:
+    """CPU units or MiB as the text of a whole number, from all forms that API_RegisterTaskDefinition.html has."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and (match := pattern.fullmatch(value)):
+        whole = float(match[1]) * unit
+        return str(int(whole)) if whole.is_integer() else value
+    return value.strip() if isinstance(value, str) else value
