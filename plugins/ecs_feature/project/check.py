@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ecs_feature.environment import PLACEHOLDER, load_environment
+from ecs_feature.environment import load_environment
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
 from ecs_feature.project.launches import launches_of
 from ecs_feature.project.layout import DAGS, Layout, dags_folder_of
 from ecs_feature.tasks import definitions
+from ecs_feature.tasks.definition_files import read
 
 ENVIRONMENT_FILE: Final = "AIRFLOW__ECS_FEATURE__ENVIRONMENT_FILE"
 DAGS_FOLDER: Final = "AIRFLOW__CORE__DAGS_FOLDER"
@@ -159,8 +160,24 @@ def _in_task_definition(path: Path, values: Mapping[str, str], containers: Seque
 
 def _unknown_placeholders(path: Path, values: Mapping[str, str]) -> list[str]:
     """All at once: registering names only the first."""
-    names = PLACEHOLDER.findall(path.read_text(encoding="utf-8")) if path.is_file() else []
-    return [name for name in dict.fromkeys(names) if name not in values]
+    asked = _Asked(values)
+    try:
+        read(path, asked)
+    except ConfigurationError:
+        return []  # which loading says
+    return list(dict.fromkeys(asked.unknown))
+
+
+class _Asked(dict[str, str]):
+    """Values that note what is asked for in vain."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.unknown: list[str] = []
+
+    def __missing__(self, name: str) -> str:
+        self.unknown.append(name)
+        return ""
 
 
 def _skipped(path: Path) -> Iterator[Finding]:
