@@ -15,6 +15,7 @@ from ecs_feature.aws import limits
 from ecs_feature.exceptions import ConfigurationError, TaskDefinitionError
 from ecs_feature.tasks.containers import ContainerRoles
 from ecs_feature.tasks.definition_files import Definition, read
+from ecs_feature.tasks.definition_rules import check_rules
 
 DIGEST_TAG: Final = "ecs-feature:digest"
 
@@ -68,6 +69,7 @@ def validate(definition: Mapping[str, Any], *, where: str = "task definition") -
         )
     if "FARGATE" in definition.get("requiresCompatibilities", ()):
         _check_fargate(definition, where)
+    check_rules(definition, where)
 
 
 def _check_containers(containers: Sequence[Mapping[str, Any]], where: str) -> None:
