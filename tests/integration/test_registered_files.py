@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
 from fargate_local import LocalFargate
 
 APP = {"name": "app", "image": "example/app:1", "essential": True}
-ARN = "arn:aws:ecs:eu-west-1:123456789012:task-definition/job:7"
 
 
 def definition(*containers: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -66,15 +64,14 @@ def test_a_shells_braces_reach_the_container(aws: LocalFargate, tmp_path: Path) 
 
 
 def test_what_ecs_prints_is_registered_again_and_then_unchanged(
-    aws: LocalFargate, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    aws: LocalFargate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = register(tmp_path, definition(family="printed"))
     answer = aws.client("ecs").describe_task_definition(taskDefinition=first, include=["TAGS"])
     answer["taskDefinition"]["containerDefinitions"][0]["command"] = None
     printed = json.dumps({"taskDefinition": answer["taskDefinition"], "tags": []}, default=str)
-    with caplog.at_level(logging.INFO):
-        second = register(tmp_path, printed, "utf-16")
-    assert "left out" in caplog.text
+    second = register(tmp_path, printed, "utf-16")
+    assert "job.json: left out the frame of describe-task-definition; taskDefinitionArn" in capsys.readouterr().out
     assert register(tmp_path, printed, "utf-8-sig") == second
 
 
