@@ -21,6 +21,9 @@ NOT_IN_AWSVPC: Final = ("links", "hostname", "dnsServers", "dnsSearchDomains", "
 STOP_TIMEOUT_SECONDS: Final = (2, 120)
 EPHEMERAL_GIB: Final = (21, 200)
 CONTAINER_MIB: Final = 4
+CPU_UNITS: Final = (128, 196_608)
+"""Off Fargate; Fargate has sizes. API_RegisterTaskDefinition.html (cpu)."""
+MEMORY_MIB: Final = (CONTAINER_MIB, 999_999_999)
 _CONTAINER_PAGE: Final = "AmazonECS/latest/APIReference/API_ContainerDefinition.html"
 _DEPENDENCY_PAGE: Final = "AmazonECS/latest/APIReference/API_ContainerDependency.html"
 _FARGATE_PAGE: Final = "AmazonECS/latest/developerguide/fargate-tasks-services.html"
@@ -67,6 +70,32 @@ def _memory(definition: Definition) -> Sentences:
                 f"neither container {name!r} nor the task has memory; give memory or memoryReservation "
                 f"({_CONTAINER_PAGE})."
             )
+
+
+def _sizes(definition: Definition) -> Sentences:
+    """The task's own size, wherever it runs: its form, and that what the containers reserve fits."""
+    for field, forms, (low, high) in (
+        ("cpu", '"1024" or "1 vCPU"', CPU_UNITS),
+        ("memory", '"2048" or "2 GB"', MEMORY_MIB),
+    ):
+        text = definition.get(field)
+        if text is None:
+            continue
+        if not re.fullmatch(r"[0-9]{1,9}", text):
+            yield f"{field} is {text!r:.80}; write {forms} ({_REGISTER_PAGE})."
+            return
+        whole = int(text)
+        if not low <= whole <= high:
+            yield f"{field} is {whole}; a task has {low} to {high} ({_REGISTER_PAGE})."
+        used = sum(_reserved(one, field) for _, one in _containers(definition))
+        if used > whole:
+            yield f"the containers reserve {used} of {field}, but the task has {whole}; lower theirs or raise its own."
+
+
+def _reserved(container: Mapping[str, Any], field: str) -> int:
+    if field == "cpu":
+        return int(container.get("cpu", 0))
+    return int(container.get("memoryReservation") or container.get("memory") or 0)
 
 
 def _dependencies(definition: Definition) -> Sentences:
@@ -186,5 +215,5 @@ def _execution_role(definition: Definition) -> Sentences:
 
 
 Rule = Callable[[Definition], Sentences]
-RULES: Final[tuple[Rule, ...]] = (_family, _container_names, _memory, _dependencies, _volumes, _network)
+RULES: Final[tuple[Rule, ...]] = (_family, _container_names, _memory, _sizes, _dependencies, _volumes, _network)
 FARGATE_RULES: Final[tuple[Rule, ...]] = (_fargate_only, _fargate_containers, _execution_role)

@@ -18,6 +18,7 @@ from ecs_feature.tasks.definition_files import Definition, read
 from ecs_feature.tasks.definition_rules import check_rules
 
 DIGEST_TAG: Final = "ecs-feature:digest"
+_SHAPE_ERRORS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -167,9 +168,12 @@ def _check_shape(definition: Mapping[str, Any], where: str) -> None:
 
     report = ParamValidator().validate(dict(definition), _input_shape())
     if report.has_errors():
-        first = report.generate_report().splitlines()[0]
+        # All at once, so that a file with three unknown fields needs one run and not three.
+        found = [line.partition(", must be one of")[0].rstrip(".") for line in report.generate_report().splitlines()]
+        more = f"; and {len(found) - _SHAPE_ERRORS} more" if len(found) > _SHAPE_ERRORS else ""
         raise TaskDefinitionError(
-            f"{where}: {first.rstrip('.')} (AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html)."
+            f"{where}: {'; '.join(found[:_SHAPE_ERRORS])}{more} "
+            "(AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html)."
         )
 
 

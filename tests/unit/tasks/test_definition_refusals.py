@@ -53,6 +53,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (fargate(app(memory=3)), "memory of container 'app' is 3; give 4 MiB or more"),
     (fargate(app(memoryReservation=3)), "memoryReservation of container 'app' is 3"),
     (on_instances(app(memory=64), side()), "neither container 'side' nor the task has memory"),
+    (on_instances(app(), memory="8 TB"), 'memory is \'8 TB\'; write "2048" or "2 GB"'),
+    (on_instances(app(), memory="512", cpu="half"), "cpu is 'half'; write"),
+    (on_instances(app(), memory="512", cpu="127"), "cpu is 127; a task has 128 to 196608"),
+    (on_instances(app(), memory="3"), "memory is 3; a task has 4 to"),
+    (on_instances(app(memory=300), side(memory=300), memory="512"), "the containers reserve 600 of memory, but"),
+    (on_instances(app(cpu=200), memory="512", cpu="128"), "the containers reserve 200 of cpu, but the task has 128"),
     (fargate(waiting("START", "other")), "container 'app' depends on 'other', which is not there"),
     (fargate(waiting("SUCCESS"), side(essential=True)), "waits for the SUCCESS of 'side', which is essential"),
     (fargate(waiting("HEALTHY"), side()), "to be HEALTHY; give that one a healthCheck"),
@@ -87,6 +93,8 @@ TAKEN: list[dict[str, Any]] = [
     fargate(app(memory=4, memoryReservation=4)),
     on_instances(app(memoryReservation=64)),
     on_instances(app(), memory="512"),
+    on_instances(app(cpu=128, memory=512, memoryReservation=256), side(memory=256), memory="512", cpu="128"),
+    on_instances(app(memory=64), cpu="196608"),
     fargate(waiting("SUCCESS"), side()),
     fargate(waiting("START"), side(essential=True)),
     fargate(waiting("HEALTHY"), HEALTHY),
@@ -120,3 +128,14 @@ def test_what_aws_refuses_is_one_sentence(definition: dict[str, Any], said: str)
 @pytest.mark.parametrize("definition", TAKEN)
 def test_what_aws_takes_is_taken(definition: dict[str, Any]) -> None:
     definitions.validate(definition)
+
+
+def test_unknown_fields_are_named_all_at_once() -> None:
+    unknown = {"launchType": "FARGATE", "networkConfiguration": {}}
+    with pytest.raises(TaskDefinitionError) as caught:
+        definitions.validate(fargate(app(colour="red"), **unknown), where="job.json")
+    assert str(caught.value) == (
+        'job.json: Unknown parameter in input: "launchType"; Unknown parameter in input: "networkConfiguration"; '
+        'Unknown parameter in containerDefinitions[0]: "colour" '
+        "(AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html)."
+    )
