@@ -66,9 +66,13 @@ def read(path: Path, values: Mapping[str, str]) -> Definition:
     raw = parse(path)
     notes = []
     if isinstance(raw.get("taskDefinition"), dict):
-        tags = [tag for tag in raw.get("tags") or () if not str(tag.get("key")).startswith(_OTHERS_TAGS)]
-        raw = {**raw["taskDefinition"], **({"tags": tags} if tags else {})}
+        raw = {**raw["taskDefinition"], **({"tags": raw["tags"]} if raw.get("tags") else {})}
         notes.append("the frame of describe-task-definition")
+    if others := [tag for tag in _tags(raw) if str(tag.get("key")).startswith(_OTHERS_TAGS)]:
+        raw = {**raw, "tags": [tag for tag in raw["tags"] if tag not in others]}
+        notes.append(f"the tags {', '.join(str(tag['key']) for tag in others)}")
+        if not raw["tags"]:
+            del raw["tags"]
     if foreign := sorted(_CLOUD_FORMATION & raw.keys()):
         raise TaskDefinitionError(
             f"{where}: {foreign[0]} is how CloudFormation and CDK write it; write the keys as RegisterTaskDefinition "
@@ -89,6 +93,11 @@ def read(path: Path, values: Mapping[str, str]) -> Definition:
         if name in content:
             content[name] = _plain(content[name], pattern, unit)
     return Definition(content, (f"{where}: left out {'; '.join(notes)}.",) if notes else ())
+
+
+def _tags(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    tags = raw.get("tags")
+    return [tag for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
 
 
 def _filled(raw: dict[str, Any], values: Mapping[str, str], where: str) -> dict[str, Any]:

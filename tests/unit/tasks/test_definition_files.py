@@ -301,3 +301,20 @@ def test_what_is_read_only_is_all_that_ecs_has_and_register_has_not() -> None:
     ecs = botocore.session.Session().get_service_model("ecs")
     shown, taken = ecs.shape_for("TaskDefinition").members, ecs.shape_for("RegisterTaskDefinitionRequest").members
     assert set(definition_files.READ_ONLY) == shown.keys() - taken.keys()
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_tags_of_aws_and_ours_are_left_out_wherever_they_stand(tmp_path: Path, wrapped: bool) -> None:
+    others = [{"key": key, "value": "x"} for key in ("aws:cloudformation:stack-name", "ecs-feature:digest")]
+    content = {"taskDefinition": fargate(), "tags": others} if wrapped else fargate(tags=others)
+    loaded = definitions.load_with_notes(written(tmp_path, content), {})
+    assert loaded.content == fargate()
+    assert "the tags aws:cloudformation:stack-name, ecs-feature:digest" in loaded.notes[0]
+
+
+@pytest.mark.parametrize("tags", ["x", [None], [1], {"a": "b"}])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_tags_of_another_form_are_one_sentence(tmp_path: Path, tags: Any, wrapped: bool) -> None:
+    content = {"taskDefinition": fargate(), "tags": tags} if wrapped else fargate(tags=tags)
+    with pytest.raises(TaskDefinitionError, match=r"job.json: Invalid type for parameter tags"):
+        definitions.load(written(tmp_path, content), {})
