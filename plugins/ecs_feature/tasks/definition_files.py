@@ -24,6 +24,10 @@ READ_ONLY: Final = (
     "deleteRequestedAt",
 )
 """What DescribeTaskDefinition shows and RegisterTaskDefinition does not take (API_TaskDefinition.html)."""
+_REQUIRED: Final = ("family", "name", "image", "cpu", "memory")
+_FREE: Final = ("environment", "dockerLabels", "options", "driverOpts", "labels", "properties", "tags")
+"""Where an empty text is a value like any other."""
+_SHOWN: Final = 6
 _CLOUD_FORMATION: Final = frozenset(
     {"ContainerDefinitions", "Family", "Resources", "Properties", "RequiresCompatibilities"}
 )
@@ -32,6 +36,7 @@ _OTHERS_TAGS: Final = ("aws:", "ecs-feature:")
 """Keys of tags that AWS, or a registration by this package, has put there."""
 _SHELL_FIELDS: Final = ("command", "entryPoint", "healthCheck")
 """The fields of a container in which a shell may read its own variables."""
+_TOKEN: Final = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|[{}\[\]]')
 _VCPUS: Final = re.compile(r"\s*(\d+|\d*\.\d+)\s*vcpus?\s*", re.IGNORECASE)
 _GIGABYTES: Final = re.compile(r"\s*(\d+|\d*\.\d+)\s*gb\s*", re.IGNORECASE)
 
@@ -51,7 +56,8 @@ class Definition:
 def read(path: Path, values: Mapping[str, str]) -> Definition:
     """Read a file; it is not checked yet against ECS's rules.
 
-    A wrapping ``{"taskDefinition": ...}``, read-only fields and nulls are left out, as AWS's own deploy action does.
+    A wrapping ``{"taskDefinition": ...}``, read-only fields, nulls and empty values are left out, as AWS's own deploy
+    action does.
 
     :param values: what the placeholders stand for, see :mod:`ecs_feature.environment`.
     :raises TaskDefinitionError: one sentence with the file, the place and what to do.
@@ -60,9 +66,13 @@ def read(path: Path, values: Mapping[str, str]) -> Definition:
     raw = parse(path)
     notes = []
     if isinstance(raw.get("taskDefinition"), dict):
-        tags = [tag for tag in raw.get("tags") or () if not str(tag.get("key")).startswith(_OTHERS_TAGS)]
-        raw = {**raw["taskDefinition"], **({"tags": tags} if tags else {})}
+        raw = {**raw["taskDefinition"], **({"tags": raw["tags"]} if raw.get("tags") else {})}
         notes.append("the frame of describe-task-definition")
+    if others := [tag for tag in _tags(raw) if str(tag.get("key")).startswith(_OTHERS_TAGS)]:
+        raw = {**raw, "tags": [tag for tag in raw["tags"] if tag not in others]}
+        notes.append(f"the tags {', '.join(str(tag['key']) for tag in others)}")
+        if not raw["tags"]:
+            del raw["tags"]
     if foreign := sorted(_CLOUD_FORMATION & raw.keys()):
         raise TaskDefinitionError(
             f"{where}: {foreign[0]} is how CloudFormation and CDK write it; write the keys as RegisterTaskDefinition "
@@ -71,9 +81,10 @@ def read(path: Path, values: Mapping[str, str]) -> Definition:
     found = [name for name in READ_ONLY if name in raw]
     if found:
         notes.append(f"{', '.join(found)} (read-only)")
-    raw, nulls = _without_nulls({name: value for name, value in raw.items() if name not in READ_ONLY})
-    if nulls:
-        notes.append(f"{nulls} null values")
+    empty: list[str] = []
+    raw = _without_empty({name: value for name, value in raw.items() if name not in READ_ONLY}, "", empty)
+    if empty:
+        notes.append(f"{_listed(empty)} (null or empty)")
     try:
         content = _filled(raw, values, where)
     except ConfigurationError as error:
@@ -82,6 +93,11 @@ def read(path: Path, values: Mapping[str, str]) -> Definition:
         if name in content:
             content[name] = _plain(content[name], pattern, unit)
     return Definition(content, (f"{where}: left out {'; '.join(notes)}.",) if notes else ())
+
+
+def _tags(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    tags = raw.get("tags")
+    return [tag for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
 
 
 def _filled(raw: dict[str, Any], values: Mapping[str, str], where: str) -> dict[str, Any]:
@@ -126,11 +142,12 @@ def parse(path: Path) -> dict[str, Any]:
     if not text.strip():
         raise TaskDefinitionError(f"{where}: the file is empty; write the input of RegisterTaskDefinition.")
     try:
-        content = json.loads(text, object_pairs_hook=_unique(where), parse_constant=_refuse(where))
+        content = json.loads(text, parse_constant=_refuse(where))
     except RecursionError:
         raise TaskDefinitionError(f"{where}: not JSON that anybody wrote (nested too deeply).") from None
     except ValueError as error:
         raise TaskDefinitionError(f"{where}: not JSON ({error}){_hint(text)}.") from error
+    _check_keys(text, where)
     if isinstance(content, list):
         raise TaskDefinitionError(
             f"{where}: a JSON array of {len(content)}; a task definition is one object, so give each a file of its own "
@@ -143,16 +160,20 @@ def parse(path: Path) -> dict[str, Any]:
     return content
 
 
-def _unique(where: str) -> Any:
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in items:
-            if key in found:
-                raise TaskDefinitionError(f"{where}: {key} stands twice in one object; remove one of them.")
-            found[key] = value
-        return found
-
-    return pairs
+def _check_keys(text: str, where: str) -> None:
+    """:raises TaskDefinitionError: when an object has a key twice, of which JSON would silently keep the last."""
+    open_objects: list[set[str]] = []
+    for token in _TOKEN.finditer(text):
+        if token[0][0] in "{[":
+            open_objects.append(set())
+        elif token[0] in ("}", "]"):
+            open_objects.pop()
+        elif token[2]:
+            key = json.loads(token[1])
+            if key in open_objects[-1]:
+                line = text.count("\n", 0, token.start()) + 1
+                raise TaskDefinitionError(f"{where}: {key} stands twice in one object (line {line}); remove one.")
+            open_objects[-1].add(key)
 
 
 def _refuse(where: str) -> Any:
@@ -173,17 +194,41 @@ def _hint(text: str) -> str:
     return ""
 
 
-def _without_nulls(value: Any) -> tuple[Any, int]:
-    """The value without nulls in its objects and lists, and how many there were."""
-    if isinstance(value, dict):
-        pairs = {key: _without_nulls(item) for key, item in value.items() if item is not None}
-        own = len(value) - len(pairs)
-        return {key: item for key, (item, _) in pairs.items()}, own + sum(count for _, count in pairs.values())
-    if isinstance(value, list):
-        items = [_without_nulls(item) for item in value if item is not None]
-        own = len(value) - len(items)
-        return [item for item, _ in items], own + sum(count for _, count in items)
-    return value, 0
+def _without_empty(value: dict[str, Any], place: str, left_out: list[str]) -> dict[str, Any]:
+    """The object without fields that say nothing: null, an object without fields, and a text of none.
+
+    Empty lists stay, AWS takes them. So do empty texts that are values of variables, labels and options, or that are
+    required: those get sentences of their own. A null in a list stays: without it a command would be another one.
+
+    :param left_out: where the names of what is left out go, ``containerDefinitions[0].healthCheck``.
+    """
+    kept = {}
+    for name, item in value.items():
+        field = f"{place}.{name}" if place else name
+        inner = _inner(item, field, left_out)
+        # A volume's host is empty in what ECS prints; so is any object whose fields were all left out.
+        if inner is None or inner == {} or (inner == "" and name not in _REQUIRED and not _is_free(place)):
+            left_out.append(field)
+        else:
+            kept[name] = inner
+    return kept
+
+
+def _inner(item: Any, place: str, left_out: list[str]) -> Any:
+    if isinstance(item, dict):
+        return _without_empty(item, place, left_out)
+    if isinstance(item, list):
+        return [_inner(each, f"{place}[{number}]", left_out) for number, each in enumerate(item)]
+    return item
+
+
+def _is_free(place: str) -> bool:
+    return place.rpartition(".")[2].partition("[")[0] in _FREE
+
+
+def _listed(fields: list[str]) -> str:
+    more = f" and {len(fields) - _SHOWN} more" if len(fields) > _SHOWN else ""
+    return ", ".join(fields[:_SHOWN]) + more
 
 
 def _plain(value: Any, pattern: re.Pattern[str], unit: int) -> Any:

@@ -15,8 +15,10 @@ from ecs_feature.aws import limits
 from ecs_feature.exceptions import ConfigurationError, TaskDefinitionError
 from ecs_feature.tasks.containers import ContainerRoles
 from ecs_feature.tasks.definition_files import Definition, read
+from ecs_feature.tasks.definition_rules import check_rules
 
 DIGEST_TAG: Final = "ecs-feature:digest"
+_SHAPE_ERRORS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def validate(definition: Mapping[str, Any], *, where: str = "task definition") -
         )
     if "FARGATE" in definition.get("requiresCompatibilities", ()):
         _check_fargate(definition, where)
+    check_rules(definition, where)
 
 
 def _check_containers(containers: Sequence[Mapping[str, Any]], where: str) -> None:
@@ -165,9 +168,12 @@ def _check_shape(definition: Mapping[str, Any], where: str) -> None:
 
     report = ParamValidator().validate(dict(definition), _input_shape())
     if report.has_errors():
-        first = report.generate_report().splitlines()[0]
+        # All at once, so that a file with three unknown fields needs one run and not three.
+        found = [line.partition(", must be one of")[0].rstrip(".") for line in report.generate_report().splitlines()]
+        more = f"; and {len(found) - _SHAPE_ERRORS} more" if len(found) > _SHAPE_ERRORS else ""
         raise TaskDefinitionError(
-            f"{where}: {first.rstrip('.')} (AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html)."
+            f"{where}: {'; '.join(found[:_SHAPE_ERRORS])}{more} "
+            "(AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html)."
         )
 
 

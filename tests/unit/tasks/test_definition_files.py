@@ -7,12 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 
 from ecs_feature.aws.limits import valid_fargate_size
 from ecs_feature.environment import load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError, TaskDefinitionError
-from ecs_feature.tasks import definitions
+from ecs_feature.tasks import definition_files, definitions
 
 VALUES = {"BUCKET": "b", "SHARD": "never"}
 
@@ -88,8 +89,8 @@ def test_the_largest_task_of_fargate() -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
 def test_every_encoding_of_unicode(tmp_path: Path, encoding: str) -> None:
-    path = written(tmp_path, fargate(family="größe"), encoding)
-    assert definitions.load(path, {})["family"] == "größe"
+    path = written(tmp_path, fargate(containerDefinitions=[app(command=["größe"])]), encoding)
+    assert definitions.load(path, {})["containerDefinitions"][0]["command"] == ["größe"]
 
 
 def test_the_environment_file_may_have_them_too(tmp_path: Path) -> None:
@@ -192,7 +193,7 @@ def test_what_describe_task_definition_prints_is_taken_without_what_is_not_regis
     (note,) = loaded.notes
     assert note.startswith("job.json: left out ")
     assert "taskDefinitionArn, revision, status" in note
-    assert "3 null values" in note
+    assert "containerDefinitions[0].command, containerDefinitions[0].linuxParameters, ipcMode (null or empty)" in note
     assert ("the frame of describe-task-definition" in note) is wrapped
 
 
@@ -252,3 +253,68 @@ def test_a_volume_that_is_configured_at_launch_loads(tmp_path: Path) -> None:
     mounted = app(mountPoints=[{"sourceVolume": "scratch", "containerPath": "/scratch"}])
     path = written(tmp_path, fargate(volumes=[volume], containerDefinitions=[mounted]))
     assert definitions.load(path, {})["volumes"] == [volume]
+
+
+def test_what_says_nothing_is_left_out_and_named(tmp_path: Path) -> None:
+    volume = {"name": "a", "host": {}}
+    empty = {"logConfiguration": {}, "healthCheck": {"command": None}, "user": "", "workingDirectory": None}
+    kept = {
+        "command": ["sh", ""],
+        "environment": [{"name": "A", "value": ""}],
+        "dockerLabels": {"b": ""},
+        "mountPoints": [],
+    }
+    path = written(
+        tmp_path,
+        fargate(taskRoleArn="", ephemeralStorage={}, volumes=[volume], containerDefinitions=[app(**empty, **kept)]),
+    )
+    loaded = definitions.load_with_notes(path, {})
+    assert loaded.content == fargate(volumes=[{"name": "a"}], containerDefinitions=[app(**kept)])
+    assert loaded.notes == (
+        "job.json: left out containerDefinitions[0].logConfiguration, containerDefinitions[0].healthCheck.command, "
+        "containerDefinitions[0].healthCheck, containerDefinitions[0].user, containerDefinitions[0].workingDirectory, "
+        "taskRoleArn and 2 more (null or empty).",
+    )
+
+
+def test_a_null_among_the_words_of_a_command_is_refused_and_not_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path, fargate(containerDefinitions=[app(command=["rm", None, "x"])]))
+    with pytest.raises(TaskDefinitionError, match=r"containerDefinitions\[0\].command\[1\], value: None"):
+        definitions.load(path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a": 1,\n"b": {"a": 2},\n"a": 3}', "job.json: a stands twice in one object (line 3); remove one."),
+        ('[{"a": 1}, {"a": 1,\n"\\u0061": 2}]', "job.json: a stands twice in one object (line 2); remove one."),
+        ('[{"a": "\\"b\\": {", "b": "}"}]', "job.json: a JSON array"),
+    ],
+)
+def test_a_key_that_stands_twice_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(TaskDefinitionError) as caught:
+        definitions.load(written(tmp_path, text), {})
+    assert said in str(caught.value)
+
+
+def test_what_is_read_only_is_all_that_ecs_has_and_register_has_not() -> None:
+    ecs = botocore.session.Session().get_service_model("ecs")
+    shown, taken = ecs.shape_for("TaskDefinition").members, ecs.shape_for("RegisterTaskDefinitionRequest").members
+    assert set(definition_files.READ_ONLY) == shown.keys() - taken.keys()
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_tags_of_aws_and_ours_are_left_out_wherever_they_stand(tmp_path: Path, wrapped: bool) -> None:
+    others = [{"key": key, "value": "x"} for key in ("aws:cloudformation:stack-name", "ecs-feature:digest")]
+    content = {"taskDefinition": fargate(), "tags": others} if wrapped else fargate(tags=others)
+    loaded = definitions.load_with_notes(written(tmp_path, content), {})
+    assert loaded.content == fargate()
+    assert "the tags aws:cloudformation:stack-name, ecs-feature:digest" in loaded.notes[0]
+
+
+@pytest.mark.parametrize("tags", ["x", [None], [1], {"a": "b"}])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_tags_of_another_form_are_one_sentence(tmp_path: Path, tags: Any, wrapped: bool) -> None:
+    content = {"taskDefinition": fargate(), "tags": tags} if wrapped else fargate(tags=tags)
+    with pytest.raises(TaskDefinitionError, match=r"job.json: Invalid type for parameter tags"):
+        definitions.load(written(tmp_path, content), {})
