@@ -189,6 +189,16 @@ class Scheduler:
             deployment.rollout_state = "FAILED"
             deployment.rollout_reason = "ECS deployment circuit breaker: tasks failed to start."
             event(service, self._now(), f"(deployment {deployment.id}) deployment failed: tasks failed to start.")
+            if breaker.get("rollback") and service.completed not in (None, deployment.definition):
+                self._roll_back(service)
+
+    def _roll_back(self, service: Service) -> None:
+        """Run again what the last completed deployment ran."""
+        assert service.completed is not None
+        self.new_deployment(service, service.completed)
+        back = service.primary
+        back.rollout_reason = f"ECS deployment circuit breaker: rolling back to deploymentId {back.id}."
+        event(service, self._now(), f"rolling back to deployment {back.id}.")
 
     def _report(self, service: Service) -> None:
         """Drop finished deployments, and tell when the service has reached a steady state."""
@@ -210,6 +220,7 @@ class Scheduler:
             deployment.failures_in_a_row = 0
             if deployment.rollout_state != "COMPLETED":
                 deployment.rollout_state = "COMPLETED"
+                service.completed = deployment.definition
                 deployment.rollout_reason = f"ECS deployment {deployment.id} completed."
                 deployment.updated_at = self._now()
                 event(service, self._now(), f"(deployment {deployment.id}) deployment completed.")

@@ -31,12 +31,13 @@ SIZES_GIB = {
     4096: list(range(8, 31)),
     8192: [16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60],
     16384: [32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120],
+    32768: [60, 120, 244],
 }
 
 
 def test_fargates_size_table_is_the_published_one():
     found = {
-        cpu: [mib / 1024 for mib in range(256, 131072 + 1, 256) if limits.is_fargate_size(cpu, mib)]
+        cpu: [mib / 1024 for mib in range(256, 262144 + 1, 256) if limits.is_fargate_size(cpu, mib)]
         for cpu in range(128, 32768 + 1, 128)
     }
     assert {cpu: sizes for cpu, sizes in found.items() if sizes} == SIZES_GIB
