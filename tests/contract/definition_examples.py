@@ -404,7 +404,7 @@ STARTUP: dict[str, tuple[Document, Document]] = {
     "min_stopTimeout": (fargate({"stopTimeout": 2}), fargate({"stopTimeout": 1})),
     "fargate_max_stopTimeout": (fargate({"stopTimeout": 120}), fargate({"stopTimeout": 121})),
     "health_check_command": (
-        fargate(checked(command=["CMD-SHELL", "true"])), fargate(checked(command=["curl", "localhost"])),
+        fargate(checked(command=["/healthcheck"])), fargate(checked(command=["CMD-SHELL"])),
     ),
     "health_check_interval": (fargate(checked(interval=5)), fargate(checked(interval=4))),
     "health_check_timeout": (fargate(checked(timeout=60)), fargate(checked(timeout=61))),
@@ -427,7 +427,7 @@ LOGGING: dict[str, tuple[Document, Document]] = {
     ),
     "awslogs_options": (fargate(awslogs(mode="blocking")), fargate(awslogs(tag="a"))),
     "awslogs_create_group": (
-        fargate(awslogs(**{"awslogs-create-group": "true"})), fargate(awslogs(**{"awslogs-create-group": "yes"})),
+        fargate(awslogs(**{"awslogs-create-group": "True"})), fargate(awslogs(**{"awslogs-create-group": "yes"})),
     ),
     "log_mode": (fargate(awslogs(mode="non-blocking")), fargate(awslogs(mode="lazy"))),
     "fargate_stream_prefix": (
