@@ -19,6 +19,8 @@ log = logging.getLogger("fargate_local")
 
 RETRY_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 60.0
+MAX_DOUBLINGS = 10
+"""Enough to get there; after a thousand failures in a row the power is too large for a float."""
 
 
 class Scheduler:
@@ -176,7 +178,7 @@ class Scheduler:
         lived = (task.stopped_at or 0) - (task.started_at or task.created_at)
         deployment.failures_in_a_row = deployment.failures_in_a_row + 1 if lived < MAX_BACKOFF_SECONDS else 1
         if deployment.failures_in_a_row > 2:
-            seconds = min(MAX_BACKOFF_SECONDS, 0.25 * 2.0 ** (deployment.failures_in_a_row - 2))
+            seconds = min(MAX_BACKOFF_SECONDS, 0.25 * 2.0 ** min(deployment.failures_in_a_row - 2, MAX_DOUBLINGS))
             deployment.next_launch_at = self._now() + seconds
             event(service, self._now(), "is unable to consistently start tasks successfully.")
         self._break_circuit(service, deployment)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from fargate_local.engine.environment_files import variables
 from fargate_local.engine.restarts import may_restart
+from fargate_local.engine.scheduler import MAX_BACKOFF_SECONDS, Scheduler
+from fargate_local.resources import Cluster, Deployment, Service, Task, TaskDefinition
 
 from .conftest import CLUSTER, Stack, until
 from .services import create
@@ -112,3 +115,20 @@ def test_a_failed_deployment_is_rolled_back_by_the_circuit_breaker(stack: Stack)
     assert any("rolling back to deployment" in event["message"] for event in shown["events"])
     assert stack.until_steady("rolled", 1)["taskDefinition"] == service["taskDefinition"]
     stack.ecs.update_service(cluster=CLUSTER, service="rolled", desiredCount=0)
+
+
+def test_a_service_that_has_failed_a_thousand_times_still_waits_a_minute():
+    """Its back-off was a power of two too large for a float, and its tasks stopped half-way."""
+    scheduler = Scheduler(cast(Any, None), cast(Any, None), cast(Any, None), cast(Any, None), lambda: 100.0)
+    scheduler.balancers = cast(Any, SimpleNamespace(remove=lambda task: None))
+    cluster, definition = Cluster("c", "arn:c"), TaskDefinition("arn:d", "d", 1, {"containerDefinitions": []})
+    deployment = Deployment("ecs-svc/1", definition, 0.0, 0.0, failures_in_a_row=5000)
+    spec = {"deploymentConfiguration": {}}
+    service = Service("s", "arn:s", cluster, 1, 0.0, spec, [deployment])
+    cluster.services["s"] = service
+    failed = Task(
+        "t", "arn:t", cluster, definition, [], "service:s", "256", "512", 99.0, "", "", started_by=deployment.id
+    )
+    failed.last_status, failed.stop_code, failed.stopped_at = "STOPPED", "TaskFailedToStart", 100.0
+    scheduler.task_changed(failed)
+    assert deployment.next_launch_at == 100.0 + MAX_BACKOFF_SECONDS

@@ -33,7 +33,7 @@ class Caller:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.http = httpx.Client(verify=False, headers={"authorization": AUTHORIZATION}, timeout=30)
+        self.http = httpx.Client(verify=False, headers={"authorization": AUTHORIZATION}, timeout=120)
         self.answers: Counter[str] = Counter()
         self.parser = create_parser(MODEL.metadata["protocol"])
         self.task = self.instance = "none"
@@ -96,6 +96,12 @@ def caller_of() -> Iterator[Callable[[Stack], Caller]]:
         yield caller
 
 
+def with_few_tasks(request: Any) -> Any:
+    """The request, but a service of a thousand tasks has ten: the others would only be load."""
+    count = request.get("desiredCount") if isinstance(request, dict) else None
+    return request | {"desiredCount": 10} if type(count) is int and 10 < count <= 5000 else request
+
+
 REMOVING = frozenset({"DeleteCluster", "DeregisterTaskDefinition", "PutClusterCapacityProviders"})
 
 
@@ -110,7 +116,7 @@ def test_no_request_is_answered_500_and_no_task_is_without_an_end(own_stack, cal
     @given(st.data())
     def each(data: st.DataObject) -> None:
         operation = data.draw(st.sampled_from(OPERATIONS))
-        caller.call(operation, data.draw(requests(operation)))
+        caller.call(operation, with_few_tasks(data.draw(requests(operation))))
         if operation in REMOVING:
             caller.restore()
 
