@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 from botocore.loaders import Loader
@@ -33,6 +35,7 @@ NUMBERS: Final = (
 )  # fmt: skip
 NONSENSE: Final = (None, "", "text", 0, -1, 1.5, True, [], {}, [None], [[]], {"a": "b"}, [""], 10**30)
 SIZES: Final = (0, 1, 1, 1, 2, 3, 12)
+SEEDS_THAT_LACK: Final = 40
 MUTATIONS: Final = (0, 1, 1, 2, 3)
 OPERATIONS: Final = (*sorted(HANDLED), *["RunTask"] * 4, *["CreateService"] * 2, *["RegisterTaskDefinition"] * 4)
 
@@ -97,18 +100,42 @@ def requests(draw: st.DrawFn, operation: str) -> Any:
     return request
 
 
-def _mutate(draw: st.DrawFn, node: Any, shape: Shape) -> None:
-    """Replace, add or leave out one member somewhere below a structure."""
-    name = draw(st.sampled_from(sorted(shape.members)))
-    inside, member = node.get(name), shape.members[name]
-    if isinstance(inside, list) and inside and isinstance(inside[0], dict) and draw(st.integers(0, 3)):
-        _mutate(draw, inside[0], member.member)
-    elif isinstance(inside, dict) and isinstance(member, StructureShape) and draw(st.integers(0, 3)):
-        _mutate(draw, inside, member)
-    elif name in node and draw(st.booleans()):
+def _mutate(draw: st.DrawFn, request: Any, shape: Shape) -> None:
+    """Replace, add or leave out one member of one of a request's structures."""
+    structures = list(_structures(request, shape))
+    node, of = structures[draw(st.integers(0, len(structures) - 1))]
+    given = sorted(set(node) & set(of.members))
+    name = draw(st.sampled_from(given if given and draw(st.booleans()) else sorted(of.members)))
+    if name in node and draw(st.booleans()):
         del node[name]
     else:
-        node[name] = draw(values_of(member))
+        node[name] = draw(values_of(of.members[name]))
+
+
+def _structures(value: Any, shape: Shape) -> Iterator[tuple[dict[str, Any], StructureShape]]:
+    """The structures of a request that are of their shape: itself, and those in it."""
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
+        yield value, shape
+        for name, member in value.items():
+            if name in shape.members:
+                yield from _structures(member, shape.members[name])
+    elif isinstance(shape, ListShape) and isinstance(value, list):
+        for member in value:
+            yield from _structures(member, shape.member)
+
+
+def seeds_and_what_they_lack(operation: str) -> list[Any]:
+    """The operation's seeds, and some without one of their members, none twice."""
+    shape = MODEL.operation_model(operation).input_shape
+    seeds = SEEDS.get(operation, [{}])
+    made = {json.dumps(seed): seed for seed in seeds}
+    for seed in seeds[:: 1 + len(seeds) // SEEDS_THAT_LACK]:
+        for at, (node, _) in enumerate(_structures(seed, shape)):
+            for name in node:
+                request = copy.deepcopy(seed)
+                del list(_structures(request, shape))[at][0][name]
+                made[json.dumps(request)] = request
+    return list(made.values())
 
 
 @st.composite

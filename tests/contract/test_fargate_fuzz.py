@@ -21,11 +21,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .conftest import CLUSTER, Stack, until
-from .request_strategies import BASE_DEFINITIONS, INSTANCE, MODEL, OPERATIONS, TASK, requests
+from .request_strategies import (
+    BASE_DEFINITIONS,
+    INSTANCE,
+    MODEL,
+    OPERATIONS,
+    SEEDS,
+    TASK,
+    requests,
+    seeds_and_what_they_lack,
+)
 
 REQUESTS = int(os.environ.get("FARGATE_FUZZ_REQUESTS", "0"))
-IN_CI = 250
+IN_CI = 400
+IN_A_ROW = 4
 AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/ecs/aws4_request, SignedHeaders=host, Signature=0"
+
+
+(INSTANCE_OF_THE_CLUSTER,) = SEEDS["RegisterContainerInstance"]
 
 
 class Caller:
@@ -60,6 +73,7 @@ class Caller:
         self.call("CreateCluster", {"clusterName": CLUSTER, "capacityProviders": ["FARGATE", "FARGATE_SPOT"]})
         for definition in BASE_DEFINITIONS:
             self.call("RegisterTaskDefinition", definition)
+        self.call("RegisterContainerInstance", INSTANCE_OF_THE_CLUSTER)
 
     def tasks(self) -> list[dict[str, Any]]:
         """Every task that was ever made."""
@@ -102,7 +116,9 @@ def with_few_tasks(request: Any) -> Any:
     return request | {"desiredCount": 10} if type(count) is int and 10 < count <= 5000 else request
 
 
-REMOVING = frozenset({"DeleteCluster", "DeregisterTaskDefinition", "PutClusterCapacityProviders"})
+REMOVING = frozenset(
+    {"DeleteCluster", "DeregisterTaskDefinition", "PutClusterCapacityProviders", "DeregisterContainerInstance"}
+)
 
 
 def test_no_request_is_answered_500_and_no_task_is_without_an_end(own_stack, caller_of):
@@ -110,15 +126,16 @@ def test_no_request_is_answered_500_and_no_task_is_without_an_end(own_stack, cal
     caller.restore()
 
     @settings(
-        max_examples=REQUESTS or IN_CI, derandomize=not REQUESTS, deadline=None, database=None,
+        max_examples=(REQUESTS or IN_CI) // IN_A_ROW, derandomize=not REQUESTS, deadline=None, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(st.data())
     def each(data: st.DataObject) -> None:
-        operation = data.draw(st.sampled_from(OPERATIONS))
-        caller.call(operation, with_few_tasks(data.draw(requests(operation))))
-        if operation in REMOVING:
-            caller.restore()
+        for _ in range(IN_A_ROW):
+            operation = data.draw(st.sampled_from(OPERATIONS))
+            caller.call(operation, with_few_tasks(data.draw(requests(operation))))
+            if operation in REMOVING:
+                caller.restore()
 
     each()
     made = len(caller.tasks())
@@ -131,6 +148,18 @@ def test_no_request_is_answered_500_and_no_task_is_without_an_end(own_stack, cal
         figures = [f"{total} requests, {ok} answered with success, {made} tasks started and ended"]
         figures += [f"{count:7} {answer}" for answer, count in sorted(caller.answers.items())]
         sys.stderr.write("\n".join(["", *figures, ""]))
+
+
+def test_no_valid_request_and_none_that_lacks_a_member_is_answered_500(own_stack, caller_of):
+    caller = caller_of(own_stack(quotas=False, runtime="simulated", pace=0.0))
+    for operation in sorted(set(OPERATIONS)):
+        caller.restore()
+        for request in seeds_and_what_they_lack(operation):
+            caller.call(operation, request)
+            if operation in REMOVING:
+                caller.restore()
+    caller.end_all()
+    assert {answer.split()[0] for answer in caller.answers if answer.endswith(" OK")} == set(OPERATIONS)
 
 
 @pytest.mark.parametrize("environment", [[{"value": "a"}], [{"name": "", "value": "a"}], [{}]])
