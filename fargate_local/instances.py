@@ -49,11 +49,12 @@ class InstanceSpec:
 
 @dataclass(frozen=True)
 class Need:
-    """What a task takes of a container instance: CPU units, MiB and host ports."""
+    """What a task takes of a container instance: CPU units, MiB and host ports; and GPUs, which none has."""
 
     cpu: int
     memory_mib: int
     ports: frozenset[int] = frozenset()
+    gpu: bool = False
 
 
 @dataclass
@@ -96,6 +97,8 @@ class ContainerInstance:
             return "RESOURCE:CPU"
         if need.memory_mib > self.memory_left:
             return "RESOURCE:MEMORY"
+        if need.gpu:
+            return "RESOURCE:GPU"
         return "RESOURCE:PORTS" if need.ports & self.ports else None
 
     def hold(self, task_id: str, need: Need) -> None:

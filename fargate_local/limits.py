@@ -48,6 +48,8 @@ EBS_THROUGHPUT_MIB: Final = (125, 1000)
 # AmazonECS/latest/APIReference/ECS_Idempotency
 MAX_CLIENT_TOKEN_CHARACTERS: Final = 64
 CLIENT_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,64}")
+# AmazonECS/latest/APIReference/API_CreateService (clientToken)
+SERVICE_CLIENT_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,36}")
 CLIENT_TOKEN_SECONDS: Final = 24 * 3600.0
 CLIENT_TOKEN_AFTER_STOP_SECONDS: Final = 3600.0
 
@@ -55,6 +57,10 @@ CLIENT_TOKEN_AFTER_STOP_SECONDS: Final = 3600.0
 MAX_DESCRIBED_TASKS: Final = 100
 MAX_DESCRIBED_SERVICES: Final = 10
 MAX_DESCRIBED_CLUSTERS: Final = 100
+# AmazonECS/latest/APIReference/API_DescribeCapacityProviders
+MAX_DESCRIBED_PROVIDERS: Final = 100
+# AmazonECS/latest/developerguide/platform-linux-fargate, platform-windows-fargate
+PLATFORM_VERSIONS: Final = ("LATEST", "1.4.0", "1.3.0", "1.2.0", "1.1.0", "1.0.0")
 # AmazonECS/latest/APIReference/API_DescribeContainerInstances
 MAX_DESCRIBED_INSTANCES: Final = 100
 MAX_LIST_RESULTS: Final = 100
@@ -136,6 +142,8 @@ def memory_mib(text: str) -> int:
 
 def _quantity(text: str, unit: str, factor: int) -> int:
     plain = text.strip().lower()
-    if plain.endswith(unit):
+    if plain.endswith(unit) and re.fullmatch(r"[0-9]{0,9}\.?[0-9]{1,9}", plain.removesuffix(unit).strip()):
         return round(float(plain.removesuffix(unit)) * factor)
-    return int(plain)
+    if re.fullmatch(r"[0-9]{1,9}", plain):
+        return int(plain)
+    raise ValueError(text)

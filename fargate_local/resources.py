@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from fargate_local.containers import Container
 from fargate_local.instances import CapacityProvider, ContainerInstance
 from fargate_local.shapes import JsonObject, Shown, Tags, tags_to_aws, without_none
 from fargate_local.volumes import LaunchVolume
@@ -36,68 +36,6 @@ class TaskDefinition:
     def containers(self) -> list[JsonObject]:
         definitions: list[JsonObject] = self.document["containerDefinitions"]
         return definitions
-
-
-@dataclass
-class Container:
-    """One container of a task."""
-
-    arn: str
-    name: str
-    image: str
-    essential: bool
-    cpu: int
-    memory_mib: int | None
-    has_health_check: bool
-    memory_reservation_mib: int | None = None
-    ports: tuple[int, ...] = ()
-    last_status: str = "PENDING"
-    runtime_id: str | None = None
-    exit_code: int | None = None
-    reason: str | None = None
-    health_status: str = "UNKNOWN"
-
-    @property
-    def image_digest(self) -> str | None:
-        """Of the image's name, since there is no image; None until it would have been pulled."""
-        pulled = self.last_status in ("RUNNING", "STOPPED") and (self.runtime_id or self.exit_code is not None)
-        return f"sha256:{hashlib.sha256(self.image.encode()).hexdigest()}" if pulled else None
-
-    def to_aws(self, task: Task) -> JsonObject:
-        interfaces = [{"attachmentId": task.attachment_id, "privateIpv4Address": task.private_ip}]
-        bound = self.ports if self.last_status == "RUNNING" and task.network_mode in ("bridge", "host") else ()
-        return without_none(
-            {
-                "containerArn": self.arn,
-                "taskArn": task.arn,
-                "name": self.name,
-                "image": self.image,
-                "imageDigest": self.image_digest,
-                "runtimeId": self.runtime_id,
-                "lastStatus": self.last_status,
-                "exitCode": self.exit_code,
-                "reason": self.reason,
-                "networkBindings": [
-                    {"bindIP": task.private_ip, "containerPort": port, "hostPort": port, "protocol": "tcp"}
-                    for port in bound
-                ],
-                "networkInterfaces": interfaces if task.has_interface else [],
-                "healthStatus": self.health_status,
-                "managedAgents": self._agents(task),
-                "cpu": str(self.cpu),
-                "memory": None if self.memory_mib is None else str(self.memory_mib),
-                "memoryReservation": (
-                    None if self.memory_reservation_mib is None else str(self.memory_reservation_mib)
-                ),
-            }
-        )
-
-    def _agents(self, task: Task) -> list[JsonObject] | None:
-        """The agent of ECS Exec in the container (AmazonECS/latest/developerguide/ecs-exec)."""
-        if not task.execute_command:
-            return None
-        agent = {"name": "ExecuteCommandAgent", "lastStatus": self.last_status, "lastStartedAt": task.started_at}
-        return [without_none(agent)]
 
 
 @dataclass
@@ -275,6 +213,11 @@ class Task:
     def _attachment(self) -> JsonObject:
         statuses = {"PROVISIONING": "PRECREATED", "STOPPED": "DELETED", "DEPROVISIONING": "DETACHING"}
         details = [{"name": "subnetId", "value": self.subnet}]
+        if self.last_status != "PROVISIONING":
+            # As from EC2: eni- and 17 hexadecimal digits, a locally administered address.
+            mac = ":".join(["0a", *(self.id[at : at + 2] for at in range(0, 10, 2))])
+            interface = {"networkInterfaceId": f"eni-0{self.id[:16]}", "macAddress": mac}
+            details += [{"name": name, "value": value} for name, value in interface.items()]
         if self.private_ip:
             details.append({"name": "privateIPv4Address", "value": self.private_ip})
         return {
@@ -308,7 +251,10 @@ class Deployment:
 
 @dataclass
 class Service:
-    """One service. `spec` keeps the parts that the server only hands back, in the API's own shape."""
+    """One service. `spec` keeps the parts that the server only hands back, in the API's own shape.
+
+    :param completed: what its last completed deployment runs.
+    """
 
     name: str
     arn: str
@@ -321,6 +267,7 @@ class Service:
     tags: Tags = field(default_factory=dict)
     events: deque[JsonObject] = field(default_factory=lambda: deque(maxlen=100))
     announced_steady: bool = False
+    completed: TaskDefinition | None = None
 
     @property
     def primary(self) -> Deployment:
@@ -343,6 +290,7 @@ class Cluster:
     :param managed_providers: its capacity providers of Managed Instances.
     :param started_by: its tasks by `startedBy`, which is a service's deployment for a service's tasks.
     :param in_group: its tasks by group.
+    :param service_tokens: CreateService's client tokens, each with the request's fingerprint and the service.
     """
 
     name: str
@@ -358,6 +306,7 @@ class Cluster:
     started_by: dict[str | None, dict[str, Task]] = field(default_factory=dict)
     in_group: dict[str, dict[str, Task]] = field(default_factory=dict)
     instances: dict[str, ContainerInstance] = field(default_factory=dict)
+    service_tokens: dict[str, tuple[bytes, Service]] = field(default_factory=dict)
     managed_providers: set[str] = field(default_factory=set)
 
     def add(self, task: Task) -> None:

@@ -35,7 +35,7 @@ class LaunchVolume:
 
     def make(self, state_dir: Path) -> None:
         """Make the folder, from `state_dir/snapshots/SNAPSHOT_ID` where that is there."""
-        snapshot = state_dir / "snapshots" / self.configuration.get("snapshotId", "none")
+        snapshot = state_dir / "snapshots" / (Path(self.configuration.get("snapshotId", "")).name or "none")
         if snapshot.is_dir():
             shutil.copytree(snapshot, self.folder(state_dir), dirs_exist_ok=True)
         self.folder(state_dir).mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,8 @@ from typing import Any
 from fargate_local import limits
 from fargate_local.api.context import Context, page
 from fargate_local.api.tags import checked_tags
-from fargate_local.errors import client, invalid
+from fargate_local.api.unsupported import unsupported
+from fargate_local.errors import ApiError, client, invalid
 from fargate_local.instances import CapacityProvider
 from fargate_local.resources import Cluster, State, TaskDefinition
 from fargate_local.shapes import JsonObject, Tags, without_none
@@ -22,6 +23,15 @@ _SCALING: JsonObject = {
     "maximumScalingStepSize": 10000,
     "instanceWarmupPeriod": 300,
 }
+_SCALING_RANGES = {
+    "targetCapacity": (1, 100),
+    "minimumScalingStepSize": (1, 10000),
+    "maximumScalingStepSize": (1, 10000),
+    "instanceWarmupPeriod": (0, 10000),
+}
+MAX_STRATEGY_ITEMS = 20
+MAX_WEIGHT, MAX_BASE = 1000, 100_000
+"""AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem, API_CreateService (capacityProviderStrategy)."""
 
 
 def create_capacity_provider(ecs: Context, request: JsonObject) -> JsonObject:
@@ -41,9 +51,18 @@ def create_capacity_provider(ecs: Context, request: JsonObject) -> JsonObject:
         return _create_managed(ecs, request, tags)
     filled = {"managedTerminationProtection": "DISABLED", "managedDraining": "ENABLED"} | group
     filled["managedScaling"] = _SCALING | group.get("managedScaling", {})
+    _check_scaling(filled["managedScaling"])
     made = CapacityProvider(name, _arn(ecs, name), filled, tags)
     ecs.state.capacity_providers[name] = made
     return {"capacityProvider": made.to_aws(with_tags=True)}
+
+
+def _check_scaling(scaling: JsonObject) -> None:
+    for name, (low, high) in _SCALING_RANGES.items():
+        if not low <= scaling[name] <= high:
+            raise invalid(f"The {name} of managed scaling must be between {low} and {high}: {scaling[name]}")
+    if scaling["minimumScalingStepSize"] > scaling["maximumScalingStepSize"]:
+        raise invalid("The minimum or maximum scaling step size value is invalid: the minimum is above the maximum.")
 
 
 def _create_managed(ecs: Context, request: JsonObject, tags: Tags) -> JsonObject:
@@ -66,13 +85,21 @@ def describe_capacity_providers(ecs: Context, request: JsonObject) -> JsonObject
         for name in FARGATE
     }
     shown |= {each.name: each.to_aws(with_tags=with_tags) for each in ecs.state.capacity_providers.values()}
-    if request.get("cluster"):
+    if "cluster" in request:
         own = ecs.cluster(request["cluster"]).capacity_providers
         shown = {name: each for name, each in shown.items() if name in own}
-    asked = [reference.rpartition("/")[2] for reference in request.get("capacityProviders", [])] or list(shown)
-    listed, token = page(asked, request.get("nextToken"), request.get("maxResults", limits.MAX_LIST_RESULTS))
-    missing = [{"arn": _arn(ecs, name), "reason": "MISSING"} for name in listed if name not in shown]
-    found = [shown[name] for name in listed if name in shown]
+    asked = request.get("capacityProviders") or list(shown)
+    if len(asked) > limits.MAX_DESCRIBED_PROVIDERS:
+        raise invalid(f"Capacity providers can not have more than {limits.MAX_DESCRIBED_PROVIDERS} elements.")
+    listed, token = page(asked, request)
+    found, missing = [], []
+    for reference in listed:
+        name = reference.rpartition("/")[2]
+        if name in shown and reference in (name, _arn(ecs, name)):
+            found.append(shown[name])
+        else:
+            arn = reference if reference.startswith("arn:") else _arn(ecs, reference)
+            missing.append({"arn": arn, "reason": "MISSING"})
     return without_none({"capacityProviders": found, "failures": missing, "nextToken": token})
 
 
@@ -82,7 +109,7 @@ def _arn(ecs: Context, name: str) -> str:
 
 def delete_capacity_provider(ecs: Context, request: JsonObject) -> JsonObject:
     name = request["capacityProvider"].rpartition("/")[2]
-    if name not in ecs.state.capacity_providers:
+    if name not in ecs.state.capacity_providers or request["capacityProvider"] not in (name, _arn(ecs, name)):
         raise invalid("The specified capacity provider does not exist. Specify a valid name or ARN and try again.")
     if any(name in cluster.capacity_providers for cluster in ecs.state.clusters.values() if cluster.status == "ACTIVE"):
         raise client("The capacity provider is in use by a cluster. Remove it from the cluster and try again.")
@@ -113,7 +140,12 @@ def check_strategy(strategy: list[JsonObject], allowed: list[str]) -> None:
     :param allowed: the providers that the cluster has.
     :raises ApiError: InvalidParameterException.
     """
+    names = [item["capacityProvider"] for item in strategy]
+    if len(strategy) > MAX_STRATEGY_ITEMS or len(names) != len(set(names)):
+        raise invalid(f"A capacity provider strategy has each provider once, and at most {MAX_STRATEGY_ITEMS}.")
     for item in strategy:
+        if not 0 <= item.get("weight", 0) <= MAX_WEIGHT or not 0 <= item.get("base", 0) <= MAX_BASE:
+            raise invalid(f"A weight must be between 0 and {MAX_WEIGHT}, and a base between 0 and {MAX_BASE}.")
         if item["capacityProvider"] not in allowed:
             raise invalid(
                 f"The specified capacity provider {item['capacityProvider']} was not found. Specify a valid "
@@ -150,15 +182,36 @@ def capacity_of(
         launch_type = None if strategy else "EC2"
     if launch_type not in (None, "FARGATE", "EC2"):
         raise invalid(f"fargate_local has no launch type {launch_type}: it has FARGATE and EC2.")
-    wanted = "FARGATE" if is_fargate(launch_type, strategy) else "EC2"
+    check_fit(definition, request, cluster, strategy, fargate=is_fargate(launch_type, strategy))
+    return launch_type, strategy
+
+
+def check_fit(
+    definition: TaskDefinition, request: JsonObject, cluster: Cluster, strategy: list[JsonObject], *, fargate: bool
+) -> None:
+    """Check that tasks of a definition can run on a capacity.
+
+    :raises ApiError: InvalidParameterException, PlatformUnknownException or UnsupportedFeatureException.
+    """
+    wanted = "FARGATE" if fargate else "EC2"
     if strategy and strategy[0]["capacityProvider"] in cluster.managed_providers:
         wanted = "MANAGED_INSTANCES"
-    possible = {*definition.document["compatibilities"], *definition.document.get("requiresCompatibilities", [])}
-    if wanted not in possible:
+    if wanted not in definition.document["compatibilities"]:
         raise invalid(f"Task definition does not support launch_type {wanted}.")
-    if wanted != "FARGATE" and request.get("platformVersion"):
+    check_platform_version(request.get("platformVersion"), fargate=fargate)
+    if not fargate and definition.document.get("placementConstraints"):
+        raise unsupported("placement constraints", "the task definition's placementConstraints")
+
+
+def check_platform_version(version: str | None, *, fargate: bool) -> None:
+    """Check that tasks can have this platform version.
+
+    :raises ApiError: InvalidParameterException, it is not for EC2; PlatformUnknownException, there is none.
+    """
+    if version and not fargate:
         raise invalid("The platform version must be null when specifying an EC2 launch type.")
-    return launch_type, strategy
+    if version and version not in limits.PLATFORM_VERSIONS:
+        raise ApiError("PlatformUnknownException", f"The specified platform version does not exist: {version}")
 
 
 def is_fargate(launch_type: str | None, strategy: list[JsonObject]) -> bool:

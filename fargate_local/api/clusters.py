@@ -51,7 +51,7 @@ def describe_clusters(ecs: Context, request: JsonObject) -> JsonObject:
 
 def list_clusters(ecs: Context, request: JsonObject) -> JsonObject:
     arns = [cluster.arn for cluster in ecs.state.clusters.values() if cluster.status == "ACTIVE"]
-    listed, token = page(arns, request.get("nextToken"), request.get("maxResults", limits.MAX_LIST_RESULTS))
+    listed, token = page(arns, request)
     return without_none({"clusterArns": listed, "nextToken": token})
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fargate_local import limits
 from fargate_local.errors import ApiError, client, invalid
 from fargate_local.instances import ContainerInstance
 from fargate_local.quotas import Quotas
 from fargate_local.resources import Cluster, Service, State, Task, TaskDefinition
 from fargate_local.settings import Settings
+from fargate_local.shapes import JsonObject
 
 if TYPE_CHECKING:
     from fargate_local.api.idempotency import ClientTokens
@@ -95,17 +99,31 @@ class Context:
         return definition
 
 
-def page(items: list[str], token: str | None, size: int) -> tuple[list[str], str | None]:
-    """One page of a list, and the token of the next.
+def page(
+    items: list[str], request: JsonObject, default_size: int = limits.MAX_LIST_RESULTS
+) -> tuple[list[str], str | None]:
+    """One page of a list, by a request's `nextToken` and `maxResults`, and the token of the next.
 
-    :raises ApiError: InvalidParameterException, as the token is not one of ours.
+    :raises ApiError: InvalidParameterException, as the token is not one of ours, or maxResults is out of range.
     """
-    try:
-        start = int(token or 0)
-    except ValueError:
-        raise invalid("Invalid token.") from None
+    size = request.get("maxResults", default_size)
+    if not 1 <= size <= limits.MAX_LIST_RESULTS:
+        raise invalid(f"maxResults must be between 1 and {limits.MAX_LIST_RESULTS}: {size}")
+    token = request.get("nextToken")
+    start = 0 if token is None else _start_of(token)
     rest = items[start:]
-    return rest[:size], str(start + size) if len(rest) > size else None
+    return rest[:size], _token_of(start + size) if len(rest) > size else None
+
+
+def _token_of(start: int) -> str:
+    return f"{start}-{hashlib.sha256(f'fargate_local page {start}'.encode()).hexdigest()[:16]}"
+
+
+def _start_of(token: str) -> int:
+    digits = token.partition("-")[0]
+    if not re.fullmatch("[0-9]{1,9}", digits) or token != _token_of(int(digits)):
+        raise invalid("Invalid token.")
+    return int(digits)
 
 
 def _last(reference: str) -> str:

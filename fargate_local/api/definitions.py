@@ -7,9 +7,9 @@ from typing import Any
 
 from fargate_local import limits
 from fargate_local.api.context import Context, page
-from fargate_local.api.fargate_rules import check_definition
 from fargate_local.api.tags import checked_tags
-from fargate_local.errors import client, invalid
+from fargate_local.definitions.table import check_definition, compatibilities
+from fargate_local.errors import client
 from fargate_local.resources import TaskDefinition
 from fargate_local.shapes import JsonObject, tags_to_aws, without_none
 
@@ -27,7 +27,7 @@ def register_task_definition(ecs: Context, request: JsonObject) -> JsonObject:
         "taskDefinitionArn": ecs.arn(f"task-definition/{family}:{revision}"),
         "revision": revision,
         "status": "ACTIVE",
-        "compatibilities": ["EC2", "FARGATE"] if "FARGATE" in request.get("requiresCompatibilities", []) else ["EC2"],
+        "compatibilities": compatibilities(document),
         "registeredAt": ecs.now(),
         "registeredBy": f"arn:aws:iam::{ecs.settings.account_id}:root",
         "volumes": request.get("volumes", []),
@@ -53,10 +53,7 @@ def _with_defaults(container: JsonObject, network_mode: str) -> JsonObject:
         "cpu": 0, "portMappings": [], "essential": True, "environment": [], "mountPoints": [], "volumesFrom": [],
         "systemControls": [],
     }  # fmt: skip
-    ports = [
-        {"protocol": "tcp", "hostPort": 0 if network_mode == "bridge" else port["containerPort"]} | port
-        for port in container.get("portMappings", [])
-    ]
+    ports = [_port_with_defaults(port, network_mode) for port in container.get("portMappings", [])]
     filled = defaults | container | {"portMappings": ports}
     if "healthCheck" in container:
         health = {
@@ -66,6 +63,13 @@ def _with_defaults(container: JsonObject, network_mode: str) -> JsonObject:
         }
         filled["healthCheck"] = health | container["healthCheck"]
     return filled
+
+
+def _port_with_defaults(port: JsonObject, network_mode: str) -> JsonObject:
+    """A port mapping as it is described: of a range, the host's ports are chosen when the task starts."""
+    if "containerPortRange" in port:
+        return {"protocol": "tcp"} | port
+    return {"protocol": "tcp", "hostPort": 0 if network_mode == "bridge" else port["containerPort"]} | port
 
 
 def describe_task_definition(ecs: Context, request: JsonObject) -> JsonObject:
@@ -88,21 +92,20 @@ def list_task_definitions(ecs: Context, request: JsonObject) -> JsonObject:
     ]
     if request.get("sort") == "DESC":
         arns.reverse()
-    listed, token = page(arns, request.get("nextToken"), request.get("maxResults", limits.MAX_LIST_RESULTS))
+    listed, token = page(arns, request)
     return without_none({"taskDefinitionArns": listed, "nextToken": token})
 
 
 def list_task_definition_families(ecs: Context, request: JsonObject) -> JsonObject:
-    status = request.get("status", "ACTIVE")
-    if status not in {"ACTIVE", "INACTIVE", "ALL"}:
-        raise invalid(f"Invalid status {status!r}.")
+    # "By default, both ACTIVE and INACTIVE task definition families are listed."
+    status = request.get("status", "ALL")
     prefix = request.get("familyPrefix", "")
     families = [
         name
         for name, revisions in sorted(ecs.state.definitions.items())
         if name.startswith(prefix) and (status == "ALL" or (status == "ACTIVE") == any(d.active for d in revisions))
     ]
-    listed, token = page(families, request.get("nextToken"), request.get("maxResults", limits.MAX_LIST_RESULTS))
+    listed, token = page(families, request)
     return without_none({"families": listed, "nextToken": token})
 
 

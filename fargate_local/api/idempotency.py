@@ -57,7 +57,7 @@ class ClientTokens:
         if used.expired(self._now()):
             del self._used[(cluster.name, token)]
             return None
-        if used.fingerprint != _fingerprint(request):
+        if used.fingerprint != fingerprint(request):
             raise ApiError(
                 "ConflictException",
                 "The RunTask request could not be processed due to conflicts. The provided clientToken is already in "
@@ -70,9 +70,10 @@ class ClientTokens:
         """Bind the request's token, if it has one, to the tasks that it launched."""
         token = request.get("clientToken")
         if token is not None:
-            self._used[(cluster.name, token)] = _Used(_fingerprint(request), tasks, self._now())
+            self._used[(cluster.name, token)] = _Used(fingerprint(request), tasks, self._now())
 
 
-def _fingerprint(request: JsonObject) -> bytes:
+def fingerprint(request: JsonObject) -> bytes:
+    """The same for requests that differ in nothing but their client token."""
     text = json.dumps({k: v for k, v in request.items() if k != "clientToken"}, sort_keys=True)
     return hashlib.sha256(text.encode()).digest()

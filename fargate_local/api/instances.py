@@ -39,10 +39,7 @@ def list_container_instances(ecs: Context, request: JsonObject) -> JsonObject:
         raise invalid("fargate_local has no cluster query language: leave filter out.")
     status = request.get("status", "ACTIVE")
     arns = [each.arn for each in cluster.instances.values() if each.status == status]
-    size = request.get("maxResults", limits.MAX_LIST_RESULTS)
-    if not 1 <= size <= limits.MAX_LIST_RESULTS:
-        raise invalid(f"maxResults must be between 1 and {limits.MAX_LIST_RESULTS}: {size}")
-    listed, token = page(arns, request.get("nextToken"), size)
+    listed, token = page(arns, request)
     return without_none({"containerInstanceArns": listed, "nextToken": token})
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from fargate_local import limits
-from fargate_local.api.capacity_providers import capacity_of
+from fargate_local.api.capacity_providers import capacity_of, check_fit, is_fargate
 from fargate_local.api.context import Context, page
 from fargate_local.api.fargate_rules import check_network
+from fargate_local.api.idempotency import fingerprint
 from fargate_local.api.tags import checked_tags
 from fargate_local.api.tasks import task_tags
+from fargate_local.definitions.network_rules import mapped_ports
 from fargate_local.engine.scheduler import make_deployment
 from fargate_local.errors import ApiError, invalid
-from fargate_local.resources import BEFORE_RUNNING, Deployment, Service, Task
+from fargate_local.resources import BEFORE_RUNNING, Cluster, Deployment, Service, Task, TaskDefinition
 from fargate_local.shapes import JsonObject, tags_to_aws, without_none
 
 KEPT = (
@@ -32,15 +34,18 @@ async def create_service(ecs: Context, request: JsonObject) -> JsonObject:
             f"Invalid serviceName {name!r}: up to 255 letters (uppercase and lowercase), numbers, hyphens, and "
             "underscores are allowed."
         )
-    existing = cluster.services.get(name)
-    if existing is not None and existing.status != "INACTIVE":
-        raise invalid("Creation of service was not idempotent.")
+    again = _created_before(cluster, request)
+    if again is not None:
+        return {"service": to_aws(again, with_tags=True)}
     if "taskDefinition" not in request:
         raise invalid("TaskDefinition can not be blank.")
     definition = ecs.runnable_definition(request["taskDefinition"])
     desired = _checked_desired(request.get("desiredCount", 0))
     launch_type, strategy = capacity_of(cluster, definition, request)
-    check_network(definition.document, request.get("networkConfiguration"))
+    fargate = is_fargate(launch_type, strategy)
+    check_network(definition.document, request.get("networkConfiguration"), fargate=fargate)
+    _check_deployment(request.get("deploymentConfiguration", {}))
+    _check_grace(request)
     tags = checked_tags(request.get("tags"))
     task_tags(cluster, definition, {"propagateTags": request.get("propagateTags")}, tags)
     for balancer in request.get("loadBalancers", []):
@@ -59,9 +64,46 @@ async def create_service(ecs: Context, request: JsonObject) -> JsonObject:
     )
     for balancer in service.load_balancers:
         await ecs.scheduler.balancers.open(balancer["targetGroupArn"])
+    _created_before(cluster, request)
     cluster.services[name] = service
+    if "clientToken" in request:
+        cluster.service_tokens[request["clientToken"]] = (fingerprint(request), service)
     ecs.scheduler.kick(service)
     return {"service": to_aws(service, with_tags=True)}
+
+
+def _created_before(cluster: Cluster, request: JsonObject) -> Service | None:
+    """The service that an equal request with this client token has made; None when there was none.
+
+    :raises ApiError: InvalidParameterException, the name or the token is taken by another request.
+    """
+    token, existing = request.get("clientToken"), cluster.services.get(request["serviceName"])
+    if token is not None and not limits.SERVICE_CLIENT_TOKEN.fullmatch(token):
+        raise invalid("clientToken must be 1 to 36 ASCII characters in the range 33-126.")
+    used, made = cluster.service_tokens.get(token or "", (b"", None))
+    if made is not None and made.status != "INACTIVE":
+        if used == fingerprint(request):
+            return made
+        raise invalid("Creation of service was not idempotent.")
+    if existing is not None and existing.status != "INACTIVE":
+        raise invalid("Creation of service was not idempotent.")
+    return None
+
+
+def _check_deployment(configuration: JsonObject) -> None:
+    """Check how many tasks may run during a deployment: AmazonECS/latest/APIReference/API_DeploymentConfiguration."""
+    minimum, maximum = configuration.get("minimumHealthyPercent", 100), configuration.get("maximumPercent", 200)
+    if not 0 <= minimum <= 100:
+        raise invalid("minimumHealthyPercent must be at most 100, and at least 0.")
+    if maximum < 100:
+        raise invalid("maximumPercent must be at least 100.")
+    if minimum == maximum == 100:
+        raise invalid("Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block any deployment.")
+
+
+def _check_grace(request: JsonObject) -> None:
+    if request.get("healthCheckGracePeriodSeconds", 0) < 0:
+        raise invalid("healthCheckGracePeriodSeconds must be 0 or more.")
 
 
 def _with_defaults(spec: JsonObject) -> JsonObject:
@@ -80,7 +122,6 @@ def _with_defaults(spec: JsonObject) -> JsonObject:
         "enableECSManagedTags": False,
         "propagateTags": "NONE",
         "enableExecuteCommand": False,
-        "platformVersion": "LATEST",
     }
     return defaults | spec | {"deploymentConfiguration": configuration | spec.get("deploymentConfiguration", {})}
 
@@ -98,7 +139,8 @@ def _check_balancer(balancer: JsonObject, containers: list[JsonObject]) -> None:
     container = next((c for c in containers if c["name"] == name), None)
     if container is None:
         raise invalid(f"The container {name} does not exist in the task definition.")
-    if port not in [mapping.get("containerPort") for mapping in container["portMappings"]]:
+    ports = [port for mapping in container["portMappings"] for port in mapped_ports(mapping)]
+    if port not in ports:
         raise invalid(f"The container {name} did not have a container port {port} defined.")
 
 
@@ -111,19 +153,21 @@ async def update_service(ecs: Context, request: JsonObject) -> JsonObject:
     if "taskDefinition" in request:
         definition = ecs.runnable_definition(request["taskDefinition"])
     desired = _checked_desired(request.get("desiredCount", service.desired_count))
-    if "networkConfiguration" in request:
-        check_network(definition.document, request["networkConfiguration"])
-    if request.get("capacityProviderStrategy"):
-        capacity_of(cluster, definition, {"capacityProviderStrategy": request["capacityProviderStrategy"]})
-        service.spec.pop("launchType", None)
-    for balancer in request.get("loadBalancers", []):
+    fargate = _checked_fit(cluster, service, definition, request)
+    _check_grace(request)
+    configuration = service.spec["deploymentConfiguration"] | request.get("deploymentConfiguration", {})
+    _check_deployment(configuration)
+    for balancer in request.get("loadBalancers", service.load_balancers if "taskDefinition" in request else []):
         _check_balancer(balancer, definition.containers)
         await ecs.scheduler.balancers.open(balancer["targetGroupArn"])
+    if request.get("capacityProviderStrategy"):
+        service.spec.pop("launchType", None)
+    if not fargate:
+        service.spec.pop("platformVersion", None)
     changed = {name: request[name] for name in KEPT if name in request}
-    if "deploymentConfiguration" in changed:
-        changed["deploymentConfiguration"] = (
-            service.spec["deploymentConfiguration"] | changed["deploymentConfiguration"]
-        )
+    if not changed.get("capacityProviderStrategy"):
+        changed.pop("capacityProviderStrategy", None)
+    changed["deploymentConfiguration"] = configuration
     redeploy = (
         request.get("forceNewDeployment", False)
         or definition is not service.primary.definition
@@ -137,6 +181,22 @@ async def update_service(ecs: Context, request: JsonObject) -> JsonObject:
         ecs.scheduler.new_deployment(service, definition)
     ecs.scheduler.kick(service)
     return {"service": to_aws(service, with_tags=True)}
+
+
+def _checked_fit(cluster: Cluster, service: Service, definition: TaskDefinition, request: JsonObject) -> bool:
+    """Whether an updated service runs on Fargate; what the request changes is checked to fit there.
+
+    :raises ApiError: as capacity_of and check_network do.
+    """
+    fargate = _on_fargate(service)
+    if request.get("capacityProviderStrategy"):
+        fargate = is_fargate(*capacity_of(cluster, definition, request))
+    elif {"taskDefinition", "platformVersion"} & set(request):
+        check_fit(definition, request, cluster, service.spec.get("capacityProviderStrategy", []), fargate=fargate)
+    if {"taskDefinition", "networkConfiguration", "capacityProviderStrategy"} & set(request):
+        network = request.get("networkConfiguration", service.spec.get("networkConfiguration"))
+        check_network(definition.document, network, fargate=fargate)
+    return fargate
 
 
 def describe_services(ecs: Context, request: JsonObject) -> JsonObject:
@@ -159,9 +219,25 @@ def describe_services(ecs: Context, request: JsonObject) -> JsonObject:
 
 def list_services(ecs: Context, request: JsonObject) -> JsonObject:
     cluster = ecs.cluster(request.get("cluster"))
-    arns = [service.arn for service in cluster.services.values() if service.status != "INACTIVE"]
-    listed, token = page(arns, request.get("nextToken"), request.get("maxResults", 10))
+    arns = [service.arn for service in cluster.services.values() if _is_listed(service, request)]
+    listed, token = page(arns, request, default_size=10)
     return without_none({"serviceArns": listed, "nextToken": token})
+
+
+def _is_listed(service: Service, request: JsonObject) -> bool:
+    """Whether ListServices' filters let an active service through. fargate_local has no services that ECS manages."""
+    spec = service.spec
+    kind = "FARGATE" if _on_fargate(service) else "EC2"
+    return (
+        service.status != "INACTIVE"
+        and request.get("launchType", kind) == kind
+        and request.get("schedulingStrategy", "REPLICA") == spec.get("schedulingStrategy", "REPLICA")
+        and request.get("resourceManagementType", "CUSTOMER") == "CUSTOMER"
+    )
+
+
+def _on_fargate(service: Service) -> bool:
+    return is_fargate(service.spec.get("launchType"), service.spec.get("capacityProviderStrategy", []))
 
 
 def delete_service(ecs: Context, request: JsonObject) -> JsonObject:
@@ -180,9 +256,9 @@ def delete_service(ecs: Context, request: JsonObject) -> JsonObject:
 def to_aws(service: Service, *, with_tags: bool) -> JsonObject:
     """A service as DescribeServices shows it."""
     tasks = service.cluster.tasks_of(service)
-    spec = {name: value for name, value in service.spec.items() if name != "availabilityZoneRebalancing"}
     return without_none(
-        spec
+        service.spec
+        | _platform(service, "LATEST")
         | {
             "serviceArn": service.arn,
             "serviceName": service.name,
@@ -191,7 +267,6 @@ def to_aws(service: Service, *, with_tags: bool) -> JsonObject:
             "desiredCount": service.desired_count,
             "runningCount": _running(tasks),
             "pendingCount": _pending(tasks),
-            "platformFamily": "Linux",
             "taskDefinition": service.primary.definition.arn,
             "deployments": [
                 _deployment_to_aws(service, deployment, tasks)
@@ -224,13 +299,19 @@ def _deployment_to_aws(service: Service, deployment: Deployment, tasks: list[Tas
             "updatedAt": deployment.updated_at,
             "launchType": spec.get("launchType"),
             "capacityProviderStrategy": spec.get("capacityProviderStrategy"),
-            "platformVersion": "1.4.0",
-            "platformFamily": "Linux",
+            **_platform(service, "1.4.0"),
             "networkConfiguration": spec.get("networkConfiguration"),
             "rolloutState": deployment.rollout_state,
             "rolloutStateReason": deployment.rollout_reason,
         }
     )
+
+
+def _platform(service: Service, default: str) -> JsonObject:
+    """The members that only services on Fargate have."""
+    if not _on_fargate(service):
+        return {}
+    return {"platformVersion": service.spec.get("platformVersion", default), "platformFamily": "Linux"}
 
 
 def _running(tasks: list[Task]) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fargate_local import limits
 from fargate_local.api.context import Context
 from fargate_local.errors import ApiError, invalid
+from fargate_local.resources import Cluster
 from fargate_local.shapes import JsonObject, Tags, tags_to_aws
 
 
@@ -59,6 +61,9 @@ def tag_resource(ecs: Context, request: JsonObject) -> JsonObject:
 def untag_resource(ecs: Context, request: JsonObject) -> JsonObject:
     tags = _tags_of(ecs, request["resourceArn"])
     for key in request["tagKeys"]:
+        if key.lower().startswith("aws:"):
+            raise invalid(f"Tag keys that start with aws: are reserved for AWS: {key!r}")
+    for key in request["tagKeys"]:
         tags.pop(key, None)
     return {}
 
@@ -67,29 +72,60 @@ def list_tags_for_resource(ecs: Context, request: JsonObject) -> JsonObject:
     return {"tags": tags_to_aws(_tags_of(ecs, request["resourceArn"]))}
 
 
+KINDS = ("capacity-provider", "cluster", "container-instance", "service", "task", "task-definition")
+IN_CLUSTER = ("container-instance", "service", "task")
+
+
 def _tags_of(ecs: Context, arn: str) -> Tags:
-    """The live tags of a cluster, service, task or task definition."""
-    kind, _, rest = arn.split(":", 5)[-1].partition("/") if arn.startswith("arn:") else ("", "", "")
-    if kind not in {"cluster", "service", "task", "task-definition"}:
-        raise invalid(f"The specified resource ARN is not valid: {arn}")
-    missing = ApiError("ResourceNotFoundException", "The specified resource was not found.")
-    if kind == "task-definition":
-        try:
-            return ecs.definition(arn).tags
-        except ApiError:
-            raise missing from None
-    cluster = ecs.cluster(rest.partition("/")[0])
+    """The live tags of a resource that can have tags: AmazonECS/latest/APIReference/API_TagResource.
+
+    :raises ApiError: InvalidParameterException, the ARN is none, or of another account or Region, or a short one;
+        ResourceNotFoundException or ClusterNotFoundException.
+    """
+    prefix, _, resource = arn.partition(":ecs:")[2].rpartition(":")
+    kind, _, name = resource.partition("/")
+    if not arn.startswith("arn:aws:ecs:") or kind not in KINDS or not name:
+        return _definition_tags(ecs, arn)
+    if prefix != f"{ecs.settings.region}:{ecs.settings.account_id}":
+        raise invalid(f"The specified resource ARN is of another account or Region: {arn}")
+    if kind == "capacity-provider":
+        provider = ecs.state.capacity_providers.get(name)
+        if provider is None:
+            raise _missing()
+        return provider.tags
     if kind == "cluster":
-        return cluster.tags
+        return ecs.cluster(arn).tags
+    if kind in IN_CLUSTER and "/" not in name:
+        raise invalid("Long arn format must be used for tagging operations")
+    return _tags_in_cluster(ecs, kind, ecs.cluster(name.partition("/")[0]), arn)
+
+
+def _tags_in_cluster(ecs: Context, kind: str, cluster: Cluster, arn: str) -> Tags:
     if kind == "service":
-        service = cluster.services.get(rest.rpartition("/")[2])
-        if service is None or service.status == "INACTIVE":
-            raise missing
+        service = cluster.services.get(arn.rpartition("/")[2])
+        if service is None or service.arn != arn or service.status == "INACTIVE":
+            raise _missing()
         return service.tags
-    task = ecs.task(cluster, arn)
-    if task is None:
-        raise missing
-    return task.tags
+    found = ecs.task(cluster, arn) if kind == "task" else ecs.instance(cluster, arn)
+    if found is None:
+        raise _missing()
+    return found.tags
+
+
+def _definition_tags(ecs: Context, arn: str) -> Tags:
+    """The tags of a task definition, whose ARN ends with `:revision`."""
+    if not re.fullmatch(r"arn:aws:ecs:[^:]*:[^:]*:task-definition/[^:/]+:[0-9]+", arn):
+        raise invalid(f"The specified resource ARN is not valid: {arn}")
+    if not arn.startswith(ecs.arn("task-definition/")):
+        raise invalid(f"The specified resource ARN is of another account or Region: {arn}")
+    try:
+        return ecs.definition(arn).tags
+    except ApiError:
+        raise _missing() from None
+
+
+def _missing() -> ApiError:
+    return ApiError("ResourceNotFoundException", "The specified resource was not found.")
 
 
 OPERATIONS: dict[str, Any] = {

@@ -15,6 +15,9 @@ from fargate_local.errors import ApiError, client, invalid
 from fargate_local.resources import Cluster, Task, TaskDefinition
 from fargate_local.shapes import JsonObject, Tags, without_none
 
+NOT_WITH_STARTED_BY = ("family", "serviceName", "launchType", "containerInstance")
+"""AmazonECS/latest/APIReference/API_ListTasks (startedBy). ECS takes desiredStatus beside it."""
+
 
 def run_task(ecs: Context, request: JsonObject) -> JsonObject:
     cluster = ecs.cluster(request.get("cluster"))
@@ -24,9 +27,9 @@ def run_task(ecs: Context, request: JsonObject) -> JsonObject:
         return {"tasks": [task.to_aws(with_tags=True) for task in earlier], "failures": []}
     definition = ecs.runnable_definition(request["taskDefinition"])
     launch_type, strategy = capacity_of(cluster, definition, request)
-    network = check_network(definition.document, request.get("networkConfiguration"))
     overrides = request.get("overrides", {})
     on_fargate = is_fargate(launch_type, strategy)
+    network = check_network(definition.document, request.get("networkConfiguration"), fargate=on_fargate)
     check_overrides(overrides, definition.document, fargate=on_fargate)
     check_ephemeral_storage(overrides, fargate=on_fargate)
     check_execute_command(definition.document, request)
@@ -67,6 +70,8 @@ def _check_run(request: JsonObject) -> None:
     count = request.get("count", 1)
     if not 1 <= count <= limits.MAX_TASKS_PER_RUN:
         raise invalid(f"Task count must be between 1 and {limits.MAX_TASKS_PER_RUN}: {count}")
+    if request.get("group", "").startswith("service:"):
+        raise invalid("Invalid namespace for group: service: is for the tasks of services.")
     started_by = request.get("startedBy")
     if started_by is not None and not limits.STARTED_BY.fullmatch(started_by):
         raise invalid(
@@ -124,16 +129,16 @@ def describe_tasks(ecs: Context, request: JsonObject) -> JsonObject:
 
 def list_tasks(ecs: Context, request: JsonObject) -> JsonObject:
     cluster = ecs.cluster(request.get("cluster"))
-    size = request.get("maxResults", limits.MAX_LIST_RESULTS)
-    if not 1 <= size <= limits.MAX_LIST_RESULTS:
-        raise invalid(f"maxResults must be between 1 and {limits.MAX_LIST_RESULTS}: {size}")
+    others = [name for name in NOT_WITH_STARTED_BY if name in request]
+    if "startedBy" in request and others:
+        raise invalid(f"startedBy must be the only filter that you use: leave {', '.join(others)} out.")
     if "serviceName" in request:
         ecs.service(cluster, request["serviceName"])
     now = ecs.now()
     started = request.get("startedBy")
     tasks = cluster.tasks if started is None else cluster.started_by.get(started, {})
     arns = [task.arn for task in tasks.values() if _is_listed(task, request) and task.is_visible(now)]
-    listed, token = page(arns, request.get("nextToken"), size)
+    listed, token = page(arns, request)
     return without_none({"taskArns": listed, "nextToken": token})
 
 

@@ -8,10 +8,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from fargate_local.balancer.groups import LoadBalancers
+from fargate_local.containers import Container
 from fargate_local.endpoint.calls import CallLog
 from fargate_local.engine.specs import container_environment, main_definition
 from fargate_local.faults import FaultEngine
-from fargate_local.resources import Container, State, Task
+from fargate_local.resources import State, Task
 
 PATHS = ("calls", "counts", "faults", "health", "load_balancers", "metadata", "tasks")
 

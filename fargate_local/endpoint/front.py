@@ -19,6 +19,7 @@ from fargate_local.api.context import Context
 from fargate_local.api.dispatch import handler_of
 from fargate_local.api.model import TARGET_PREFIX, EcsModel
 from fargate_local.api.tasks import asked_capacity
+from fargate_local.api.unsupported import check_support
 from fargate_local.endpoint import credentials, service_quotas
 from fargate_local.endpoint.call_names import CallName, name_of
 from fargate_local.endpoint.calls import Call, CallLog, json_object
@@ -151,7 +152,8 @@ class Front:
         handler = handler_of(operation)
         if parameters is None:
             raise ApiError("SerializationException", "The body of the request is not a JSON object.")
-        self._model.check_input(operation, parameters)
+        parameters = self._model.check_input(operation, parameters)
+        check_support(operation, parameters)
         if failure is not None:
             return {"tasks": [], "failures": [{"reason": failure}]}
         answer = handler(self._ecs, parameters)

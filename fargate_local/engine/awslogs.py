@@ -13,6 +13,7 @@ from fargate_local.errors import ApiError, StartFailure
 from fargate_local.shapes import JsonObject
 
 FLUSH_SECONDS = 0.2
+TRUE = ("1", "t", "T", "TRUE", "true", "True")
 
 
 class Clients(Protocol):
@@ -74,7 +75,7 @@ class AwsLogs:
         prefix = options.get("awslogs-stream-prefix")
         name = f"{prefix}/{container}/{task_id}" if prefix else task_id
         stream = LogStream(options.get("awslogs-group", ""), name, options.get("awslogs-region", "us-east-1"))
-        await asyncio.to_thread(self._create, stream, options.get("awslogs-create-group") == "true")
+        await asyncio.to_thread(self._create, stream, options.get("awslogs-create-group") in TRUE)
         return stream
 
     def write(self, stream: LogStream, line: bytes) -> None:

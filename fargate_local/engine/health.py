@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from fargate_local import limits
-from fargate_local.resources import Container
+from fargate_local.containers import Container
 from fargate_local.runtimes.base import RunningContainer
 from fargate_local.shapes import JsonObject
 

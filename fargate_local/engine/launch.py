@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fargate_local import limits
+from fargate_local.containers import Container
 from fargate_local.engine.lifecycle import Lifecycle
 from fargate_local.engine.placement import Placement, merged, needs
 from fargate_local.instances import ContainerInstance
 from fargate_local.quotas import Quotas
-from fargate_local.resources import Cluster, Container, State, Task, TaskDefinition
+from fargate_local.resources import Cluster, State, Task, TaskDefinition
 from fargate_local.settings import Settings
 from fargate_local.shapes import JsonObject, Tags
 from fargate_local.volumes import LaunchVolume
@@ -173,7 +174,7 @@ class Launcher:
 
 
 def _container(prefix: str, cluster: Cluster, task_id: str, definition: JsonObject, overrides: JsonObject) -> Container:
-    own = merged(definition, overrides)
+    own, mappings = merged(definition, overrides), definition.get("portMappings", [])
     return Container(
         arn=f"{prefix}:container/{cluster.name}/{task_id}/{uuid.uuid4()}",
         name=definition["name"],
@@ -183,5 +184,6 @@ def _container(prefix: str, cluster: Cluster, task_id: str, definition: JsonObje
         memory_mib=own.get("memory"),
         has_health_check="healthCheck" in definition,
         memory_reservation_mib=own.get("memoryReservation"),
-        ports=tuple(port["containerPort"] for port in definition.get("portMappings", []) if "containerPort" in port),
+        ports=tuple(port["containerPort"] for port in mappings if "containerPort" in port),
+        port_ranges=tuple(port["containerPortRange"] for port in mappings if "containerPortRange" in port),
     )

@@ -12,19 +12,23 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from fargate_local import limits
+from fargate_local.containers import Container
 from fargate_local.engine import health
 from fargate_local.engine.preparation import Preparation, Prepared, spec_out_of_disk
+from fargate_local.engine.restarts import may_restart
 from fargate_local.engine.specs import container_environment
+from fargate_local.engine.start_order import in_start_order, state_of
 from fargate_local.errors import StartFailure
 from fargate_local.faults import FaultEngine, Subject
-from fargate_local.resources import Container, Task
-from fargate_local.runtimes.base import Exit, RunningContainer, Runtime
+from fargate_local.resources import Task
+from fargate_local.runtimes.base import ContainerSpec, Exit, RunningContainer, Runtime
 from fargate_local.settings import Settings
 from fargate_local.shapes import JsonObject
 
 log = logging.getLogger("fargate_local")
 Answer = TypeVar("Answer")
 
+INTERNAL_ERROR = "InternalError: unexpected error in fargate_local"
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
 
@@ -57,12 +61,13 @@ class Lifecycle:
 
     def begin(self, task: Task) -> None:
         """Start the life of a task that was just created."""
-        late = self._faults.effect_on(_subject(task), frozenset({"invisible_seconds"}))
-        if late is not None:
-            task.visible_at = task.created_at + float(late["invisible_seconds"])
+        # The life comes first: whatever fails after this, the task can be stopped.
         run = asyncio.create_task(self._run(task), name=f"ecs-task-{task.id}")
         self._runs[task.id] = run
         run.add_done_callback(lambda _: self._runs.pop(task.id, None))
+        late = self._faults.effect_on(_subject(task), frozenset({"invisible_seconds"}))
+        if late is not None:
+            task.visible_at = task.created_at + float(late["invisible_seconds"])
 
     def stop(self, task: Task, code: str | None, reason: str) -> None:
         """Ask for a task's end. The first request counts."""
@@ -81,6 +86,15 @@ class Lifecycle:
         await asyncio.gather(*self._runs.values(), return_exceptions=True)
 
     async def _run(self, task: Task) -> None:
+        """Live the task's life. A fault of ours ends it, too: no task is there for ever."""
+        try:
+            await self._live(task)
+        except Exception:
+            log.exception("task %s", task.id)
+            task.request_stop("TaskFailedToStart", INTERNAL_ERROR, self._now())
+            self._enter(task, "STOPPED", stopped_at=self._now())
+
+    async def _live(self, task: Task) -> None:
         fault = self._faults.effect_on(_subject(task)) or {}
         self._on_change(task)
         containers: dict[str, RunningContainer] = {}
@@ -109,7 +123,7 @@ class Lifecycle:
             raise
         except Exception:
             log.exception("task %s", task.id)
-            task.request_stop("TaskFailedToStart", "InternalError: unexpected error in fargate_local", self._now())
+            task.request_stop("TaskFailedToStart", INTERNAL_ERROR, self._now())
         await self._wind_down(task, prepared, containers)
 
     async def _until_placed(self, task: Task) -> None:
@@ -126,7 +140,7 @@ class Lifecycle:
     async def _start(
         self, task: Task, prepared: Prepared, containers: dict[str, RunningContainer], fault: Mapping[str, object]
     ) -> None:
-        for container, definition in _in_start_order(task):
+        for container, definition in in_start_order(task):
             if refusal := await self._await_dependencies(task, container, definition, containers):
                 # As the agent does: the exit code is SIGTERM's (aws/amazon-ecs-agent#3218).
                 container.exit_code, container.last_status = 143, "STOPPED"
@@ -139,12 +153,22 @@ class Lifecycle:
                 spec = prepared.spec_that_exits(spec, int(str(fault["exit_code"])), _after_seconds(fault))
             if "disk_full_below_gib" in fault:
                 spec = spec_out_of_disk(spec, _after_seconds(fault))
-            running = await self.runtime.start(spec, prepared.writers[container.name])
-            containers[container.name] = running
-            container.runtime_id = running.runtime_id
-            container.last_status = "RUNNING"
-            task.version += 1
+            await self._start_container(task, container, spec, prepared, containers)
         self._enter(task, "RUNNING", started_at=self._now())
+
+    async def _start_container(
+        self,
+        task: Task,
+        container: Container,
+        spec: ContainerSpec,
+        prepared: Prepared,
+        containers: dict[str, RunningContainer],
+    ) -> None:
+        running = await self.runtime.start(spec, prepared.writers[container.name])
+        containers[container.name] = running
+        container.runtime_id = running.runtime_id
+        container.last_status, container.started_at = "RUNNING", self._now()
+        task.version += 1
 
     async def _await_dependencies(
         self, task: Task, container: Container, definition: JsonObject, containers: dict[str, RunningContainer]
@@ -158,14 +182,14 @@ class Lifecycle:
         for dependency in definition.get("dependsOn", []):
             needed = next(c for c in task.containers if c.name == dependency["containerName"])
             if needed.name not in containers:
-                return f"{unresolved} [{_state(needed)}] {target} because dependency will never start"
+                return f"{unresolved} [{state_of(needed)}] {target} because dependency will never start"
             try:
                 async with asyncio.timeout(_definition_of(task, needed).get("startTimeout")):
                     await self._until_condition(task, needed, containers[needed.name], dependency["condition"])
             except TimeoutError:
-                return f"container ordering dependency [{_state(needed)}] {target} has timed out."
+                return f"container ordering dependency [{state_of(needed)}] {target} has timed out."
             if dependency["condition"] == "SUCCESS" and needed.exit_code != 0:
-                return f"{unresolved} [{_state(needed)}] {target} as dependency did not exit successfully."
+                return f"{unresolved} [{state_of(needed)}] {target} as dependency did not exit successfully."
         return ""
 
     async def _until_condition(self, task: Task, needed: Container, running: RunningContainer, condition: str) -> None:
@@ -227,6 +251,14 @@ class Lifecycle:
                     self._note_exit(task, waits[wait], wait.result())
                 if stop in done:
                     return
+                for wait in [wait for wait in ended if self._restarts(task, waits[wait])]:
+                    container = waits[wait]
+                    container.exit_code = container.reason = None
+                    await self._start_container(task, container, prepared.specs[container.name], prepared, running)
+                    renewed = asyncio.create_task(running[container.name].wait())
+                    waits[renewed] = container
+                    pending.add(renewed)
+                    ended.remove(wait)
                 if not pending or any(waits[wait].essential for wait in ended):
                     break
             task.execution_stopped_at = self._now()
@@ -236,6 +268,10 @@ class Lifecycle:
             for job in leftover:
                 job.cancel()
             await asyncio.gather(*leftover, return_exceptions=True)
+
+    def _restarts(self, task: Task, container: Container) -> bool:
+        ran_seconds = self._now() - container.started_at
+        return may_restart(_definition_of(task, container), container.exit_code or 0, ran_seconds)
 
     def _health_checks(self, task: Task, running: dict[str, RunningContainer]) -> list[asyncio.Task[None]]:
         return [
@@ -350,23 +386,3 @@ def _subject(task: Task) -> Subject:
 
 def _definition_of(task: Task, container: Container) -> JsonObject:
     return next(definition for definition in task.definition.containers if definition["name"] == container.name)
-
-
-def _state(container: Container) -> str:
-    """A container in the agent's words."""
-    code = "" if container.exit_code is None else f" - Exit: {container.exit_code}"
-    return f"{container.name}({container.image}) ({container.last_status}->RUNNING){code}"
-
-
-def _in_start_order(task: Task) -> list[tuple[Container, JsonObject]]:
-    """The containers, each after those that it depends on."""
-    waiting = list(zip(task.containers, task.definition.containers, strict=True))
-    ordered: list[tuple[Container, JsonObject]] = []
-    while waiting:
-        started = {container.name for container, _ in ordered}
-        ready = [pair for pair in waiting if all(d["containerName"] in started for d in pair[1].get("dependsOn", []))]
-        if not ready:
-            raise StartFailure("CannotStartContainerError: the containers' dependsOn is a circle")
-        ordered += ready
-        waiting = [pair for pair in waiting if pair not in ready]
-    return ordered

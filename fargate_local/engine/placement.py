@@ -30,6 +30,7 @@ def needs(document: JsonObject, overrides: JsonObject) -> Need:
         own_cpu if cpu is None else limits.cpu_units(cpu),
         own_memory if memory is None else limits.memory_mib(memory),
         frozenset(_host_ports(document)),
+        any(each.get("resourceRequirements") for each in containers),
     )
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from fargate_local.engine import secrets
 from fargate_local.engine.awslogs import AwsLogs, Clients, LogStream
-from fargate_local.engine.specs import container_spec, mounts_of
+from fargate_local.engine.environment_files import read_all
+from fargate_local.engine.specs import container_spec, environment_files, mounts_of
+from fargate_local.errors import StartFailure
 from fargate_local.resources import Task
 from fargate_local.runtimes.base import ContainerSpec, Runtime
 from fargate_local.settings import ACCESS_KEY_ID, Settings
@@ -81,13 +83,21 @@ class Preparation:
         for definition in task.definition.containers:
             name = definition["name"]
             values = await self._secrets(definition)
+            arns = environment_files(task, definition)
+            region = self._settings.region
+            from_files = await asyncio.to_thread(read_all, self._clients, arns, region) if arns else {}
             stream = await self._logs.open_stream(definition.get("logConfiguration", {}), name, task.id)
             await self._runtime.pull(definition["image"])
             mounts = mounts_of(task, definition, self._settings.efs, self._state_dir)
             for mount in mounts:
-                await asyncio.to_thread(os.makedirs, mount.host_path, exist_ok=True)
+                await asyncio.to_thread(_make_folder, mount.host_path)
             specs[name] = container_spec(
-                task, definition, base_environment=self._base_environment(task, name), secrets=values, mounts=mounts
+                task,
+                definition,
+                base_environment=self._base_environment(task, name),
+                file_environment=from_files,
+                secrets=values,
+                mounts=mounts,
             )
             writers[name] = _drop if stream is None else partial(self._logs.write, stream)
             streams += [] if stream is None else [stream]
@@ -116,6 +126,13 @@ class Preparation:
             "AWS_EXECUTION_ENV": "AWS_ECS_EC2" if task.on_ec2 else "AWS_ECS_FARGATE",
             "ECS_CONTAINER_METADATA_URI_V4": f"{self._endpoint_url}/_fargate_local/metadata/v4/{task.id}/{container}",
         }
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise StartFailure(f"ResourceInitializationError: failed to set up the volume {path!r}: {error}") from None
 
 
 def _drop(line: bytes) -> None:

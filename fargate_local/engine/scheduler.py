@@ -19,6 +19,8 @@ log = logging.getLogger("fargate_local")
 
 RETRY_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 60.0
+MAX_DOUBLINGS = 10
+"""Enough to get there; after a thousand failures in a row the power is too large for a float."""
 
 
 class Scheduler:
@@ -176,7 +178,7 @@ class Scheduler:
         lived = (task.stopped_at or 0) - (task.started_at or task.created_at)
         deployment.failures_in_a_row = deployment.failures_in_a_row + 1 if lived < MAX_BACKOFF_SECONDS else 1
         if deployment.failures_in_a_row > 2:
-            seconds = min(MAX_BACKOFF_SECONDS, 0.25 * 2.0 ** (deployment.failures_in_a_row - 2))
+            seconds = min(MAX_BACKOFF_SECONDS, 0.25 * 2.0 ** min(deployment.failures_in_a_row - 2, MAX_DOUBLINGS))
             deployment.next_launch_at = self._now() + seconds
             event(service, self._now(), "is unable to consistently start tasks successfully.")
         self._break_circuit(service, deployment)
@@ -189,6 +191,16 @@ class Scheduler:
             deployment.rollout_state = "FAILED"
             deployment.rollout_reason = "ECS deployment circuit breaker: tasks failed to start."
             event(service, self._now(), f"(deployment {deployment.id}) deployment failed: tasks failed to start.")
+            if breaker.get("rollback") and service.completed not in (None, deployment.definition):
+                self._roll_back(service)
+
+    def _roll_back(self, service: Service) -> None:
+        """Run again what the last completed deployment ran."""
+        assert service.completed is not None
+        self.new_deployment(service, service.completed)
+        back = service.primary
+        back.rollout_reason = f"ECS deployment circuit breaker: rolling back to deploymentId {back.id}."
+        event(service, self._now(), f"rolling back to deployment {back.id}.")
 
     def _report(self, service: Service) -> None:
         """Drop finished deployments, and tell when the service has reached a steady state."""
@@ -210,6 +222,7 @@ class Scheduler:
             deployment.failures_in_a_row = 0
             if deployment.rollout_state != "COMPLETED":
                 deployment.rollout_state = "COMPLETED"
+                service.completed = deployment.definition
                 deployment.rollout_reason = f"ECS deployment {deployment.id} completed."
                 deployment.updated_at = self._now()
                 event(service, self._now(), f"(deployment {deployment.id}) deployment completed.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from fargate_local.engine.awslogs import Clients
 from fargate_local.errors import StartFailure
@@ -31,7 +31,7 @@ def _secret(clients: Clients, value_from: str, region: str) -> str:
     wanted |= {"VersionId": extra[2]} if extra[2] else {}
     try:
         text: str = clients.client("secretsmanager", parts[3] or region).get_secret_value(**wanted)["SecretString"]
-    except (ClientError, KeyError) as error:
+    except (ClientError, BotoCoreError, KeyError, IndexError, ValueError) as error:
         raise StartFailure(
             f"{_FAILED}unable to retrieve secret from asm: service call has been retried 1 time(s): failed to fetch "
             f"secret {arn} from secrets manager: {_reason(error)}"
@@ -57,10 +57,10 @@ def _parameter(clients: Clients, value_from: str, region: str) -> str:
     ssm = clients.client("ssm", region)
     try:
         value: str = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
-    except ClientError:
+    except (ClientError, BotoCoreError):
         try:
             value = ssm.get_parameter(Name=f"/{name}", WithDecryption=True)["Parameter"]["Value"]
-        except ClientError:
+        except (ClientError, BotoCoreError):
             raise StartFailure(
                 f"{_FAILED}unable to retrieve secrets from ssm: service call has been retried 1 time(s): invalid "
                 f"parameters: {name}"

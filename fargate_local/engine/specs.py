@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from fargate_local.definitions.network_rules import mapped_ports
 from fargate_local.resources import Task
 from fargate_local.runtimes.base import ContainerSpec, Mount
 from fargate_local.shapes import JsonObject
@@ -16,7 +17,15 @@ def container_environment(task: Task, definition: JsonObject) -> dict[str, str]:
     return {
         item["name"]: item.get("value", "")
         for item in [*definition.get("environment", []), *override.get("environment", [])]
+        if item.get("name")
     }
+
+
+def environment_files(task: Task, definition: JsonObject) -> list[str]:
+    """The ARNs of a container's `environmentFiles`; the override's replace the definition's."""
+    override = container_override(task, definition["name"])
+    files: list[JsonObject] = override.get("environmentFiles") or definition.get("environmentFiles", [])
+    return [file["value"] for file in files]
 
 
 def main_definition(task: Task) -> JsonObject:
@@ -35,10 +44,14 @@ def container_spec(
     definition: JsonObject,
     *,
     base_environment: Mapping[str, str],
+    file_environment: Mapping[str, str],
     secrets: Mapping[str, str],
     mounts: tuple[Mount, ...],
 ) -> ContainerSpec:
-    """All that a runtime needs to start this container of the task."""
+    """All that a runtime needs to start this container of the task.
+
+    :param file_environment: from its environment files; its own variables win.
+    """
     override = container_override(task, definition["name"])
     command = override.get("command") or definition.get("command", [])
     return ContainerSpec(
@@ -46,13 +59,13 @@ def container_spec(
         name=definition["name"],
         image=definition["image"],
         command=(*definition.get("entryPoint", []), *command),
-        environment={**base_environment, **container_environment(task, definition), **secrets},
+        environment={**base_environment, **file_environment, **container_environment(task, definition), **secrets},
         mounts=mounts,
         working_directory=definition.get("workingDirectory"),
         memory_mib=override.get("memory", definition.get("memory")),
         task_memory_mib=task.memory_limit_mib,
         address=task.private_ip,
-        ports=tuple(port["containerPort"] for port in definition.get("portMappings", []) if "containerPort" in port),
+        ports=tuple(port for mapping in definition.get("portMappings", []) for port in mapped_ports(mapping)),
     )
 
 
@@ -73,7 +86,12 @@ def mounts_of(task: Task, definition: JsonObject, efs: Mapping[str, Path], state
             host = state_dir / "volumes" / task.id / volume["name"]
         else:
             file_system = configuration["fileSystemId"]
-            root = configuration.get("rootDirectory", "/").strip("/")
-            host = Path(efs.get(file_system, state_dir / "efs" / file_system)) / root
+            own = efs.get(file_system, state_dir / "efs" / _inside(file_system))
+            host = Path(own) / _inside(configuration.get("rootDirectory", "/"))
         found.append(Mount(point["containerPath"], str(host), bool(point.get("readOnly", False))))
     return tuple(found)
+
+
+def _inside(path: str) -> str:
+    """A path that does not lead out of the folder that it is joined to."""
+    return "/".join(part for part in path.split("/") if part not in ("", ".", ".."))

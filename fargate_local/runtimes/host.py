@@ -20,7 +20,7 @@ def image_folder(images: Path | None, image: str) -> Path:
     """
     name = image.rpartition("/")[2].partition("@")[0].partition(":")[0].replace("-", "_")
     folder = None if images is None else images / name
-    if folder is None or not name or not folder.is_dir():
+    if folder is None or name in ("", ".", "..") or not folder.is_dir():
         raise StartFailure(
             f"CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {image}: "
             f"{image}: not found"

@@ -95,7 +95,7 @@ class ProcessContainer:
                 stderr=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
             )
-        except OSError:
+        except (OSError, ValueError):
             return False
         try:
             return await asyncio.wait_for(process.wait(), timeout_seconds) == 0
@@ -152,10 +152,9 @@ class ProcessRuntime:
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
             )
-        except OSError as error:
-            raise StartFailure(
-                f'CannotStartContainerError: exec: "{spec.command[0]}": {error.strerror or error}'
-            ) from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise StartFailure(f'CannotStartContainerError: exec: "{spec.command[0]}": {reason}') from None
         self._tell_guardian("+", process.pid)
         assert process.stdout is not None
         output = asyncio.create_task(_read_lines(process.stdout, on_output))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
@@ -163,7 +164,7 @@ def _numbers(spec: ContainerSpec) -> tuple[float | None, int]:
     try:
         if seconds is None:
             return None if spec.ports else DEFAULT_SECONDS, int(code)
-        if float(seconds) < 0:
+        if not 0 <= float(seconds) < math.inf:
             raise ValueError
         return float(seconds), int(code)
     except ValueError:

@@ -139,7 +139,8 @@ def test_ecs_exec_has_an_agent_in_each_container_and_needs_a_task_role(stack: St
     ],
 )
 def test_a_task_shows_its_platform(stack: Stack, platform: dict[str, str], shown: tuple[str, str]) -> None:
-    task = stack.run(stack.register("platform", **({"runtimePlatform": platform} if platform else {})))
+    size = {"cpu": "1024", "memory": "2048"}  # the least that Windows has on Fargate
+    task = stack.run(stack.register("platform", **size, **({"runtimePlatform": platform} if platform else {})))
     assert (task["attributes"], task["platformFamily"]) == (
         [{"name": "ecs.cpu-architecture", "value": shown[0]}], shown[1],
     )  # fmt: skip
@@ -226,9 +227,9 @@ def test_an_instance_fits_the_tasks_size_architecture_and_the_providers_requirem
 def test_managed_instances_take_their_own_task_definitions_and_clusters_only(own_stack: Any) -> None:
     stack = own_stack(quotas=False)
     managed(stack)
-    of_fargate = stack.register("fargate-only")
+    bridged = stack.register("bridged", networkMode="bridge", requiresCompatibilities=[], container={"memory": 64})
     with pytest.raises(ClientError, match="does not support launch_type MANAGED_INSTANCES"):
-        on_managed(stack, of_fargate)
+        on_managed(stack, bridged)
     template = {"ec2InstanceProfileArn": ROLE, "networkConfiguration": {"subnets": ["subnet-1"]}}
     provider = {"infrastructureRoleArn": ROLE, "instanceLaunchTemplate": template}
     with pytest.raises(ClientError, match="A cluster must be specified"):

@@ -19,6 +19,9 @@ from .conftest import CLUSTER, IMAGES, Stack, task_definition, until
 ROOT = Path(__file__).parents[2]
 Started = tuple[subprocess.Popen[str], dict[str, str]]
 
+SPLUNK = {"logDriver": "splunk", "options": {"splunk-url": "https://splunk.example", "splunk-token": "token"}}
+"""A driver whose lines go nowhere here."""
+
 
 @pytest.fixture
 def start(tmp_path) -> Iterator[Callable[..., Started]]:
@@ -52,7 +55,7 @@ def sleeping_child(exported: dict[str, str], process: subprocess.Popen[str]) -> 
     """Run a task whose container leaves a grandchild asleep; the grandchild."""
     ecs = client(exported)
     ecs.create_cluster(clusterName=CLUSTER)
-    command = {"command": ["sh", "-c", "sleep 4321 & wait"], "logConfiguration": {"logDriver": "json-file"}}
+    command = {"command": ["sh", "-c", "sleep 4321 & wait"], "logConfiguration": SPLUNK}
     ecs.register_task_definition(**task_definition(container=command))
     ecs.run_task(
         cluster=CLUSTER, taskDefinition="job", launchType="FARGATE",

@@ -78,13 +78,13 @@ def test_stop_task_ends_it_with_the_reason_of_the_caller(stack: Stack):
 
 def test_a_container_that_ignores_sigterm_is_killed_after_its_stop_timeout(stack: Stack):
     program = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
-    arn = stack.run(stack.register(container={"command": ["sh", "-c", program], "stopTimeout": 1}))["taskArn"]
+    arn = stack.run(stack.register(container={"command": ["sh", "-c", program], "stopTimeout": 2}))["taskArn"]
     stack.until_status(arn, "RUNNING")
     until(lambda: stack.lines({"taskArn": arn}), lambda lines: lines == ["ready"])
     stack.ecs.stop_task(cluster=CLUSTER, task=arn)
     task = stack.until_status(arn, "STOPPED")
     assert task["containers"][0]["exitCode"] == 137
-    assert 1.0 <= (task["executionStoppedAt"] - task["stoppingAt"]).total_seconds() < 5.0
+    assert 2.0 <= (task["executionStoppedAt"] - task["stoppingAt"]).total_seconds() < 6.0
 
 
 def test_a_task_that_was_not_started_yet_stops_without_running(own_stack):
@@ -128,7 +128,11 @@ def test_too_much_memory_is_an_out_of_memory_end(stack: Stack):
             {
                 "logConfiguration": {
                     "logDriver": "awslogs",
-                    "options": {"awslogs-group": "/none", "awslogs-region": "us-east-1"},
+                    "options": {
+                        "awslogs-group": "/none",
+                        "awslogs-region": "us-east-1",
+                        "awslogs-stream-prefix": "job",
+                    },
                 }
             },
             "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "

@@ -28,6 +28,7 @@ LOGGED = {
     "options": {"awslogs-group": "/ecs/job", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "job"},
 }
 FIRELENS = {"logDriver": "awsfirelens", "options": {"Name": "cloudwatch", "log_group_name": "app"}}
+ROUTER = {"name": "router", "image": "example/router:1", "firelensConfiguration": {"type": "fluentbit"}}
 
 
 def container(name: str, line: str = "exit 0", **changed: Any) -> dict[str, Any]:
@@ -137,5 +138,5 @@ def test_hidden_retries_and_lossy_logs_are_told_once(aws: LocalFargate, tmp_path
         ("info", "awslogs of app has no mode, and ECS's default is non-blocking"),
     ]
     with capture_logs() as told:
-        register(tmp_path, container("app", logConfiguration=FIRELENS))
+        register(tmp_path, container("app", logConfiguration=FIRELENS), ROUTER)
     assert said(told) == []

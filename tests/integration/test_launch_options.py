@@ -91,11 +91,15 @@ def cents(usd: float) -> float:
     return round(usd, 6)
 
 
+SCRATCH: dict[str, Any] = {
+    "volumes": [{"name": "scratch", "configuredAtLaunch": True}],
+    "container": {"mountPoints": [{"sourceVolume": "scratch", "containerPath": "/s"}]},
+}
+"""ECS refuses such a volume that no container mounts."""
+
+
 async def test_a_volume_configured_at_launch_is_attached_and_billed(aws: LocalFargate) -> None:
-    volumes = [{"name": "scratch", "configuredAtLaunch": True}]
-    register(
-        aws, "scratch", volumes=volumes, container={"mountPoints": [{"sourceVolume": "scratch", "containerPath": "/s"}]}
-    )
+    register(aws, "scratch", **SCRATCH)
     volume = EbsVolume("scratch", ROLE, 500, iops=6000, throughput_mib=225)
     async with shard(definition="scratch") as run:
         run.launch = replace(run.launch, volumes=(volume,))
@@ -117,7 +121,7 @@ async def test_a_volume_configured_at_launch_is_attached_and_billed(aws: LocalFa
 async def test_a_definition_with_such_a_volume_and_a_launch_without_is_one_sentence_before_the_launch(
     aws: LocalFargate,
 ) -> None:
-    register(aws, "scratch", volumes=[{"name": "scratch", "configuredAtLaunch": True}])
+    register(aws, "scratch", **SCRATCH)
     async with shard(definition="scratch") as run:
         with pytest.raises(
             TaskDefinitionError, match="volume scratch is configured at launch, but the pipeline's volumes"

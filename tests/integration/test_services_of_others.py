@@ -13,6 +13,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from operator_context import context
 
+from ecs_feature.aws.resources import EcsService
 from ecs_feature.operators.plan import FeaturePlanOperator
 from ecs_feature.operators.service_scale import EcsServiceScaleOperator
 from ecs_feature.services.client import EcsServices
@@ -158,9 +159,18 @@ def test_a_service_is_charged_from_the_scale_up_on_whatever_became_of_its_lease(
     assert held["vcpu_seconds"] == pytest.approx(0.25 * 2 * 3600.0 * hours, rel=0.02)
 
 
-def test_a_service_that_cannot_be_leased_is_refused_before_anything_is_written(aws: LocalFargate, create: Any) -> None:
+def test_a_service_that_cannot_be_leased_is_refused_before_anything_is_written(
+    aws: LocalFargate, create: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Case 13: the tags were written first, and the janitor failed on them from then on."""
-    good, daemon = create(), create("d", desiredCount=3, schedulingStrategy="DAEMON")
+    good, daemon = create(), create("d", desiredCount=3)
+    as_shown = EcsService.from_aws
+
+    def as_daemon(raw: dict[str, Any]) -> EcsService:
+        """fargate_local has no DAEMON services."""
+        return as_shown(raw | ({"schedulingStrategy": "DAEMON"} if raw["serviceName"] == daemon else {}))
+
+    monkeypatch.setattr(EcsService, "from_aws", as_daemon)
     said = f"^services: '{daemon}' has the scheduling strategy DAEMON"
     plan = FeaturePlanOperator(
         task_id="plan",

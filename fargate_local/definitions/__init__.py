@@ -1,0 +1,1 @@
+"""What AWS refuses in a task definition, as a table of rules."""
