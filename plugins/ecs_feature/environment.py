@@ -19,6 +19,8 @@ from ecs_feature.exceptions import ConfigurationError
 
 PLACEHOLDER = re.compile(r"(\$?)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 """``$${NAME}`` is the text ``${NAME}``."""
+_SHELL: Final = re.compile(r"\b(command|entryPoint|healthCheck)\b")
+"""Where a shell may read its own variables, in what a sentence calls a place."""
 CONTRACT_VARIABLES: Final = frozenset(
     {
         "SHARD",
@@ -107,8 +109,8 @@ def _lookup(name: str, values: Mapping[str, str], where: str) -> str:
     try:
         return values[name]
     except KeyError:
+        hint = f"; or write $${{{name}}} where the container's shell is to read it" if _SHELL.search(where) else ""
         raise ConfigurationError(
             f"{where}: the placeholder ${{{name}}} has no value; add {name} to the environment file "
-            f"([ecs_feature] environment_file, docs/pipeline.md), or write $${{{name}}} where the container's shell is "
-            "to read it."
+            f"([ecs_feature] environment_file, docs/pipeline.md){hint}."
         ) from None
