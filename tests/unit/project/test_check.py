@@ -94,8 +94,8 @@ FINDINGS: list[tuple[str, Change, list[str]]] = [
         "no task definition file",
         lambda project: project.taskdef.unlink(),
         [
-            "state_features.py: task_definition: {root}/include/taskdefs/state-features.json cannot be read (No such "
-            "file or directory); write it, or name another file."
+            "state_features.py: task_definition: {root}/include/taskdefs/state-features.json: cannot be read (No such "
+            "file or directory)."
         ],
     ),
     (
