@@ -17,7 +17,7 @@ DAGS = '''"""Airflow DAGs of the rerun's test."""
 from datetime import datetime
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, CronDataIntervalTimetable
 from ecs_feature.pipeline import FeaturePipeline, ScaledService, Variant
 
 COMMON = dict(cluster="features", container="features", taskdefs=TASKDEFS, subnets="subnet-0a", security_groups="")
@@ -38,6 +38,11 @@ def variant(name):
 named = FeaturePipeline(
     dag_id="named", schedule="@daily", start_date=datetime(2013, 1, 1), shards=("acme", "acme-eu", "globex"),
     variants=[variant("control"), variant("treatment")], ingest=ingest, output_uri="s3://b/out", **COMMON,
+).dag()
+tokyo = FeaturePipeline(
+    dag_id="tokyo", schedule=CronDataIntervalTimetable("@daily", timezone="Asia/Tokyo"),
+    start_date=datetime(2012, 1, 1), shards=("acme",), task_definition="flight-features-control",
+    output_uri="s3://b/out", **COMMON,
 ).dag()
 mapped = FeaturePipeline(
     dag_id="mapped", schedule=None, start_date=datetime(2013, 1, 1), shards=found, variants=[variant("control")],
@@ -67,11 +72,11 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
 RUNS = [
     ("named", "day", 1, 0), ("named", "twice-a", 2, 0), ("named", "twice-b", 2, 1), ("mapped", "day", 1, 0),
-    ("own", "day", 1, 0),
+    ("own", "day", 1, 0), ("tokyo", "first-of-january", 0, 15), ("tokyo", "second-of-january", 1, 15),
 ]
 with create_session() as session:
     for dag_id, run_id, day, hour in RUNS:
-        date = dt.datetime(2013, 1, day, hour, tzinfo=dt.timezone.utc)
+        date = dt.datetime(2012, 12, 31, hour, tzinfo=dt.timezone.utc) + dt.timedelta(days=day)
         run = SerializedDagModel.get_dag(dag_id).create_dagrun(
             run_id=run_id, logical_date=date, data_interval=(date, date), run_after=date, session=session,
             run_type=DagRunType.MANUAL, triggered_by=DagRunTriggeredByType.TEST, state=DagRunState.SUCCESS,
@@ -208,6 +213,15 @@ def test_mapped_shards_are_cleared_by_name_and_found_anew_only_all_together(worl
     assert world.cleared()["mapped/day"] == {
         *of("control", *CLEARED_WITH, "shard[0]", "shard[1]"), "ingest", "find_shards", "receipt"
     }  # fmt: skip
+
+
+def test_a_date_is_the_partition_in_the_schedules_time_zone(world: World) -> None:
+    """The second of January in Tokyo begins on the first in UTC, which is another run's date."""
+    for date, run_id in (("2013-01-01", "first-of-january"), ("2013-01-02", "second-of-january")):
+        asked = world.rerun("tokyo", "--date", date, "--shards", "acme", "--dry-run")
+        assert f"Run {run_id} of DAG tokyo" in asked.stdout, asked.stderr
+    moment = world.rerun("tokyo", "--date", "2013-01-01T15:00:00+00:00", "--shards", "acme", "--dry-run")
+    assert "Run second-of-january of DAG tokyo" in moment.stdout
 
 
 def test_in_a_dag_of_ones_own_what_hangs_behind_the_group_runs_again_too(world: World) -> None:

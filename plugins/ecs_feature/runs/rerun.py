@@ -7,12 +7,15 @@ regular expression, which also matches a shard whose name only begins like the o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from ecs_feature.estimates.facts import dag_of, shard_tasks
 from ecs_feature.exceptions import SelectionError
+from ecs_feature.partitions.runs import Partitioning, partition_of
 from ecs_feature.runs.run_shards import Run, RunShard, chosen
 
 PLAN: Final = "FeaturePlanOperator"
@@ -139,21 +142,24 @@ def rerun_of(
 
 
 def run_of_date(dag_id: str, text: str) -> str:
-    """The id of the run that computed a day, ``YYYY-MM-DD``, or that has a logical date, ISO 8601.
+    """The id of the run of a partition (its key, or its day, in the schedule's time zone), or of a logical date.
 
+    :param text: a partition's key, ``YYYY-MM-DD``, or a moment in ISO 8601.
     :raises SelectionError: there is none, or there are several.
     """
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    first, last = _moments(text)
+    moment = _moment(text)
+    partitioning = _partitioning(dag_id)
     with create_session() as session:
-        found = session.scalars(
-            select(DagRun.run_id)
-            .where(DagRun.dag_id == dag_id, DagRun.logical_date >= first, DagRun.logical_date <= last)
-            .order_by(DagRun.logical_date)
-        ).all()
+        runs = session.scalars(select(DagRun).where(DagRun.dag_id == dag_id).order_by(DagRun.run_after)).all()
+        named = [(run.run_id, run.logical_date, *_names(run, partitioning)) for run in runs]
+    # A key first: an hour's looks like a moment.
+    found = [run_id for run_id, _, key, _ in named if key == text]
+    found = found or [run_id for run_id, _, _, day in named if day == text]
+    found = found or [run_id for run_id, logical_date, _, _ in named if moment and logical_date == moment]
     if not found:
         raise SelectionError(f"--date: DAG {dag_id!r} has no run of {text}; see airflow dags list-runs {dag_id}.")
     if len(found) > 1:
@@ -161,19 +167,30 @@ def run_of_date(dag_id: str, text: str) -> str:
     return str(found[0])
 
 
-def _moments(text: str) -> tuple[datetime, datetime]:
-    """The first and the last logical date that are meant."""
+def _partitioning(dag_id: str) -> Partitioning:
+    """Of the DAG's pipeline, the first one where there are several; days in UTC for shards without any."""
+    given = (arguments.get("partition") for _, arguments in shard_tasks(dag_of(dag_id)))
+    return Partitioning.from_dict(next((each for each in given if each is not None), {}))
+
+
+def _names(run: Any, partitioning: Partitioning) -> tuple[str, str]:
+    """The key and the day of a run's partition; empty where it has none."""
     try:
-        day = date.fromisoformat(text)
+        found = partition_of(run, partitioning)
+    except SelectionError:
+        return "", ""
+    return found.key, found.day
+
+
+def _moment(text: str) -> datetime | None:
+    """:raises SelectionError: for what is neither a date nor a key of a partition."""
+    try:
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
+        if not re.match(r"\d{4}", text):
             raise SelectionError(f"--date: {text!r} is no date; write it as 2013-02-08.") from None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return moment, moment
-    start = datetime.combine(day, time(), UTC)
-    return start, start + timedelta(days=1) - timedelta(microseconds=1)
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _chosen(run: Run, names: Sequence[str], variants: Sequence[str]) -> list[RunShard]:
