@@ -9,6 +9,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = ("tests/chaos/", "tests/system/")
 """The tests of such a folder share one stack, so that they go to one worker."""
+HALVES = "tests/system/test_n"
+"""The system tests are two pieces, each with a stack of its own: they are the longest of all. This is where the second
+begins, by name."""
 FIRST = (
     *TOGETHER,
     "tests/integration/",
@@ -26,7 +29,8 @@ class StacksTogether(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+        folder = next((folder for folder in TOGETHER if file.startswith(folder)), file)
+        return f"{folder}2" if folder == TOGETHER[1] and file >= HALVES else folder
 
 
 def slow_first(item: pytest.Item) -> int:

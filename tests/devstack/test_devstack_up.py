@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,9 +126,9 @@ def test_a_history_in_sqlite_is_not_left_behind(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.skipif(find() is None, reason="this machine has no PostgreSQL")
 def test_a_kept_server_has_its_data_after_a_restart(tmp_path: Path) -> None:
-    os.chmod(tmp_path, 0o755)  # pytest closes it to others, and the server's user is one
-    os.chmod(tmp_path.parent, 0o755)
-    os.chmod(tmp_path.parent.parent, 0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder.is_relative_to(tempfile.gettempdir()):
+            os.chmod(folder, folder.stat().st_mode | 0o055)  # pytest closes it to others, and the server's user is one
 
     def asked(server: Postgres, *statements: str) -> Any:
         connection = psycopg2.connect(server.url.replace("+psycopg2", ""))

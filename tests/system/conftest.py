@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from devstack.fargate import SideDoor
 from devstack.processes import ROOT
 from devstack.stack import Stack, clear
 
-FOLDER = ROOT / "build" / "test" / "system"
+FOLDER = ROOT / "build" / "test" / f"system-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 EXTRA_DAGS = Path(__file__).parent / "dags"
 """DAG files in here are parsed beside those of dags/; their bundle is called ``system-tests``."""
 ENDED = frozenset({"success", "failed"})

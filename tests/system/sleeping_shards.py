@@ -39,7 +39,7 @@ class Shards:
             answer = self.stack.ecs.describe_tasks(cluster="features", tasks=arns[start : start + 100])
             for task in sorted(answer["tasks"], key=lambda task: task["createdAt"]):
                 (container,) = task["overrides"]["containerOverrides"]
-                values = {item["name"]: item["value"] for item in container["environment"]}
+                values = {item["name"]: item["value"] for item in container.get("environment", ())}
                 if values.get("RUN_ID") == self.run_id and "startedAt" in task:
                     found.setdefault(values["SHARD"], []).append(task)
         return found

@@ -164,14 +164,14 @@ def manifest(stack: Any, day: datetime, variant: str, version: int | None = None
 def environment(call: dict[str, Any]) -> dict[str, str]:
     """Of a RunTask call: what the shard's container was told, and the client token."""
     (container,) = call["request"]["overrides"]["containerOverrides"]
-    values = {item["name"]: item["value"] for item in container["environment"]}
-    return {**values, "token": call["request"]["clientToken"]}
+    values = {item["name"]: item["value"] for item in container.get("environment", ())}
+    return {**values, "token": call["request"].get("clientToken")}
 
 
 def launches(stack: Any, day: datetime) -> list[dict[str, str]]:
     """Every RunTask call of a day, whatever was answered."""
     every = map(environment, stack.calls("RunTask"))
-    return [env for env in every if env["LOGICAL_DATE"] == f"{day:%Y-%m-%d}"]
+    return [env for env in every if env.get("LOGICAL_DATE") == f"{day:%Y-%m-%d}"]
 
 
 def launch_of(shard: str) -> dict[str, Any]:
@@ -192,8 +192,8 @@ def ecs_tasks_of_the_crash(stack: Any) -> list[str]:
     for start in range(0, len(arns), 100):
         for task in stack.ecs.describe_tasks(cluster="features", tasks=arns[start : start + 100])["tasks"]:
             (container,) = task["overrides"]["containerOverrides"]
-            values = {item["name"]: item["value"] for item in container["environment"]}
-            if values["LOGICAL_DATE"] == f"{CRASH_DAY:%Y-%m-%d}":
+            values = {item["name"]: item["value"] for item in container.get("environment", ())}
+            if values.get("LOGICAL_DATE") == f"{CRASH_DAY:%Y-%m-%d}":
                 shards.append(values["SHARD"])
     return shards
 
@@ -201,7 +201,7 @@ def ecs_tasks_of_the_crash(stack: Any) -> list[str]:
 def started(stack: Any) -> set[str]:
     """The shards of the day of the crash whose RunTask call was not refused."""
     calls = [call for call in stack.calls("RunTask") if not call["error"]]
-    return {env["SHARD"] for env in map(environment, calls) if env["LOGICAL_DATE"] == f"{CRASH_DAY:%Y-%m-%d}"}
+    return {env["SHARD"] for env in map(environment, calls) if env.get("LOGICAL_DATE") == f"{CRASH_DAY:%Y-%m-%d}"}
 
 
 def scalings(calls: Iterable[dict[str, Any]]) -> dict[str, list[int]]:

@@ -47,9 +47,9 @@ class Runs:
         environments = []
         for call in self.stack.calls("RunTask"):
             (container,) = call["request"]["overrides"]["containerOverrides"]
-            environment = {item["name"]: item["value"] for item in container["environment"]}
-            if environment["LOGICAL_DATE"] == f"{day:%Y-%m-%d}" and not call["error"]:
-                environments.append({**environment, "token": call["request"]["clientToken"]})
+            environment = {item["name"]: item["value"] for item in container.get("environment", ())}
+            if environment.get("LOGICAL_DATE") == f"{day:%Y-%m-%d}" and not call["error"]:
+                environments.append({**environment, "token": call["request"].get("clientToken")})
         return environments
 
     def published(self, day: datetime, variant: str) -> list[str]:
@@ -208,7 +208,7 @@ def test_after_all_runs_every_service_is_at_zero_without_a_lease(runs: Runs) -> 
 
 def test_a_failing_scale_down_fails_the_run_and_clearing_it_mends_it(runs: Runs) -> None:
     stack = runs.stack
-    denied = {"match": {"operation": "UntagResource"}, "error": "AccessDeniedException", "message": "not allowed"}
+    denied = {"match": {"operation": "UntagResource"}, "error": "InvalidParameterException", "message": "not allowed"}
     stack.faults.add_fault({**denied, "status": 400})
     run_id = stack.run(SMALL, TEARDOWN_DAY, {"shards": ["OO"], "variants": ["control"]})
     assert stack.wait(run_id, RUN_SECONDS) == "failed"

@@ -103,7 +103,7 @@ class Crash:
 
 def _environment(call: dict[str, Any]) -> dict[str, str]:
     (container,) = call["request"]["overrides"]["containerOverrides"]
-    return {item["name"]: item["value"] for item in container["environment"]}
+    return {item["name"]: item["value"] for item in container.get("environment", ())}
 
 
 @pytest.fixture(scope="module")

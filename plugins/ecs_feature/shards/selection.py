@@ -66,16 +66,21 @@ def check_keys(conf: Mapping[str, Any], known: Iterable[str], prefix: str = "") 
     for key in conf:
         if key in names:
             continue
-        alike = [
-            name
-            for name in names
-            for plain in (name, name.removeprefix(prefix))
-            if SequenceMatcher(None, str(key).lower(), plain).ratio() >= _MIN_ALIKE
-        ]
-        mine = [name for name in dict.fromkeys(alike) if not prefix or name in {prefix + each for each in RUN_PARAMS}]
+        mine = _alike(
+            str(key).lower(), [name for name in names if not prefix or name.removeprefix(prefix) in RUN_PARAMS], prefix
+        )
         if mine or not prefix:
             hint = f"did you mean {mine[0]}?" if mine else f"choose from {', '.join(names)}."
             raise SelectionError(f"conf: {key!r} is not a param of this DAG; {hint}")
+
+
+def _alike(key: str, names: Iterable[str], prefix: str) -> list[str]:
+    """The names that the key may be a slip of, the likeliest first."""
+    ratios = {
+        name: max(SequenceMatcher(None, key, plain).ratio() for plain in (name, name.removeprefix(prefix)))
+        for name in names
+    }
+    return sorted((name for name, ratio in ratios.items() if ratio >= _MIN_ALIKE), key=lambda name: -ratios[name])
 
 
 def names_in(value: Any, known: Collection[str] = ()) -> list[Any]:

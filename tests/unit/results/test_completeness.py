@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -125,11 +126,13 @@ def test_a_reader_of_nothing_is_told(s3: Any) -> None:
 
 
 def test_a_job_that_copied_the_contract_leaves_what_publish_wants(s3: Any, tmp_path: Path) -> None:
-    sys.path.insert(0, str(ROOT / "include" / "contract"))
-    try:
-        from contract import Contract
-    finally:
-        sys.path.pop(0)
+    spec = importlib.util.spec_from_file_location("copied_contract", ROOT / "include" / "contract" / "contract.py")
+    assert spec is not None
+    assert spec.loader is not None
+    copied = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = copied
+    spec.loader.exec_module(copied)
+    Contract = copied.Contract
     mine = f"{PREFIX}/shard=NY/1"
     environ = {"SHARD": "NY", "LOGICAL_DATE": "2026-01-01", "OUTPUT_URI": f"{mine}.csv", "RESULT_URI": f"{mine}.json"}
     (tmp_path / "out.csv").write_text("1\n2\n")

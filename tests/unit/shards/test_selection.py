@@ -94,6 +94,7 @@ PARAMS = ("shards", "variants", "live_log_shards", "mine")
         ({"state": "NY"}, PARAMS, "", "'state' is not a param of this DAG; choose from live_log_shards, mine, shards"),
         ({"x_shards": ["a"]}, ("x_shards", "x_live_log_shards", "mine"), "x_", ""),
         ({"x_shard": ["a"]}, ("x_shards", "x_live_log_shards", "mine"), "x_", "did you mean x_shards?"),
+        ({"states_shard": []}, ("states_debug_shards", "states_shards"), "states_", "did you mean states_shards?"),
         ({"shards": ["a"]}, ("x_shards", "x_live_log_shards", "mine"), "x_", "did you mean x_shards?"),
         ({"state": "NY", "min": 1}, ("x_shards", "x_live_log_shards", "mine"), "x_", ""),
     ],
