@@ -20,8 +20,12 @@ def runs(stack: Any) -> dict[datetime, str]:
         CHOSEN: stack.run("own_dag", CHOSEN, {"states_shards": ["NY"], "mine": 2}),
         MISSPELT: stack.run("own_dag", MISSPELT, {"states_shard": ["NY"]}),
     }
-    before, after = stack.run("before_migrating", MIGRATED), stack.run("after_migrating", MIGRATED)
-    for run_id in (*ids.values(), before, after):
+    # The stock operator registers nothing, so it comes after the pipeline, which does.
+    after = stack.run("after_migrating", MIGRATED)
+    assert stack.wait(after, RUN_SECONDS) == "success"
+    before = stack.run("before_migrating", MIGRATED)
+    assert stack.wait(before, RUN_SECONDS) == "success"
+    for run_id in ids.values():
         stack.wait(run_id, RUN_SECONDS)
     return ids
 

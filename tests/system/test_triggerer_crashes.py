@@ -63,7 +63,7 @@ class Crash:
         """Every ECS task that was ever made for the run, by shard, oldest first."""
         found: dict[str, list[dict[str, Any]]] = {}
         for task in self.stack.faults.tasks():
-            if task["environment"].get("RUN_ID") == self.runs[dag_id] and task["started_by"].split("/")[1] == dag_id:
+            if task["environment"].get("RUN_ID") == self.runs[dag_id] and _dag_id(task["started_by"]) == dag_id:
                 found.setdefault(task["environment"]["SHARD"], []).append(task)
         return found
 
@@ -76,7 +76,7 @@ class Crash:
         return [
             call
             for call in self.stack.calls("RunTask")
-            if call["request"]["startedBy"].split("/")[1] == dag_id and _environment(call)["SHARD"] == shard
+            if _dag_id(call["request"].get("startedBy", "")) == dag_id and _environment(call)["SHARD"] == shard
         ]
 
     def statuses(self, dag_id: str, shard: str) -> list[int]:
@@ -99,6 +99,11 @@ class Crash:
         fault_id = self.stack.faults.add_fault(rule)
         url = f"{self.stack.stack.aws['AWS_ENDPOINT_URL']}/_fargate_local/faults/{fault_id}"
         return lambda: int(httpx.get(url, trust_env=False).raise_for_status().json()["fired"])
+
+
+def _dag_id(started_by: str) -> str:
+    """Of the DAG that launched a task; empty for another operator's."""
+    return [*started_by.split("/"), ""][1]
 
 
 def _environment(call: dict[str, Any]) -> dict[str, str]:
