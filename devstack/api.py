@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -13,6 +14,10 @@ from devstack.errors import StackError
 
 PAGE: Final = 100
 """Entries per page; the API server's own upper limit ([api] maximum_page_limit)."""
+LOCKED_TRIES: Final = 5
+LOCKED_SECONDS: Final = 1.0
+"""How often, and how long after each other, a request is made while others keep SQLite locked, as they do while all
+DAGs are parsed at first."""
 
 
 class AirflowApi:
@@ -129,6 +134,11 @@ class AirflowApi:
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             self._token = None  # it has expired; a stack that is kept up outlives its tokens
             answer = self._send(method, path, **arguments)
+        for _ in range(LOCKED_TRIES - 1):
+            if not _is_locked(answer):
+                break
+            time.sleep(LOCKED_SECONDS)
+            answer = self._send(method, path, **arguments)
         if answer.is_error:
             raise StackError(f"Airflow answered {method} {path} with {answer.status_code}: {_detail(answer)}")
         return answer.json() if answer.content else None
@@ -167,6 +177,11 @@ def log_lines(content: Iterable[Any]) -> list[str]:
                 where = "".join(f" ({at['filename']}:{at['lineno']})" for at in error.get("frames", ())[-1:])
                 lines.append(f"{error['exc_type']}: {error['exc_value']}{where}")
     return lines
+
+
+def _is_locked(answer: httpx.Response) -> bool:
+    """Whether Airflow's transaction failed and was rolled back: SQLite refuses to write while others do."""
+    return answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR and "Database error" in answer.text
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from devstack.api import AirflowApi
-from devstack.errors import StackError
 from devstack.fargate import SideDoor
 from devstack.processes import ROOT
 from devstack.stack import Stack, clear
@@ -24,8 +23,6 @@ OPTIONS = {
     # How long nobody has heard of a killed triggerer before the next one takes its triggers: 30 s by default.
     "triggerer": {"triggerer_health_check_threshold": "10"},
 }
-LOCKED_TRIES = 3
-"""How often a run is asked for while others keep SQLite locked, as they do while all DAGs are parsed at first."""
 
 
 class SystemStack:
@@ -50,13 +47,7 @@ class SystemStack:
 
     def run(self, dag_id: str, logical_date: datetime, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run (its DAG is waited for and unpaused); returns the run id."""
-        for attempt in range(1, LOCKED_TRIES + 1):
-            try:
-                run_id = self.stack.trigger(dag_id, logical_date, conf)
-                break
-            except StackError as error:
-                if attempt == LOCKED_TRIES or "Database error" not in str(error):
-                    raise
+        run_id = self.stack.trigger(dag_id, logical_date, conf)
         self._dag_ids[run_id] = dag_id
         return run_id
 
