@@ -174,6 +174,21 @@ def test_a_group_needs_a_dag_around_it() -> None:
         plain().task_group()
     with pytest.raises(ConfigurationError, match="dag_id: none is given"):
         plain().dag()
+    with pytest.raises(ConfigurationError, match="start_date: none is given, so there is nothing to catch up"):
+        plain(dag_id="p", schedule="@daily", catchup=True, end_date=datetime(2026, 2, 1)).dag()
+
+
+@pytest.mark.parametrize("shards", [SHARDS, lambda **_: SHARDS])
+def test_services_wait_for_the_raw_data_and_what_brings_it(shards: Any) -> None:
+    dag = own_dag(lambda: plain(shards=shards, services=[ScaledService("s")], ingest=lambda **_: None).task_group())
+    ready = "features.ingest" if shards is SHARDS else "features.find_shards"
+    assert ready in dag.get_task("features.scale_up").upstream_task_ids
+    assert "features.ingest" in dag.get_task("features.scale_up").get_flat_relative_ids(upstream=True)
+
+
+def test_the_register_task_knows_what_the_launches_set() -> None:
+    dag = plain(dag_id="p", environment={"A": "1"}).dag()
+    assert {"A", "SHARD", "OUTPUT_URI"} <= set(dag.get_task("register").variables)
 
 
 def test_the_command_and_environment_of_any_container() -> None:

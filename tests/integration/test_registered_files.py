@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from operator_context import context
 
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
@@ -106,3 +106,20 @@ def test_what_is_wrong_is_said_without_a_call(aws: LocalFargate, tmp_path: Path,
         register(tmp_path, content)
     assert (str(caught.value).startswith("job.json: "), said in str(caught.value)) == (True, True)
     assert len(aws.calls("RegisterTaskDefinition")) == before
+
+
+@pytest.mark.parametrize(
+    ("message", "again"),
+    [
+        ("Invalid 'cpu' setting for task.", False),
+        ("Too many concurrent attempts to create a new revision of the specified family.", True),
+    ],
+)
+def test_what_aws_will_never_take_is_not_tried_again(
+    aws: LocalFargate, tmp_path: Path, message: str, again: bool
+) -> None:
+    fault = {"match": {"operation": "RegisterTaskDefinition"}, "error": "ClientException", "message": message}
+    aws.add_fault({**fault, "status": 400, "times": 1})
+    with pytest.raises(AirflowException) as refused:
+        register(tmp_path, definition())
+    assert isinstance(refused.value, AirflowFailException) is not again

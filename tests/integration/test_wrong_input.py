@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,6 +52,15 @@ def refused(operator: Any, **of_context: Any) -> str:
 )
 def test_an_unknown_shard_or_variant(aws: LocalFargate, params: dict[str, Any], said: str) -> None:
     assert refused(plan(), params=params) == said
+
+
+def test_a_key_that_airflow_has_put_among_the_params_is_still_unknown(aws: LocalFargate) -> None:
+    """Airflow's params have all that a run was triggered with."""
+    known = context(params={"shards": [], "shard": ["AA"]})
+    known["dag_run"].conf = {"shard": ["AA"]}
+    known["dag"] = SimpleNamespace(params={"shards": []})
+    with pytest.raises(AirflowFailException, match="'shard' is not a param of this DAG; did you mean shards"):
+        plan().execute(known)
 
 
 def test_a_fault_of_aws_that_passes_leaves_the_plan_its_retries(aws: LocalFargate) -> None:

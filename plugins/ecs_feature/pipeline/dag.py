@@ -9,7 +9,6 @@ scale_down runs however the shards end. Its failure fails the run. The receipt r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -106,11 +105,6 @@ class FeatureTaskGroup(TaskGroup):  # type: ignore[misc]
     def done(self) -> Any:
         """The last task: it runs however the others end, when the services are back at their baseline."""
         return self.ends.done
-
-    def get_leaves(self) -> Iterator[Any]:
-        """Airflow's own leaves are the shards too, since only teardowns follow them beside the publish; a task behind
-        the group would be skipped whenever a run leaves a shard out."""
-        yield self.ends.published
 
 
 @dataclass(frozen=True)

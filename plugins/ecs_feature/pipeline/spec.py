@@ -243,7 +243,7 @@ class PipelineSpec:
         """:raises ConfigurationError: when it cannot be a DAG of its own."""
         if not self.dag_id:
             raise ConfigurationError("dag_id: none is given; name the DAG, or use task_group() inside one of yours.")
-        if self.schedule is not None and self.start_date is None and self.end_date is None and self.catchup:
+        if self.schedule is not None and self.start_date is None and self.catchup:
             raise ConfigurationError("start_date: none is given, so there is nothing to catch up; give one.")
 
     def check_group(self) -> None:

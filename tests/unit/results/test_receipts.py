@@ -7,6 +7,8 @@ from typing import Any
 
 import pendulum
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
 
 from ecs_feature.operators.receipt import FeatureReceiptOperator, VariantTasks
 from ecs_feature.results.receipts import render, run_state, variant_receipt
@@ -220,6 +222,25 @@ def test_shards_that_the_run_no_longer_finds_are_not_in_its_receipt() -> None:
     assert (control["shards"]["succeeded"], control["shards"]["total"]) == (1, 1)
     assert [one["shard"] for one in control["launches"]] == ["UA"]
     assert control["vcpu_seconds"] == 60.0
+
+
+def test_a_task_of_the_users_behind_the_publish_does_not_decide_the_state() -> None:
+    """Such a task may be running, or have failed, while the receipt is written; a shard may not."""
+    began = pendulum.now("UTC")
+    tasks = VariantTasks(["control.shard"], "publish")
+    with DAG("p", schedule=None, start_date=began):
+        publish = EmptyOperator(task_id="publish")
+        receipt = FeatureReceiptOperator(task_id="receipt", variants={"control": tasks})
+        publish >> [EmptyOperator(task_id="train"), receipt]
+        EmptyOperator.partial(task_id="control.shard").expand_kwargs([{}]) >> publish
+
+    def state(**states: str) -> Any:
+        run = SimpleNamespace(logical_date=began, start_date=began, run_after=began)
+        ti = TaskInstance(states={"publish": "success", **states}, records=[])
+        return receipt.execute({"ti": ti, "dag_run": run, "params": {}})["state"]
+
+    assert state(train="running") == state(train="failed") == "success"
+    assert state(**{"control.shard_0": "failed"}) == "failed"
 
 
 def test_the_table_says_which_shards_nobody_has_published() -> None:
