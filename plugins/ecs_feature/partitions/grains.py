@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ecs_feature.exceptions import SelectionError
 
@@ -39,6 +39,7 @@ _MOMENT: Final = re.compile(
 )
 _WEEK: Final = re.compile(r"(?P<year>\d{4})-W(?P<week>\d{2})")
 _MONTH: Final = re.compile(r"\d{4}-\d{2}")
+_PARTITION: Final = re.compile(r"(?<!{){partition}(?!})")
 
 
 @dataclass(frozen=True)
@@ -116,3 +117,12 @@ def _first_day(grain: str, day: date) -> date:
 def _is_second(moment: datetime) -> bool:
     """Whether local clocks have shown this hour's time before."""
     return bool(moment.fold) and moment.replace(fold=0).utcoffset() != moment.utcoffset()
+
+
+def keyed(value: Any) -> Any:
+    """``value`` with ``{partition}`` in its strings as a template."""
+    if isinstance(value, str):
+        return _PARTITION.sub("{{ partition }}", value)
+    if isinstance(value, Mapping):
+        return {key: keyed(item) for key, item in value.items()}
+    return type(value)(map(keyed, value)) if isinstance(value, list | tuple) else value

@@ -100,6 +100,10 @@ def check_names(names: Sequence[str], field: str) -> None:
 
 def check_shards(shards: object) -> None:
     """:raises ConfigurationError: when it is no list of names, or two of them cannot be told apart."""
+    if isinstance(shards, str):
+        raise ConfigurationError(
+            f"shards: {shards!r} is one text; give a list of names, [{shards!r}], a callable, or a listing in S3."
+        )
     if not isinstance(shards, list | tuple):
         raise ConfigurationError(
             f"shards: {shards!r:.80} is of type {type(shards).__name__}; give a list of names, a callable that returns "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from typing import Any, Final, Literal, Self
 
 from ecs_feature.environment import CONTRACT_VARIABLES, load_environment, substitute
 from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.partitions.grains import keyed
 from ecs_feature.partitions.runs import Partitioning
 from ecs_feature.pipeline.results import Publish, check_result
 from ecs_feature.pipeline.schedules import check_partition
@@ -61,7 +61,6 @@ _FILLED: Final = (
     "region_name",
 )
 """The fields whose strings may have placeholders, beside shards and what variants have."""
-_PARTITION: Final = re.compile(r"(?<!{){partition}(?!})")
 _OF_THE_DAG: Final = frozenset(
     {"dag_id", "schedule", "start_date", "end_date", "catchup", "max_active_runs", "tags", "params"}
 )
@@ -272,7 +271,7 @@ class PipelineSpec:
                 )
         values = load_environment() if self.placeholders is None else self.placeholders
         filled = {
-            name: _keyed(
+            name: keyed(
                 substitute(
                     getattr(self, name), values, where=name, keep=CONTRACT_VARIABLES if name == "command" else ()
                 )
@@ -280,12 +279,12 @@ class PipelineSpec:
             for name in _FILLED
         }
         variants = tuple(
-            replace(variant, environment=_keyed(variant.environment), command=_keyed(variant.command))
+            replace(variant, environment=keyed(variant.environment), command=keyed(variant.command))
             for variant in (arm.resolved(values) for arm in self._arms())
         )
         shards = self.shards if callable(self.shards) else substitute(self.shards, values, where="shards")
         if is_listing(shards):
-            shards = _keyed(shards)
+            shards = keyed(shards)
         check_volumes(self.volumes)
         filled["volumes"] = tuple(volume.resolved(values) for volume in self.volumes)
         pipeline = replace(self, variants=variants, task_definition="", services=(), shards=shards, **filled)
@@ -341,11 +340,6 @@ class PipelineSpec:
     def _check_shards(self) -> None:
         if is_listing(self.shards):
             check_listing(str(self.shards))
-        elif isinstance(self.shards, str):
-            raise ConfigurationError(
-                f"shards: {self.shards!r} is one text; give a list of names, [{self.shards!r}], a callable, or a "
-                "listing in S3."
-            )
         elif not callable(self.shards):
             check_shards(self.shards)
 
@@ -391,15 +385,6 @@ class PipelineSpec:
 
         folder = Path(conf.get("core", "dags_folder")).parent / "include" / "taskdefs"
         return folder / f"{variant.task_definition}.json"
-
-
-def _keyed(value: Any) -> Any:
-    """``value`` with ``{partition}`` in its strings as a template."""
-    if isinstance(value, str):
-        return _PARTITION.sub("{{ partition }}", value)
-    if isinstance(value, Mapping):
-        return {key: _keyed(item) for key, item in value.items()}
-    return type(value)(map(_keyed, value)) if isinstance(value, list | tuple) else value
 
 
 def _default(item: Field[Any]) -> Any:
