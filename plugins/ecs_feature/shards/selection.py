@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from typing import Any
 
 from ecs_feature.exceptions import SelectionError
@@ -18,7 +18,7 @@ NAMING_SHARDS = (LIVE_LOG_SHARDS, DEBUG_SHARDS)
 RUN_PARAMS = ("shards", "variants", *NAMING_SHARDS)
 """The params of a run that belong to a pipeline."""
 _MIN_ALIKE = 0.75
-"""How alike two keys are, by :func:`difflib.SequenceMatcher.ratio`, when one is taken for a slip of the other."""
+"""How alike two keys are, by :func:`difflib.get_close_matches`, when one is taken for a slip of the other."""
 ALL_FOUND = "all_found"
 """Key of the XCom with the names of all shards found; written when a run computes only some of them."""
 
@@ -66,21 +66,12 @@ def check_keys(conf: Mapping[str, Any], known: Iterable[str], prefix: str = "") 
     for key in conf:
         if key in names:
             continue
-        mine = _alike(
-            str(key).lower(), [name for name in names if not prefix or name.removeprefix(prefix) in RUN_PARAMS], prefix
-        )
-        if mine or not prefix:
-            hint = f"did you mean {mine[0]}?" if mine else f"choose from {', '.join(names)}."
+        mine = [name for name in names if not prefix or name in {prefix + each for each in RUN_PARAMS}]
+        forms = {form: name for name in mine for form in (name.removeprefix(prefix), name)}
+        alike = get_close_matches(str(key).lower(), forms, n=1, cutoff=_MIN_ALIKE)
+        if alike or not prefix:
+            hint = f"did you mean {forms[alike[0]]}?" if alike else f"choose from {', '.join(names)}."
             raise SelectionError(f"conf: {key!r} is not a param of this DAG; {hint}")
-
-
-def _alike(key: str, names: Iterable[str], prefix: str) -> list[str]:
-    """The names that the key may be a slip of, the likeliest first."""
-    ratios = {
-        name: max(SequenceMatcher(None, key, plain).ratio() for plain in (name, name.removeprefix(prefix)))
-        for name in names
-    }
-    return sorted((name for name, ratio in ratios.items() if ratio >= _MIN_ALIKE), key=lambda name: -ratios[name])
 
 
 def names_in(value: Any, known: Collection[str] = ()) -> list[Any]:
