@@ -6,18 +6,19 @@ from airflow.sdk import DAG, Param
 
 from ecs_feature.operators.roll_back import FeatureRollBackOperator
 from ecs_feature.results.manifests import VERSION_URI
+from ecs_feature.results.versions import ROLLBACK_DAG
 
 with DAG(
-    dag_id="ecs_feature_rollback",
+    dag_id=ROLLBACK_DAG,
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1),
     is_paused_upon_creation=False,
     tags=["ecs_feature"],
     params={
-        "manifest": Param(
+        "manifest_uri": Param(
             type="string",
             pattern=f"^{VERSION_URI}$",
-            title="Manifest",
+            title="Manifest URI",
             description="The version to make current, s3://.../manifest/v=0003.json: manifest_uri in a run's receipt.",
         ),
         "instead_of": Param(
@@ -31,7 +32,7 @@ with DAG(
 ) as dag:
     FeatureRollBackOperator(
         task_id="make_current",
-        manifest="{{ params.manifest }}",
+        manifest_uri="{{ params.manifest_uri }}",
         instead_of="{{ params.instead_of or '' }}",
         retries=2,
     )

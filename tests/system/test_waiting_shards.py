@@ -88,7 +88,7 @@ def _check_the_way_back(stack: Any, manifest_uri: str) -> None:
         store.publish(content["shards"], {"dag_id": DAG, "run_id": "another"})
 
     def run(instead_of: int) -> tuple[str, str]:
-        conf = {"manifest": manifest_uri, "instead_of": instead_of}
+        conf = {"manifest_uri": manifest_uri, "instead_of": instead_of}
         run_id = stack.api.post(f"/dags/{BACK}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"]
         stack.stack.processes.wait_until(
             lambda: stack.api.run_state(BACK, run_id) in ("success", "failed"),

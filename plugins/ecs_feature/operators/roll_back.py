@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -25,31 +26,34 @@ class FeatureRollBackOperator(AwsOperator):
         from airflow.sdk import DAG, Param
         from ecs_feature.operators.roll_back import FeatureRollBackOperator
 
-        with DAG("way_back", params={"manifest": Param(type="string"), "instead_of": Param(None)}):
+        with DAG("way_back", params={"manifest_uri": Param(type="string"), "instead_of": Param(None)}):
             FeatureRollBackOperator(
-                task_id="make_current", manifest="{{ params.manifest }}", instead_of="{{ params.instead_of or '' }}"
+                task_id="make_current",
+                manifest_uri="{{ params.manifest_uri }}",
+                instead_of="{{ params.instead_of or '' }}",
             )
 
-    XCom: ``{"manifest_uri", "version", "before", "dag_id", "partition", "variant", "published_by"}``; the last four are
+    XCom: ``{"manifest_uri", "version", "before", "at", "dag_id", "partition", "variant", "published_by"}``, from which
+    :mod:`ecs_feature.results.versions` knows what is current; the last four are
     what the manifest says of the run that published it. Readers follow the pointer when they read the next time; no
     asset event is emitted.
 
-    :param manifest: of the version, ``s3://.../manifest/v=0003.json``, as receipts and asset events have it.
+    :param manifest_uri: of the version, ``s3://.../manifest/v=0003.json``, as receipts and asset events have it.
     :param instead_of: the version that is current as far as the user knows; when it is another one by now, the task
         fails at once and changes nothing. Empty: whichever it is.
     """
 
-    template_fields: Sequence[str] = ("manifest", "instead_of")
+    template_fields: Sequence[str] = ("manifest_uri", "instead_of")
     ui_color = "#e1d5e7"
 
-    def __init__(self, *, manifest: str, instead_of: str | int = "", **kwargs: Any) -> None:
+    def __init__(self, *, manifest_uri: str, instead_of: str | int = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.manifest = filled(manifest, where="manifest")
+        self.manifest_uri = filled(manifest_uri, where="manifest_uri")
         self.instead_of = instead_of
 
     def execute(self, context: Any) -> dict[str, Any]:
         try:
-            prefix, number = version_of(self.manifest)
+            prefix, number = version_of(self.manifest_uri)
             expected = _number(self.instead_of)
             before, content = patiently(lambda: self._move(prefix, number, expected), self.log)
         except PublishError as error:
@@ -63,9 +67,10 @@ class FeatureRollBackOperator(AwsOperator):
             self.log.info("%s is at version %d now; it was at %d.", prefix, number, before)
         about = {name: content.get(name) for name in ("dag_id", "partition", "variant")}
         return {
-            "manifest_uri": self.manifest,
+            "manifest_uri": self.manifest_uri,
             "version": number,
             "before": before,
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             **about,
             "published_by": content.get("run_id"),
         }

@@ -81,7 +81,9 @@ def version_of(uri: str) -> tuple[str, int]:
     """
     match = re.fullmatch(VERSION_URI, uri)
     if match is None:
-        raise PublishError(f"manifest: {uri!r:.300} is no version of a manifest; give s3://.../manifest/v=0003.json.")
+        raise PublishError(
+            f"manifest_uri: {uri!r:.300} is no version of a manifest; give s3://.../manifest/v=0003.json."
+        )
     return match[1], int(match[2])
 
 

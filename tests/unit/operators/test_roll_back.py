@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def uri(number: int) -> str:
 
 def make_current(manifest: str, instead_of: Any = "") -> dict[str, Any]:
     operator = FeatureRollBackOperator(
-        task_id="make_current", manifest=manifest, instead_of=instead_of, aws_conn_id=None, region_name="us-east-1"
+        task_id="make_current", manifest_uri=manifest, instead_of=instead_of, aws_conn_id=None, region_name="us-east-1"
     )
     return operator.execute({})
 
@@ -60,7 +61,9 @@ def current(store: ManifestStore) -> int:
 def test_an_earlier_version_becomes_current_and_what_was_before_is_on_record(
     store: ManifestStore, instead_of: Any
 ) -> None:
-    assert make_current(uri(1), instead_of) == {
+    left = make_current(uri(1), instead_of)
+    assert datetime.now(UTC) - datetime.fromisoformat(left.pop("at")) < timedelta(minutes=1)
+    assert left == {
         "manifest_uri": uri(1), "version": 1, "before": 3, "dag_id": "d", "partition": "2013-02-08",
         "variant": "control", "published_by": "r1",
     }  # fmt: skip
@@ -80,8 +83,8 @@ REFUSED = [
     (uri(1), "2", "version: .* is at version 3, not at 2: another publish came first; look at it"),
     (uri(7), "", "version: .* has no version 7; it has 1, 2, 3."),
     (f"{PREFIX}-other/manifest/v=0001.json", "", "s3://.*-other: nothing has been published there"),
-    (f"{PREFIX}/manifest/current.json", "", "manifest: .* is no version of a manifest; give s3://"),
-    ("", "", "manifest: '' is no version of a manifest"),
+    (f"{PREFIX}/manifest/current.json", "", "manifest_uri: .* is no version of a manifest; give s3://"),
+    ("", "", "manifest_uri: '' is no version of a manifest"),
     (uri(1), "latest", "instead_of: 'latest' is no version; give the number of the current one, or nothing."),
     (uri(1), "-3", "instead_of: '-3' is no version"),
 ]
@@ -134,10 +137,10 @@ def test_the_dag_takes_both_from_the_form_and_refuses_what_is_no_version(store: 
     assert (dag.dag_id, dag.schedule, dag.is_paused_upon_creation) == ("ecs_feature_rollback", None, False)
     for given, rendered in ((None, ""), (3, "3")):
         (task,) = runpy.run_path(str(FILE))["dag"].tasks
-        task.render_template_fields({"params": {"manifest": uri(2), "instead_of": given}})
-        assert (task.manifest, task.instead_of) == (uri(2), rendered)
-    dag.params["manifest"] = uri(2)
-    assert dag.params.validate() == {"manifest": uri(2), "instead_of": None}
+        task.render_template_fields({"params": {"manifest_uri": uri(2), "instead_of": given}})
+        assert (task.manifest_uri, task.instead_of) == (uri(2), rendered)
+    dag.params["manifest_uri"] = uri(2)
+    assert dag.params.validate() == {"manifest_uri": uri(2), "instead_of": None}
     for wrong in ("s3://bucket/features", f"{PREFIX}/manifest/current.json", ""):
         with pytest.raises(ParamValidationError):
-            dag.params["manifest"] = wrong
+            dag.params["manifest_uri"] = wrong
