@@ -116,7 +116,7 @@ def shard_record(value: Any) -> dict[str, Any] | None:
     """The record in a shard's XCom; None when there is none.
 
     :returns: ``{"shard", "outcome", "exit_code", "container", "launches": [...]}`` and what the pipeline added, e.g.
-        ``result_uri``.
+        ``result_uri``; ``quota_vcpus``, where it is known: the account's vCPU quota for its capacity at its end.
     """
     record = _decoded(value)
     return record if isinstance(record, dict) and "shard" in record else None

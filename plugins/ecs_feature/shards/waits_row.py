@@ -1,7 +1,7 @@
 """What the shards of a run wait for, as one of them leaves it in an XCom for all, and how to read it. Pure.
 
 One row a run and triggerer: an XCom for each shard would cost the triggerer more than the shard itself
-(docs/decisions/0029-why-is-it-waiting.md). Read it like this::
+(docs/decisions/0031-why-is-it-waiting.md). Read it like this::
 
     left = waits_in(values_of_the_xcoms_with_the_key, now)
     waits_for(state, left.get((task_id, map_index)), services="running", since=since)

@@ -237,6 +237,8 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
         finally:
             self._forget_task()
         record = run.record(outcome, self._extra())
+        if quota := fleet.quota_vcpus(run.launch.bucket):
+            record["quota_vcpus"] = quota
         earlier = await self._earlier_record()
         record["launches"] = [*earlier.get("launches", ()), *record["launches"]]
         if outcome.kind is Kind.SKIPPED:
