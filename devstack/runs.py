@@ -68,7 +68,7 @@ def check_services(stack: Stack) -> None:
         raise RunFailedError("\n".join(wrong))
 
 
-def failure(stack: Stack, run_id: str, instances: Iterable[Mapping[str, Any]]) -> str:
+def failure(stack: Stack, run_id: str, instances: Iterable[Mapping[str, Any]], dag_id: str = DAG_ID) -> str:
     """The report of a failed run: which tasks failed, and the end of the log of the one that failed first."""
     failed = first_failures(instances)
     where = f"The logs are in {stack.home / 'logs'} (Airflow's tasks) and {stack.logs} (the stack)."
@@ -76,7 +76,7 @@ def failure(stack: Stack, run_id: str, instances: Iterable[Mapping[str, Any]]) -
         return f"The run failed, but no task did. {where}"
     first = failed[0]
     try:
-        log = stack.api.log(DAG_ID, run_id, first["task_id"], first["try_number"], first["map_index"])
+        log = stack.api.log(dag_id, run_id, first["task_id"], first["try_number"], first["map_index"])
     except StackError as error:
         log = [str(error)]
     names = ", ".join(_label(instance) for instance in failed)

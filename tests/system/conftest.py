@@ -13,6 +13,7 @@ import pytest
 from devstack.api import AirflowApi
 from devstack.fargate import SideDoor
 from devstack.processes import ROOT
+from devstack.runs import failure
 from devstack.stack import Stack, clear
 
 FOLDER = ROOT / "build" / "test" / f"system-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
@@ -64,6 +65,16 @@ class SystemStack:
             timeout_seconds=timeout,
         )
         return self.api.run_state(dag_id, run_id)
+
+    def succeed(self, run_id: str, timeout: float = 240) -> None:
+        """Wait for the end of a run that must succeed; its failure names the tasks and ends with the first one's log.
+
+        :param timeout: in seconds.
+        """
+        state = self.wait(run_id, timeout)
+        dag_id = self._dag_ids[run_id]
+        instances = self.api.task_instances(dag_id, run_id) if state != "success" else []
+        assert state == "success", f"{dag_id}: {failure(self.stack, run_id, instances, dag_id)}"
 
     def tasks(self, run_id: str) -> dict[str, dict[str, Any]]:
         """The task instances of a run by task id; a mapped one by ``task_id[map_index]``."""

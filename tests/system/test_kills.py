@@ -52,7 +52,7 @@ def test_a_triggerer_that_is_stopped_leaves_the_containers_to_the_next_one(stack
     stack.stack.processes.end({"triggerer"})
     assert {tasks[0]["desiredStatus"] for tasks in run.ecs_tasks().values()} == {"RUNNING"}
     stack.stack.start_component("triggerer")
-    assert stack.wait(run.run_id, SECONDS) == "success"
+    stack.succeed(run.run_id, SECONDS)
     assert {name: [task["taskArn"] for task in tasks] for name, tasks in run.ecs_tasks().items()} == {
         name: [arn] for name, arn in run.arns.items()
     }

@@ -22,9 +22,9 @@ def runs(stack: Any) -> dict[datetime, str]:
     }
     # The stock operator registers nothing, so it comes after the pipeline, which does.
     after = stack.run("after_migrating", MIGRATED)
-    assert stack.wait(after, RUN_SECONDS) == "success"
+    stack.succeed(after, RUN_SECONDS)
     before = stack.run("before_migrating", MIGRATED)
-    assert stack.wait(before, RUN_SECONDS) == "success"
+    stack.succeed(before, RUN_SECONDS)
     for run_id in ids.values():
         stack.wait(run_id, RUN_SECONDS)
     return ids
@@ -103,7 +103,9 @@ def test_a_misspelt_param_launches_nothing(stack: Any, runs: dict[datetime, str]
 
 def test_the_migrated_job_gets_what_it_got_before(stack: Any, runs: dict[datetime, str]) -> None:
     launched = containers(stack, MIGRATED)
-    commands = sorted(tuple(each["command"]) for each in launched)
-    assert len(commands) == 4
-    assert commands[0] == commands[1]
-    assert commands[2] == commands[3]
+    # Only the pipeline's launches have an environment; a retry of the stock operator launches once more.
+    before, after = (
+        {tuple(each["command"]) for each in launched if ("environment" in each) is ours} for ours in (False, True)
+    )
+    assert before == after
+    assert {command[3] for command in after} == {"CA", "NY"}

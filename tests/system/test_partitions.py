@@ -25,7 +25,7 @@ def runs(stack: Any) -> dict[datetime, str]:
         IN_TOKYO: stack.run("tokyo_features", IN_TOKYO),
     }
     for run_id in ids.values():
-        assert stack.wait(run_id, RUN_SECONDS) == "success"
+        stack.succeed(run_id, RUN_SECONDS)
     return ids
 
 

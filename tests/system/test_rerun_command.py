@@ -16,13 +16,13 @@ RUN_SECONDS = 200
 
 def test_one_shard_runs_again_with_fresh_input_and_its_times_are_those_of_the_rerun(stack: Any) -> None:
     run_id = stack.run(DAG_ID, DAY)
-    assert stack.wait(run_id, RUN_SECONDS) == "success"
+    stack.succeed(run_id, RUN_SECONDS)
     before, launched = stack.tasks(run_id), len(stack.calls("RunTask"))
 
     done = rerun(stack, "--date", "2013-03-05", "--shards", "HA", "--variants", "treatment", "--fresh-input", "-y")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "8 tasks cleared."
-    assert stack.wait(run_id, RUN_SECONDS) == "success"
+    stack.succeed(run_id, RUN_SECONDS)
 
     calls = [call["request"]["overrides"]["containerOverrides"][0] for call in stack.calls("RunTask")[launched:]]
     values = [{item["name"]: item["value"] for item in call.get("environment", ())} for call in calls]

@@ -21,7 +21,7 @@ RUN_SECONDS = 200
 
 def test_clearing_two_shards_of_a_finished_run_computes_these_and_keeps_the_rest(stack: Any) -> None:
     run_id = stack.run(DAG_ID, CLEARED_DAY)
-    assert stack.wait(run_id, RUN_SECONDS) == "success"
+    stack.succeed(run_id, RUN_SECONDS)
     before = {variant: manifest(stack, CLEARED_DAY, variant) for variant in ("control", "treatment")}
     first_receipt = stack.api.xcom(DAG_ID, run_id, "receipt")
     runs_task, updates = len(stack.calls("RunTask")), len(stack.calls("UpdateService"))
@@ -31,7 +31,7 @@ def test_clearing_two_shards_of_a_finished_run_computes_these_and_keeps_the_rest
         *(f"treatment.{name}" for name in ("register", "scale_up", "services_steady", "shards.HA", "shards.OO")),
         *("treatment.publish", "treatment.scale_down", "receipt"),
     }
-    assert stack.wait(run_id, RUN_SECONDS) == "success"
+    stack.succeed(run_id, RUN_SECONDS)
 
     calls = stack.calls("RunTask")[runs_task:]
     assert sorted((env["VARIANT"], env["SHARD"]) for env in map(environment, calls)) == [
@@ -65,7 +65,7 @@ def test_a_backfill_and_a_run_in_its_middle_share_their_services(stack: Any) -> 
             lambda: sum(look.running for look in looks[-2:]) > 0, what="No service came up", timeout_seconds=RUN_SECONDS
         )
         manual = stack.run(DAG_ID, MANUAL_DAY, {"shards": ["HA", "OO"]})
-        assert stack.wait(manual, RUN_SECONDS) == "success"
+        stack.succeed(manual, RUN_SECONDS)
         assert [run["state"] for run in backfill_runs(stack)].count("success") < 4
         stack.stack.processes.wait_until(
             lambda: all(run["state"] in ("success", "failed") for run in backfill_runs(stack)),
@@ -116,7 +116,7 @@ def test_after_a_kill_of_all_of_airflow_the_run_goes_on_and_launches_no_shard_tw
 
     stack.stack.start_airflow()
     assert shards == {"HA", "OO"}
-    assert stack.wait(run_id, RUN_SECONDS) == "success"
+    stack.succeed(run_id, RUN_SECONDS)
     tasks = stack.tasks(run_id)
     assert {tasks[f"control.shards.{shard}"]["try_number"] for shard in ("HA", "OO", "UA")} == {1}
     tokens = {env["SHARD"]: set() for env in launches(stack, CRASH_DAY)}

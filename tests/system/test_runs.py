@@ -218,7 +218,7 @@ def test_a_failing_scale_down_fails_the_run_and_clearing_it_mends_it(runs: Runs)
     stack.faults.clear_faults()
     body = {"dry_run": False, "dag_run_id": run_id, "task_ids": ["control.scale_down"], "only_failed": True}
     stack.api.post(f"/dags/{SMALL}/clearTaskInstances", {**body, "reset_dag_runs": True})
-    assert stack.wait(run_id, RUN_SECONDS) == "success"
+    stack.succeed(run_id, RUN_SECONDS)
     assert {service["desiredCount"] for service in stack.stack.services()} == {0}
 
 

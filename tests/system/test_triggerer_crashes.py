@@ -130,7 +130,7 @@ def crash(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Crash:
     crash.wait(lambda: len(crash.ecs_tasks(CLEARED)[AGAIN]) == 2, "The cleared shard is not launched again")
     crash.open(CLEARED, (AGAIN,))
     for dag_id in (CRASHED, AGED, CLEARED):
-        assert stack.wait(crash.runs[dag_id], SECONDS) == "success"
+        stack.succeed(crash.runs[dag_id], SECONDS)
     return crash
 
 

@@ -67,6 +67,9 @@ with DAG("before_migrating", schedule=None, start_date=pendulum.datetime(2013, 1
         network_configuration={"awsvpcConfiguration": {"subnets": ["subnet-0a"], "assignPublicIp": "DISABLED"}},
         waiter_delay=1,
         deferrable=True,
+        # On a busy machine the scheduler can fail a try whose trigger fires early (apache/airflow#72716).
+        retries=3,
+        retry_delay=pendulum.duration(seconds=1),
     ).expand(
         overrides=[
             {"containerOverrides": [{"name": "features", "command": ["python", "-c", JOB, state, "{{ ds }}"]}]}
