@@ -1,0 +1,226 @@
+"""The board: the shards of a DAG's last runs, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from ecs_feature.exceptions import SelectionError
+from ecs_feature.partitions.runs import Partitioning, partition_of
+from ecs_feature.results.cells import ABSENT, FAILED, MISSING, NOTHING, PUBLISHED, RAN, STALE, Cells
+from ecs_feature.ui import queries
+from ecs_feature.ui.lanes import RunCells, cells_of_runs
+from ecs_feature.ui.pipelines import Lane, Pipelines, pipelines_of
+
+MOST_RUNS: Final = 400
+CLOCKS: Final = timedelta(seconds=5)
+"""How far the clocks of Airflow's processes may differ when what has changed is asked for."""
+_OK: Final = (PUBLISHED, RAN, STALE, NOTHING)
+
+
+@dataclass
+class Shards:
+    """The rows: index by name."""
+
+    names: list[str] = field(default_factory=list)
+    index: dict[str, int] = field(default_factory=dict)
+
+    def add(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self.index:
+                self.index[name] = len(self.names)
+                self.names.append(name)
+
+
+def board(
+    session: Any,
+    dag_id: str,
+    *,
+    last: int = 30,
+    before: str | None = None,
+    since: datetime | None = None,
+) -> dict[str, Any]:
+    """The board; see docs/shards-tab.md for its shape.
+
+    :param last: how many runs.
+    :param before: only runs before this one.
+    :param since: only the runs in which something has changed since.
+    """
+    at = datetime.now(UTC)
+    pipelines = pipelines_of(dag_id, session)
+    if not pipelines.lanes:
+        return {"dag_id": dag_id, "pipeline": False}
+    runs = queries.last_runs(session, dag_id, min(max(last, 1), MOST_RUNS), before)[::-1]
+    partitions = {run.run_id: partition_name(run, pipelines.partitioning) for run in runs}
+    found = cells_of_runs(session, pipelines, runs)
+    partitions.update({run_id: name for run_id, each in found.items() if (name := each.partition)})
+    make_stale(session, pipelines, runs, partitions, found)
+    shown = runs if since is None else _changed(session, dag_id, runs, partitions, since)
+    shards = Shards()
+    shards.add(pipelines.shards)
+    for run in reversed(runs):
+        for cells in found[run.run_id].lanes.values():
+            shards.add(cells.shards)
+    lanes = _lanes(pipelines, found.values())
+    return {
+        "dag_id": dag_id,
+        "pipeline": True,
+        "at": at.isoformat(),
+        "partial": since is not None,
+        "shards": shards.names,
+        "gone": _gone(pipelines, shards),
+        "lanes": [_lane(lane, found.values(), shards) for lane in lanes],
+        "runs": [run_row(run, partitions[run.run_id], found[run.run_id]) for run in shown],
+        "cells": {
+            lane.name: [columns(found[run.run_id].lanes.get(lane.name), shards, lane) for run in shown]
+            for lane in lanes
+        },
+    }
+
+
+def partition_name(run: Any, partitioning: Partitioning) -> str:
+    """The key of a run's partition, as far as the run's own row has it; else when it was due."""
+    try:
+        key = partition_of(run, partitioning).key
+    except SelectionError:
+        key = ""
+    return key or run.partition_key or run.run_after.strftime("%Y-%m-%d %H:%M")
+
+
+def run_row(run: Any, partition: str, found: RunCells) -> dict[str, Any]:
+    """A run, as the board has it."""
+    codes = [code for cells in found.lanes.values() for code in cells.codes]
+    return {
+        "run_id": run.run_id,
+        "partition": partition,
+        "run_type": str(run.run_type),
+        "state": run.state,
+        "start": queries.iso(run.start_date),
+        "end": queries.iso(run.end_date),
+        "run_after": queries.iso(run.run_after),
+        "active": queries.is_active(run),
+        "usd": found.usd,
+        "ok": sum(codes.count(code) for code in _OK),
+        "failed": codes.count(FAILED),
+        "url_partition": run.partition_key,
+    }
+
+
+def make_stale(
+    session: Any,
+    pipelines: Pipelines,
+    runs: Sequence[Any],
+    partitions: Mapping[str, str],
+    found: Mapping[str, RunCells],
+) -> None:
+    """Mark the cells whose shard another run of the same partition has published since."""
+    kin = queries.kin_of(session, pipelines.dag_id, runs)
+    others = {run.run_id: partition_name(run, pipelines.partitioning) for run in kin}
+    publishes = [lane.publish for lane in pipelines.lanes if lane.publish]
+    left = queries.by_task(queries.xcoms(session, kin, task_ids=publishes))
+    for lane in pipelines.lanes:
+        groups: dict[str, list[tuple[int, str, Sequence[str]]]] = {}
+        for run_id, name in others.items():
+            xcom = left.get((run_id, lane.publish))
+            if xcom is not None and isinstance(xcom.value, dict):
+                groups.setdefault(name, []).append(published_by(run_id, xcom.value))
+        for run in runs:
+            mine = found[run.run_id]
+            if lane.name in mine.lanes and mine.versions.get(lane.name):
+                cells = mine.lanes[lane.name]
+                names = [name for name, code in zip(cells.shards, cells.codes, strict=True) if code == PUBLISHED]
+                groups.setdefault(partitions[run.run_id], []).append((mine.versions[lane.name], run.run_id, names))
+        current = {
+            name: {shard: run_id for _, run_id, shards in sorted(each, key=lambda one: one[0]) for shard in shards}
+            for name, each in groups.items()
+        }
+        for run in runs:
+            _overlay(found[run.run_id].lanes.get(lane.name), current.get(partitions[run.run_id], {}), run.run_id)
+
+
+def published_by(run_id: str, value: Mapping[str, Any]) -> tuple[int, str, Sequence[str]]:
+    """The version, the run and the shards, from the XCom of its publish."""
+    return int(value.get("version") or 0), run_id, [str(name) for name in value.get("shards") or ()]
+
+
+def _overlay(cells: Cells | None, current: Mapping[str, str], run_id: str) -> None:
+    if cells is None or all(owner == run_id for owner in current.values()):
+        return
+    for at, (name, code) in enumerate(zip(cells.shards, cells.codes, strict=True)):
+        if code in (PUBLISHED, MISSING) and current.get(name, run_id) != run_id:
+            cells.codes[at] = STALE
+
+
+def _changed(
+    session: Any, dag_id: str, runs: Sequence[Any], partitions: Mapping[str, str], since: datetime
+) -> list[Any]:
+    """The runs that changed, and their kin: what one publishes can make another's cells stale."""
+    after = since - CLOCKS
+    ids = queries.changed_runs(session, dag_id, [run.run_id for run in runs], after)
+    ids |= {run.run_id for run in runs if queries.is_active(run) or (run.updated_at and run.updated_at > after)}
+    names = {partitions[run_id] for run_id in ids}
+    return [run for run in runs if partitions[run.run_id] in names]
+
+
+def _lanes(pipelines: Pipelines, found: Iterable[RunCells]) -> list[Lane]:
+    """The pipeline's, then those that only older runs have."""
+    known = {lane.name: lane for lane in pipelines.lanes}
+    for each in found:
+        for name, cells in each.lanes.items():
+            known.setdefault(name, Lane(name, mapped=f"{name}.shard" if cells.map is not None else ""))
+    return list(known.values())
+
+
+def _lane(lane: Lane, found: Iterable[RunCells], shards: Shards) -> dict[str, Any]:
+    tasks: list[str | None] = [lane.mapped]
+    if not lane.mapped:
+        older = {name: task for each in found for name, task in each.tasks.get(lane.name, {}).items()}
+        tasks = [lane.tasks.get(name) or older.get(name) for name in shards.names]
+    return {
+        "lane": lane.name,
+        "group": lane.group,
+        "variant": lane.variant,
+        "mapped": bool(lane.mapped),
+        "tasks": tasks,
+    }
+
+
+def _gone(pipelines: Pipelines, shards: Shards) -> list[int]:
+    """Shards that the newest version of the DAG does not name; what is found at run time is never gone."""
+    if any(lane.mapped for lane in pipelines.lanes):
+        return []
+    return list(range(len(pipelines.shards), len(shards.names)))
+
+
+def columns(cells: Cells | None, shards: Shards, lane: Lane) -> dict[str, Any] | None:
+    """The cells in the order of the board's shards; None: the run has none of this lane."""
+    if cells is None or not cells.shards:
+        return None
+    count = len(shards.names)
+    if cells.shards == shards.names:
+        return _columns(cells, lane, range(count), count, same=True)
+    return _columns(cells, lane, [shards.index[name] for name in cells.shards], count, same=False)
+
+
+def _columns(cells: Cells, lane: Lane, at: Sequence[int], count: int, *, same: bool) -> dict[str, Any]:
+    def placed(values: Sequence[Any], missing: Any = None) -> list[Any]:
+        if same:
+            return list(values)
+        row = [missing] * count
+        for index, value in zip(at, values, strict=True):
+            row[index] = value
+        return row
+
+    row = {
+        "states": "".join(placed(cells.codes, ABSENT)),
+        "seconds": placed(cells.seconds),
+        "micro_usd": placed(cells.micro_usd),
+        "relaunched": [at[index] for index in cells.relaunched],
+        "tries": {str(at[index]): tries for index, tries in cells.tries.items()},
+        "changed": placed(cells.changed),
+    }
+    if cells.map is not None and (not same or cells.map != list(range(count))):
+        row["map"] = placed(cells.map)
+    return row

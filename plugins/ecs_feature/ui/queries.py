@@ -1,0 +1,178 @@
+"""What the tab reads from Airflow's tables: columns, not objects, and few queries whatever the number of shards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from sqlalchemy import func, or_, select
+
+from ecs_feature.ui.pipelines import SHARD
+
+ACTIVE: Final = frozenset({"running", "queued", "restarting"})
+MOMENT: Final = func.coalesce(DagRun.partition_date, DagRun.logical_date, DagRun.run_after)
+"""By what runs are sorted: a run made late for an early day has that day's place."""
+_RUN: Final = (
+    DagRun.id,
+    DagRun.run_id,
+    DagRun.run_type,
+    DagRun._state.label("state"),
+    DagRun.start_date,
+    DagRun.end_date,
+    DagRun.run_after,
+    DagRun.updated_at,
+    DagRun.logical_date,
+    DagRun.partition_key,
+    DagRun.partition_date,
+    DagRun.conf,
+    MOMENT.label("moment"),
+)
+_TASK: Final = (
+    TaskInstance.run_id,
+    TaskInstance.task_id,
+    TaskInstance.map_index,
+    TaskInstance.state,
+    TaskInstance.try_number,
+    TaskInstance.start_date,
+    TaskInstance.end_date,
+    TaskInstance.updated_at,
+    TaskInstance._task_display_property_value.label("display_name"),
+    TaskInstance._rendered_map_index.label("rendered"),
+)
+
+
+class XCom(NamedTuple):
+    """An XCom; its value is decoded."""
+
+    run_id: str
+    task_id: str
+    map_index: int
+    key: str
+    value: Any
+    timestamp: datetime
+
+
+def last_runs(session: Any, dag_id: str, limit: int, before: str | None = None) -> list[Any]:
+    """The last runs, the newest first.
+
+    :param before: only those that come before this one.
+    """
+    query = select(*_RUN).where(DagRun.dag_id == dag_id)
+    if before is not None:
+        first = session.execute(select(MOMENT.label("moment"), DagRun.id).where(_is(dag_id, before))).first()
+        if first is not None:
+            query = query.where(or_(first.moment > MOMENT, (first.moment == MOMENT) & (DagRun.id < first.id)))
+    return list(session.execute(query.order_by(MOMENT.desc(), DagRun.id.desc()).limit(limit)))
+
+
+def one_run(session: Any, dag_id: str, run_id: str) -> Any:
+    """The run; None: there is none."""
+    return session.execute(select(*_RUN).where(_is(dag_id, run_id))).first()
+
+
+def kin_of(session: Any, dag_id: str, runs: Sequence[Any]) -> list[Any]:
+    """The other runs of the same days or partition keys: what they have published may be newer."""
+    keys = sorted({run.partition_key for run in runs if run.partition_key})
+    moments = sorted({run.moment for run in runs})
+    same = [MOMENT.in_(moments), *([DagRun.partition_key.in_(keys)] if keys else [])]
+    query = select(*_RUN).where(DagRun.dag_id == dag_id, or_(*same), DagRun.id.not_in([run.id for run in runs]))
+    return list(session.execute(query)) if runs else []
+
+
+def shard_rows(session: Any, dag_id: str, run_ids: Sequence[str]) -> list[Any]:
+    """The shards' task instances of some runs."""
+    if not run_ids:
+        return []
+    query = select(*_TASK).where(
+        TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(run_ids), TaskInstance.operator == SHARD
+    )
+    return list(session.execute(query))
+
+
+def changed_runs(session: Any, dag_id: str, run_ids: Sequence[str], since: datetime) -> set[str]:
+    """Those in which some task has changed since."""
+    query = (
+        select(TaskInstance.run_id)
+        .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(run_ids), TaskInstance.updated_at > since)
+        .distinct()
+    )
+    return set(session.scalars(query)) if run_ids else set()
+
+
+def xcoms(
+    session: Any,
+    runs: Iterable[Any],
+    *,
+    keys: Sequence[str] = ("return_value",),
+    task_ids: Sequence[str] | None = None,
+) -> list[XCom]:
+    """The XComs of some runs, in the order of their map indexes.
+
+    :param task_ids: only those of these tasks.
+    """
+    ids = [run.id for run in runs]
+    if not ids or task_ids == []:
+        return []
+    query = (
+        select(
+            XComModel.run_id,
+            XComModel.task_id,
+            XComModel.map_index,
+            XComModel.key,
+            XComModel.value,
+            XComModel.timestamp,
+        )
+        .where(XComModel.dag_run_id.in_(ids), XComModel.key.in_(keys))
+        .order_by(XComModel.dag_run_id, XComModel.task_id, XComModel.map_index)
+    )
+    if task_ids is not None:
+        query = query.where(XComModel.task_id.in_(task_ids))
+    return [
+        XCom(row.run_id, row.task_id, row.map_index, row.key, decoded(row.value), row.timestamp)
+        for row in session.execute(query)
+    ]
+
+
+def decoded(value: Any) -> Any:
+    """An XCom's value as it is in the database, JSON-encoded any number of times.
+
+    An XCom backend of the user's own may keep its values elsewhere: the web server does not go there, and the value is
+    then not known.
+    """
+    while isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    return value
+
+
+def by_task(found: Iterable[XCom]) -> dict[tuple[str, str], XCom]:
+    """(run id, task id) -> XCom, of tasks that are not mapped."""
+    return {(each.run_id, each.task_id): each for each in found if each.map_index < 0}
+
+
+def is_active(run: Any) -> bool:
+    return run.state in ACTIVE
+
+
+def _is(dag_id: str, run_id: str) -> Any:
+    return (DagRun.dag_id == dag_id) & (DagRun.run_id == run_id)
+
+
+def iso(moment: datetime | None) -> str | None:
+    """ISO 8601 in UTC."""
+    return moment.isoformat() if moment else None
+
+
+def names_in_list(value: Any) -> list[str]:
+    """The shards that a find_shards task has left; empty for anything else."""
+    return value if isinstance(value, list) and all(isinstance(name, str) for name in value) else []
+
+
+Values = Mapping[tuple[str, str], XCom]
