@@ -17,6 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.ui.auth import ReadableDag
 from ecs_feature.ui.board import board
+from ecs_feature.ui.cell import cell
 from ecs_feature.ui.registration import STATIC
 
 routes = APIRouter()
@@ -72,3 +73,10 @@ def get_board(
     """The board of a DAG."""
     with create_session() as session:
         return _json(board(session, dag_id, last=runs, before=before, since=moment(since, "since")))
+
+
+@routes.get("/cell")
+def get_cell(dag_id: ReadableDag, run_id: str, task_id: str, map_index: int = -1) -> Response:
+    """One shard in one run."""
+    with create_session() as session:
+        return _json(cell(session, dag_id, run_id, task_id, map_index))

@@ -53,10 +53,8 @@ def board(
     if not pipelines.lanes:
         return {"dag_id": dag_id, "pipeline": False}
     runs = queries.last_runs(session, dag_id, min(max(last, 1), MOST_RUNS), before)[::-1]
-    partitions = {run.run_id: partition_name(run, pipelines.partitioning) for run in runs}
     found = cells_of_runs(session, pipelines, runs)
-    partitions.update({run_id: name for run_id, each in found.items() if (name := each.partition)})
-    make_stale(session, pipelines, runs, partitions, found)
+    partitions = marked(session, pipelines, runs, found)
     shown = runs if since is None else _changed(session, dag_id, runs, partitions, since)
     shards = Shards()
     shards.add(pipelines.shards)
@@ -78,6 +76,15 @@ def board(
             for lane in lanes
         },
     }
+
+
+def marked(session: Any, pipelines: Pipelines, runs: Sequence[Any], found: Mapping[str, RunCells]) -> dict[str, str]:
+    """Mark the stale cells; the partitions by run id."""
+    partitions = {
+        run.run_id: found[run.run_id].partition or partition_name(run, pipelines.partitioning) for run in runs
+    }
+    make_stale(session, pipelines, runs, partitions, found)
+    return partitions
 
 
 def partition_name(run: Any, partitioning: Partitioning) -> str:

@@ -32,6 +32,7 @@ class Lane:
     :param mapped: id of its mapped task; empty when its shards are named.
     :param found_by: the task that has found a mapped lane's shards.
     :param publish: id of the task that publishes; empty: nothing is published.
+    :param services: name -> how many of its tasks a run holds.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Lane:
     mapped: str = ""
     found_by: str = ""
     publish: str = ""
+    services: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def variant(self) -> str:
@@ -72,6 +74,11 @@ class Pipelines:
         """The names that the DAG's file has, in its order."""
         return list(dict.fromkeys(name for lane in self.lanes for name in lane.tasks))
 
+    def lane_of(self, task_id: str) -> Lane | None:
+        """The lane of a shard's task."""
+        mine = (lane for lane in self.lanes if task_id == lane.mapped or task_id in lane.tasks.values())
+        return next(mine, None)
+
 
 def pipelines_of(dag_id: str, session: Any) -> Pipelines:
     """The DAG's pipelines; without lanes where it has none, or is not known. One small query where it is kept."""
@@ -103,6 +110,7 @@ def read(dag: Any) -> Pipelines:
         return Pipelines(dag.dag_id)
     named: dict[str, dict[str, str]] = {}
     mapped: dict[str, tuple[str, str]] = {}
+    services: dict[str, Mapping[str, int]] = {}
     partitions = []
     for task, arguments in shard_tasks(dag):
         lane = str(arguments.get("record", {}).get("variant", ""))
@@ -111,6 +119,7 @@ def read(dag: Any) -> Pipelines:
             mapped[lane] = (task.task_id, source_of(shard) if is_reference(shard) else "")
         else:
             tasks[shard] = task.task_id
+        services[lane] = (arguments.get("run_lease") or {}).get("counts", {})
         partitions.append(arguments.get("partition"))
     known = dag.task_dict
     lanes = []
@@ -125,6 +134,7 @@ def read(dag: Any) -> Pipelines:
                 task_id,
                 found_by,
                 publish.task_id if publish is not None and publish.task_type == PUBLISH else "",
+                services[name],
             )
         )
     given: Mapping[str, Any] = next((each for each in partitions if each is not None), {})

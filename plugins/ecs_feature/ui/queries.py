@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
+from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
 from sqlalchemy import func, or_, select
 
@@ -19,6 +20,7 @@ MOMENT: Final = func.coalesce(DagRun.partition_date, DagRun.logical_date, DagRun
 """By what runs are sorted: a run made late for an early day has that day's place."""
 _RUN: Final = (
     DagRun.id,
+    DagRun.dag_id,
     DagRun.run_id,
     DagRun.run_type,
     DagRun._state.label("state"),
@@ -94,6 +96,28 @@ def shard_rows(session: Any, dag_id: str, run_ids: Sequence[str]) -> list[Any]:
     return list(session.execute(query))
 
 
+def tasks_of(session: Any, dag_id: str, run_ids: Sequence[str], task_ids: Iterable[str]) -> list[Any]:
+    """Task instances by their ids."""
+    wanted = list(task_ids)
+    if not wanted or not run_ids:
+        return []
+    query = select(*_TASK).where(
+        TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(run_ids), TaskInstance.task_id.in_(wanted)
+    )
+    return list(session.execute(query))
+
+
+def is_taken(session: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> bool:
+    """Whether a triggerer has the trigger of a deferred task."""
+    query = (
+        select(Trigger.triggerer_id)
+        .join(TaskInstance, TaskInstance.trigger_id == Trigger.id)
+        .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
+        .where(TaskInstance.task_id == task_id, TaskInstance.map_index == map_index)
+    )
+    return session.scalar(query) is not None
+
+
 def changed_runs(session: Any, dag_id: str, run_ids: Sequence[str], since: datetime) -> set[str]:
     """Those in which some task has changed since."""
     query = (
@@ -110,10 +134,11 @@ def xcoms(
     *,
     keys: Sequence[str] = ("return_value",),
     task_ids: Sequence[str] | None = None,
+    map_index: int | None = None,
 ) -> list[XCom]:
     """The XComs of some runs, in the order of their map indexes.
 
-    :param task_ids: only those of these tasks.
+    :param task_ids: only those of these tasks; ``map_index``: only those of this one.
     """
     ids = [run.id for run in runs]
     if not ids or task_ids == []:
@@ -132,6 +157,8 @@ def xcoms(
     )
     if task_ids is not None:
         query = query.where(XComModel.task_id.in_(task_ids))
+    if map_index is not None:
+        query = query.where(XComModel.map_index == map_index)
     return [
         XCom(row.run_id, row.task_id, row.map_index, row.key, decoded(row.value), row.timestamp)
         for row in session.execute(query)
