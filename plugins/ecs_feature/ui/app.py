@@ -15,10 +15,13 @@ from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 from ecs_feature.exceptions import EcsFeatureError
-from ecs_feature.ui.auth import ReadableDag
+from ecs_feature.ui.auth import BodyOfReadableDag, ReadableDag, ReadableDags
 from ecs_feature.ui.board import board
 from ecs_feature.ui.cell import cell
+from ecs_feature.ui.estimates import estimates
+from ecs_feature.ui.overview import overview
 from ecs_feature.ui.registration import STATIC
+from ecs_feature.ui.run import run_view
 
 routes = APIRouter()
 
@@ -80,3 +83,24 @@ def get_cell(dag_id: ReadableDag, run_id: str, task_id: str, map_index: int = -1
     """One shard in one run."""
     with create_session() as session:
         return _json(cell(session, dag_id, run_id, task_id, map_index))
+
+
+@routes.get("/run")
+def get_run(dag_id: ReadableDag, run_id: str) -> Response:
+    """One run."""
+    with create_session() as session:
+        return _json(run_view(session, dag_id, run_id))
+
+
+@routes.get("/overview")
+def get_overview(allowed: ReadableDags) -> Response:
+    """All pipelines that the user may read."""
+    with create_session() as session:
+        return _json(overview(session, allowed))
+
+
+@routes.post("/estimate")
+def post_estimate(body: BodyOfReadableDag) -> Response:
+    """What a rerun of chosen cells will take. It is a POST because many cells fit in no address; it writes nothing."""
+    with create_session() as session:
+        return _json(estimates(session, body["dag_id"], body.get("runs")))

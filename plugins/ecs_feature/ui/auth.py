@@ -14,6 +14,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.core_api.security import get_user, requires_access_dag
 from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
 
 ENTITIES: Final = (None, DagAccessEntity.RUN, DagAccessEntity.TASK_INSTANCE, DagAccessEntity.XCOM)
 """What one has to be allowed to read of a DAG; None is the DAG itself."""
@@ -36,6 +37,18 @@ def check_dag(dag_id: Any, request: Request, user: Any) -> str:
 def readable_dag(dag_id: str, request: Request, user: User) -> str:
     """Dependency: the query's DAG, which the user may read."""
     return check_dag(dag_id, request, user)
+
+
+async def readable_dag_of_body(request: Request, user: User) -> dict[str, Any]:
+    """Dependency: a JSON body that names a DAG, ``dag_id``, which the user may read."""
+    try:
+        body = await request.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise HTTPException(422, 'body: give a JSON object, {"dag_id": ..., ...}.')
+    await run_in_threadpool(check_dag, body.get("dag_id"), request, user)
+    return body
 
 
 def readable_dags(request: Request, user: User) -> Any:
@@ -63,4 +76,5 @@ def _details(dag_id: str) -> Any:
 
 
 ReadableDag = Annotated[str, Depends(readable_dag)]
+BodyOfReadableDag = Annotated[dict[str, Any], Depends(readable_dag_of_body)]
 ReadableDags = Annotated[Any, Depends(readable_dags)]

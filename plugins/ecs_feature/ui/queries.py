@@ -72,6 +72,19 @@ def last_runs(session: Any, dag_id: str, limit: int, before: str | None = None) 
     return list(session.execute(query.order_by(MOMENT.desc(), DagRun.id.desc()).limit(limit)))
 
 
+def newest_runs(session: Any, dag_id: str, limit: int) -> list[Any]:
+    """The runs that were made last, whatever their days."""
+    query = select(*_RUN).where(DagRun.dag_id == dag_id).order_by(DagRun.run_after.desc(), DagRun.id.desc())
+    return list(session.execute(query.limit(limit)))
+
+
+def runs_since(session: Any, dag_ids: Sequence[str], since: datetime) -> list[Any]:
+    """The runs of some DAGs that were started since then, whatever their days, in the order of their days."""
+    started = func.coalesce(DagRun.start_date, DagRun.run_after)
+    query = select(*_RUN).where(DagRun.dag_id.in_(dag_ids), started >= since)
+    return list(session.execute(query.order_by(MOMENT, DagRun.id)))
+
+
 def one_run(session: Any, dag_id: str, run_id: str) -> Any:
     """The run; None: there is none."""
     return session.execute(select(*_RUN).where(_is(dag_id, run_id))).first()
