@@ -15,7 +15,7 @@ from ecs_feature.tasks.cost import Usage
 from ecs_feature.tasks.prices import PriceTable
 
 BOARD_KEY: Final = "board"
-"""Key of the receipt's XCom with the cells of its run: ``{"format", "partition", "lanes": {lane: columns}}``."""
+"""Key of the receipt's XCom with the cells of its run, see :func:`summary`."""
 FORMAT: Final = 1
 
 PUBLISHED, RAN, STALE, MISSING = "P", "R", "S", "M"
@@ -92,6 +92,9 @@ class Launched:
         )
 
 
+_NOT_LAUNCHED: Final = Launched()
+
+
 @dataclass
 class Cells:
     """Columns; an item for each shard.
@@ -112,11 +115,13 @@ class Cells:
     map: list[int] | None = None
 
     def add(self, shard: str, code: str, launched: Launched, *, changed: int | None, tries: int, index: int) -> None:
-        """Add a shard.
+        """Add a shard. What an earlier pass of the run launched is no part of one that leaves the shard out.
 
         :param index: of the mapped task; -1 for a named one.
         """
         at = len(self.shards)
+        if code in (LEFT_OUT, ABSENT):
+            launched = _NOT_LAUNCHED
         self.shards.append(shard)
         self.codes.append(code)
         self.seconds.append(launched.seconds)
@@ -129,6 +134,26 @@ class Cells:
         if index >= 0:
             self.map = self.map or []
             self.map.append(index)
+
+    def put(self, at: int | None, other: Cells, index: int) -> None:
+        """Take a shard from other columns.
+
+        :param at: its place here; None: it has none yet.
+        """
+        if at is None:
+            at = len(self.shards)
+            for column in (self.shards, self.codes, self.seconds, self.micro_usd, self.changed, self.map):
+                if column is not None:
+                    column.append(None)  # type: ignore[arg-type]
+        self.shards[at], self.codes[at] = other.shards[index], other.codes[index]
+        self.seconds[at], self.micro_usd[at] = other.seconds[index], other.micro_usd[index]
+        self.changed[at] = other.changed[index]
+        if self.map is not None and other.map is not None:
+            self.map[at] = other.map[index]
+        self.relaunched = sorted({*self.relaunched, at} if index in other.relaunched else {*self.relaunched} - {at})
+        self.tries.pop(at, None)
+        if index in other.tries:
+            self.tries[at] = other.tries[index]
 
     def sort(self, order: Sequence[int]) -> None:
         """Sort the columns.
@@ -154,7 +179,7 @@ class Cells:
             "changed": self.changed,
             "relaunched": self.relaunched,
             "tries": {str(at): tries for at, tries in self.tries.items()},
-            **({} if self.map is None else {"map": self.map}),
+            **({} if self.map is None else {"map": None if self.map == list(range(len(self.map))) else self.map}),
         }
 
     @classmethod
@@ -168,8 +193,62 @@ class Cells:
             list(values["changed"]),
             list(values["relaunched"]),
             {int(at): int(tries) for at, tries in values["tries"].items()},
-            list(values["map"]) if "map" in values else None,
+            _map(values),
         )
+
+
+def _map(values: Mapping[str, Any]) -> list[int] | None:
+    """None in the summary stands for 0, 1, 2 ..."""
+    if "map" not in values:
+        return None
+    return list(range(len(values["shards"]))) if values["map"] is None else list(values["map"])
+
+
+def summary(lanes: Mapping[str, Any], receipt: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """The XCom with the cells of a run; JSON-safe.
+
+    :param lanes: :func:`lane_summary` of each.
+    :param at: when the states were asked for: what changed later is read from Airflow.
+    """
+    costs = [variant["cost_usd"] for variant in receipt["variants"].values()]
+    return {
+        "format": FORMAT,
+        "at": at.isoformat(),
+        "partition": receipt["partition"],
+        "usd": round(sum(costs), 6) if costs and all(cost is not None for cost in costs) else None,
+        "lanes": dict(lanes),
+    }
+
+
+def lane_summary(
+    shards: Iterable[tuple[str, int, str | None]],
+    records: Mapping[str, Mapping[str, Any]],
+    published: Mapping[str, Any] | None,
+    prices: PriceTable,
+    start: datetime,
+) -> dict[str, Any]:
+    """The columns of one variant, as its receipt leaves them; JSON-safe.
+
+    :param shards: name, map index (-1: a named task) and state of the Airflow task of each.
+    :param records: by name.
+    :param published: XCom of the publish.
+    :param start: of the run.
+    """
+    done = frozenset((published or {}).get("shards") or ())
+    cells = Cells()
+    for name, index, state in shards:
+        record = records.get(name)
+        launched = Launched.of(record, prices)
+        changed = (datetime.fromisoformat(launched.stopped_at) - start).total_seconds() if launched.stopped_at else None
+        cells.add(
+            name,
+            code_of(state, str((record or {}).get("outcome") or ""), published=name in done),
+            launched,
+            changed=None if changed is None else round(changed),
+            tries=launched.attempt,
+            index=index,
+        )
+    return {**cells.to_dict(), "version": int((published or {}).get("version") or 0)}
 
 
 def _between(start: str, stop: str) -> float:

@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 
 from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.ui.auth import BodyOfReadableDag, ReadableDag, ReadableDags
-from ecs_feature.ui.board import board
+from ecs_feature.ui.board import VALUES, board
 from ecs_feature.ui.cell import cell
 from ecs_feature.ui.estimates import estimates
 from ecs_feature.ui.overview import overview
@@ -72,10 +72,12 @@ def get_board(
     runs: Annotated[int, Query(ge=1, le=400)] = 30,
     before: str | None = None,
     since: str | None = None,
+    values: str | None = None,
 ) -> Response:
     """The board of a DAG."""
+    wanted = None if values is None else [name for name in values.split(",") if name in VALUES]
     with create_session() as session:
-        return _json(board(session, dag_id, last=runs, before=before, since=moment(since, "since")))
+        return _json(board(session, dag_id, last=runs, before=before, since=moment(since, "since"), values=wanted))
 
 
 @routes.get("/cell")

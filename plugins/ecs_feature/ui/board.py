@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -10,11 +10,16 @@ from typing import Any, Final
 from ecs_feature.exceptions import SelectionError
 from ecs_feature.partitions.runs import Partitioning, partition_of
 from ecs_feature.results.cells import ABSENT, FAILED, MISSING, NOTHING, PUBLISHED, RAN, STALE, Cells
+from ecs_feature.shards.names import shard_id
 from ecs_feature.ui import queries
-from ecs_feature.ui.lanes import RunCells, cells_of_runs
+from ecs_feature.ui.lanes import RunCells
 from ecs_feature.ui.pipelines import Lane, Pipelines, pipelines_of
+from ecs_feature.ui.summaries import cells_of
 
 MOST_RUNS: Final = 400
+VALUES: Final = ("seconds", "micro_usd", "changed")
+MOST_VALUES: Final = 60_000
+"""Of a larger board the values are sent only when they are asked for: each costs some two bytes a cell on the wire."""
 CLOCKS: Final = timedelta(seconds=5)
 """How far the clocks of Airflow's processes may differ when what has changed is asked for."""
 _OK: Final = (PUBLISHED, RAN, STALE, NOTHING)
@@ -41,19 +46,21 @@ def board(
     last: int = 30,
     before: str | None = None,
     since: datetime | None = None,
+    values: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """The board; see docs/shards-tab.md for its shape.
 
     :param last: how many runs.
     :param before: only runs before this one.
     :param since: only the runs in which something has changed since.
+    :param values: which of :data:`VALUES` the cells have; None: all, or none where there are many cells.
     """
     at = datetime.now(UTC)
     pipelines = pipelines_of(dag_id, session)
     if not pipelines.lanes:
         return {"dag_id": dag_id, "pipeline": False}
     runs = queries.last_runs(session, dag_id, min(max(last, 1), MOST_RUNS), before)[::-1]
-    found = cells_of_runs(session, pipelines, runs)
+    found = cells_of(session, pipelines, runs)
     partitions = marked(session, pipelines, runs, found)
     shown = runs if since is None else _changed(session, dag_id, runs, partitions, since)
     shards = Shards()
@@ -62,17 +69,20 @@ def board(
         for cells in found[run.run_id].lanes.values():
             shards.add(cells.shards)
     lanes = _lanes(pipelines, found.values())
+    if values is None:
+        values = VALUES if len(lanes) * len(shards.names) * len(runs) <= MOST_VALUES else ()
     return {
         "dag_id": dag_id,
         "pipeline": True,
         "at": at.isoformat(),
         "partial": since is not None,
+        "values": bool(values),
         "shards": shards.names,
         "gone": _gone(pipelines, shards),
         "lanes": [_lane(lane, found.values(), shards) for lane in lanes],
         "runs": [run_row(run, partitions[run.run_id], found[run.run_id]) for run in shown],
         "cells": {
-            lane.name: [columns(found[run.run_id].lanes.get(lane.name), shards, lane) for run in shown]
+            lane.name: [columns(found[run.run_id].lanes.get(lane.name), shards, values) for run in shown]
             for lane in lanes
         },
     }
@@ -133,18 +143,21 @@ def make_stale(
             xcom = left.get((run_id, lane.publish))
             if xcom is not None and isinstance(xcom.value, dict):
                 groups.setdefault(name, []).append(published_by(run_id, xcom.value))
+        members: dict[str, list[str]] = {}
         for run in runs:
-            mine = found[run.run_id]
-            if lane.name in mine.lanes and mine.versions.get(lane.name):
-                cells = mine.lanes[lane.name]
-                names = [name for name, code in zip(cells.shards, cells.codes, strict=True) if code == PUBLISHED]
-                groups.setdefault(partitions[run.run_id], []).append((mine.versions[lane.name], run.run_id, names))
-        current = {
-            name: {shard: run_id for _, run_id, shards in sorted(each, key=lambda one: one[0]) for shard in shards}
-            for name, each in groups.items()
-        }
-        for run in runs:
-            _overlay(found[run.run_id].lanes.get(lane.name), current.get(partitions[run.run_id], {}), run.run_id)
+            members.setdefault(partitions[run.run_id], []).append(run.run_id)
+        for name, run_ids in members.items():
+            published = groups.get(name, [])
+            if len(run_ids) + len(published) < 2:
+                continue  # the usual case: a partition has one run
+            published += [
+                (found[run_id].versions.get(lane.name, 0), run_id, found[run_id].published(lane.name))
+                for run_id in run_ids
+            ]
+            published.sort(key=lambda one: one[0])
+            current = {shard: run_id for _, run_id, shards in published for shard in shards}
+            for run_id in run_ids:
+                _overlay(found[run_id].lanes.get(lane.name), current, run_id)
 
 
 def published_by(run_id: str, value: Mapping[str, Any]) -> tuple[int, str, Sequence[str]]:
@@ -183,8 +196,13 @@ def _lanes(pipelines: Pipelines, found: Iterable[RunCells]) -> list[Lane]:
 def _lane(lane: Lane, found: Iterable[RunCells], shards: Shards) -> dict[str, Any]:
     tasks: list[str | None] = [lane.mapped]
     if not lane.mapped:
-        older = {name: task for each in found for name, task in each.tasks.get(lane.name, {}).items()}
-        tasks = [lane.tasks.get(name) or older.get(name) for name in shards.names]
+        known = dict(lane.tasks)
+        for each in found:
+            cells = each.lanes.get(lane.name)
+            for name in cells.shards if cells is not None else ():
+                if name not in known:
+                    known[name] = each.tasks.get(lane.name, {}).get(name) or lane.task(f"shards.{shard_id(name)}")
+        tasks = [known.get(name) for name in shards.names]
     return {
         "lane": lane.name,
         "group": lane.group,
@@ -201,17 +219,17 @@ def _gone(pipelines: Pipelines, shards: Shards) -> list[int]:
     return list(range(len(pipelines.shards), len(shards.names)))
 
 
-def columns(cells: Cells | None, shards: Shards, lane: Lane) -> dict[str, Any] | None:
+def columns(cells: Cells | None, shards: Shards, values: Collection[str]) -> dict[str, Any] | None:
     """The cells in the order of the board's shards; None: the run has none of this lane."""
     if cells is None or not cells.shards:
         return None
     count = len(shards.names)
     if cells.shards == shards.names:
-        return _columns(cells, lane, range(count), count, same=True)
-    return _columns(cells, lane, [shards.index[name] for name in cells.shards], count, same=False)
+        return _columns(cells, range(count), count, values, same=True)
+    return _columns(cells, [shards.index[name] for name in cells.shards], count, values, same=False)
 
 
-def _columns(cells: Cells, lane: Lane, at: Sequence[int], count: int, *, same: bool) -> dict[str, Any]:
+def _columns(cells: Cells, at: Sequence[int], count: int, values: Collection[str], *, same: bool) -> dict[str, Any]:
     def placed(values: Sequence[Any], missing: Any = None) -> list[Any]:
         if same:
             return list(values)
@@ -222,11 +240,9 @@ def _columns(cells: Cells, lane: Lane, at: Sequence[int], count: int, *, same: b
 
     row = {
         "states": "".join(placed(cells.codes, ABSENT)),
-        "seconds": placed(cells.seconds),
-        "micro_usd": placed(cells.micro_usd),
+        **{name: placed(getattr(cells, name)) for name in VALUES if name in values},
         "relaunched": [at[index] for index in cells.relaunched],
         "tries": {str(at[index]): tries for index, tries in cells.tries.items()},
-        "changed": placed(cells.changed),
     }
     if cells.map is not None and (not same or cells.map != list(range(count))):
         row["map"] = placed(cells.map)

@@ -24,6 +24,7 @@ from ecs_feature.ui.price_table import prices
 
 LEARNT_FROM: Final = 10
 """How many past runs are read; each more costs the one who waits for the answer."""
+MOST_RECORDS: Final = 10_000
 MOST_RUNS: Final = 100
 MOST_CELLS: Final = 20_000
 _QUOTAS: Final = frozenset({"launch rate", "vCPU quota", "parallelism", "triggerer capacity"})
@@ -92,7 +93,9 @@ def _checked(asked: Any) -> list[tuple[str, list[tuple[str, int]]]]:
 
 
 def _past(facts: PipelineFacts, pricing: Pricing, session: Any) -> list[PastRun]:
-    return past_runs(facts, last=LEARNT_FROM, session=session, price=pricing.of_record)
+    shards = max(1, len(facts.shards)) * len(facts.variants)
+    last = max(2, min(LEARNT_FROM, MOST_RECORDS // shards))
+    return past_runs(facts, last=last, session=session, price=pricing.of_record)
 
 
 def _quota(session: Any, dag_id: str, pipelines: Pipelines) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ecs_feature.results.cells import Cells, Launched, code_of
+from ecs_feature.results.cells import PUBLISHED, Cells, Launched, code_of
 from ecs_feature.shards.records import shard_record
 from ecs_feature.shards.waits_row import WAITS_KEY, waits_in
 from ecs_feature.tasks.prices import PriceTable
@@ -32,6 +32,13 @@ class RunCells:
     versions: dict[str, int] = field(default_factory=dict)
     usd: float | None = None
     partition: str = ""
+
+    def published(self, lane: str) -> list[str]:
+        """The shards that this run has published."""
+        cells = self.lanes.get(lane)
+        if cells is None:
+            return []
+        return [name for name, code in zip(cells.shards, cells.codes, strict=True) if code == PUBLISHED]
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class Left:
 
 
 def cells_of_runs(session: Any, pipelines: Pipelines, runs: Sequence[Any]) -> dict[str, RunCells]:
-    """By run id."""
+    """By run id: from the shards' own records."""
     rows: dict[str, list[Any]] = {run.run_id: [] for run in runs}
     for row in queries.shard_rows(session, pipelines.dag_id, list(rows)):
         rows[row.run_id].append(row)
@@ -81,7 +88,7 @@ def cells_of_run(run: Any, rows: Sequence[Any], left: Left, pipelines: Pipelines
             published[each.name] = frozenset(map(str, value.get("shards") or ()))
             made.versions[each.name] = int(value.get("version") or 0)
     waits, micro, begun = left.waits.get(run.run_id, {}), 0, run.start_date or run.run_after
-    lanes = {task_id: lane.name for lane in pipelines.lanes for task_id in (lane.mapped, *lane.tasks.values())}
+    lanes = pipelines.lane_by_task
     active = queries.is_active(run)
     for row in sorted(rows, key=lambda row: row.map_index):
         lane = lanes.get(row.task_id, lane_name(row.task_id))

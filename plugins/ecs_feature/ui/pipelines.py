@@ -74,6 +74,11 @@ class Pipelines:
         """The names that the DAG's file has, in its order."""
         return list(dict.fromkeys(name for lane in self.lanes for name in lane.tasks))
 
+    @property
+    def lane_by_task(self) -> dict[str, str]:
+        """Id of a shard's task -> name of its lane."""
+        return {task_id: lane.name for lane in self.lanes for task_id in (lane.mapped, *lane.tasks.values()) if task_id}
+
     def lane_of(self, task_id: str) -> Lane | None:
         """The lane of a shard's task."""
         mine = (lane for lane in self.lanes if task_id == lane.mapped or task_id in lane.tasks.values())

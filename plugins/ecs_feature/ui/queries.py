@@ -11,13 +11,15 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, union_all
 
 from ecs_feature.ui.pipelines import SHARD
 
 ACTIVE: Final = frozenset({"running", "queued", "restarting"})
 MOMENT: Final = func.coalesce(DagRun.partition_date, DagRun.logical_date, DagRun.run_after)
 """By what runs are sorted: a run made late for an early day has that day's place."""
+_UNIONS: Final = 100
+"""How many runs are asked for in one statement; SQLite takes at most 500 parts (sqlite.org/limits.html)."""
 _RUN: Final = (
     DagRun.id,
     DagRun.dag_id,
@@ -109,6 +111,59 @@ def shard_rows(session: Any, dag_id: str, run_ids: Sequence[str]) -> list[Any]:
     return list(session.execute(query))
 
 
+def changed_rows(session: Any, dag_id: str, since: Mapping[str, datetime]) -> list[Any]:
+    """The shards' task instances that changed since then, or have more than one try.
+
+    :param since: by run id.
+    """
+    rows: list[Any] = []
+    ids = list(since)
+    for start in range(0, len(ids), _UNIONS):
+        each = [
+            select(*_TASK).where(
+                TaskInstance.dag_id == dag_id,
+                TaskInstance.run_id == run_id,
+                TaskInstance.operator == SHARD,
+                or_(TaskInstance.updated_at > since[run_id], TaskInstance.try_number > 1),
+            )
+            for run_id in ids[start : start + _UNIONS]
+        ]
+        rows += session.execute(each[0] if len(each) == 1 else union_all(*each))
+    return rows
+
+
+def counts(
+    session: Any, dag_id: str, run_ids: Sequence[str], mapped: Sequence[str]
+) -> dict[str, dict[str | None, int]]:
+    """How many shards' task instances each run has, by state.
+
+    :param mapped: the mapped tasks, which have one that is no shard until they are expanded, or over nothing.
+    """
+    found: dict[str, dict[str | None, int]] = {}
+    if run_ids:
+        query = (
+            select(TaskInstance.run_id, TaskInstance.state, func.count())
+            .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(run_ids), TaskInstance.operator == SHARD)
+            .where(or_(TaskInstance.map_index >= 0, TaskInstance.task_id.not_in(mapped)))
+            .group_by(TaskInstance.run_id, TaskInstance.state)
+        )
+        for run_id, state, count in session.execute(query):
+            found.setdefault(run_id, {})[state] = count
+    return found
+
+
+def written_at(session: Any, runs: Sequence[Any], task_ids: Sequence[str]) -> dict[tuple[str, str], datetime]:
+    """(run id, task id) -> when its ``return_value`` was written."""
+    if not runs or not task_ids:
+        return {}
+    query = select(XComModel.run_id, XComModel.task_id, XComModel.timestamp).where(
+        XComModel.dag_run_id.in_([run.id for run in runs]),
+        XComModel.task_id.in_(task_ids),
+        XComModel.key == "return_value",
+    )
+    return {(row.run_id, row.task_id): row.timestamp for row in session.execute(query)}
+
+
 def tasks_of(session: Any, dag_id: str, run_ids: Sequence[str], task_ids: Iterable[str]) -> list[Any]:
     """Task instances by their ids."""
     wanted = list(task_ids)
@@ -172,10 +227,32 @@ def xcoms(
         query = query.where(XComModel.task_id.in_(task_ids))
     if map_index is not None:
         query = query.where(XComModel.map_index == map_index)
-    return [
-        XCom(row.run_id, row.task_id, row.map_index, row.key, decoded(row.value), row.timestamp)
-        for row in session.execute(query)
-    ]
+    return _read(session.execute(query))
+
+
+def _read(rows: Iterable[Any]) -> list[XCom]:
+    return [XCom(row.run_id, row.task_id, row.map_index, row.key, decoded(row.value), row.timestamp) for row in rows]
+
+
+def cells_left(session: Any, rows: Sequence[Any], runs: Iterable[Any]) -> list[XCom]:
+    """The ``return_value`` of some shards, and of a few more: of the same tasks and map indexes in these runs."""
+    if not rows:
+        return []
+    task_ids, indexes = sorted({row.task_id for row in rows}), sorted({row.map_index for row in rows})
+    query = select(
+        XComModel.run_id,
+        XComModel.task_id,
+        XComModel.map_index,
+        XComModel.key,
+        XComModel.value,
+        XComModel.timestamp,
+    ).where(
+        XComModel.dag_run_id.in_([run.id for run in runs]),
+        XComModel.key == "return_value",
+        XComModel.task_id.in_(task_ids),
+        XComModel.map_index.in_(indexes),
+    )
+    return _read(session.execute(query))
 
 
 def decoded(value: Any) -> Any:
