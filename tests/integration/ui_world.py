@@ -18,7 +18,7 @@ from airflow_home import SYNC_DAGS, environment, home_with
 from forks import Forks
 
 ROOT = Path(__file__).resolve().parents[2]
-HOSTILE = ("<img src=x onerror=alert(1)>", "../../etc", "e" * 200, "🚀 emoji", "שלום", "it's \"quoted\"")
+HOSTILE = ("<img src=x onerror=alert(1)>", "../../etc", "e" * 200, "🚀 emoji", "שלום", 'it\'s "quoted"')
 DAGS = '''"""Airflow DAGs of the board's tests."""
 from datetime import datetime
 
@@ -119,8 +119,10 @@ def create(session, dag_id, run_id, day, state=DagRunState.SUCCESS, hour=0):
 
 
 def left(session, run, task_id, value, map_index=-1, key="return_value"):
-    session.merge(XComModel(dag_run_id=run.id, dag_id=run.dag_id, run_id=run.run_id, task_id=task_id,
-                            map_index=map_index, key=key, value=value))
+    session.flush()
+    session.query(XComModel).filter_by(dag_run_id=run.id, task_id=task_id, map_index=map_index, key=key).delete()
+    session.add(XComModel(dag_run_id=run.id, dag_id=run.dag_id, run_id=run.run_id, task_id=task_id,
+                          map_index=map_index, key=key, value=value))
 
 
 def task(session, run, task_id, map_index=-1):
@@ -182,7 +184,7 @@ class World:
             "PYTHONPATH": str(ROOT / "plugins"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
             "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{self.port}{path}",
-            "AIRFLOW__API_AUTH__JWT_SECRET": "the-secret-of-this-test-has-at-least-64-bytes-because-hmac-sha512-wants-it",
+            "AIRFLOW__API_AUTH__JWT_SECRET": "of-this-test-" * 6,
             "AIRFLOW__API__SECRET_KEY": "another-secret-of-this-test",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer,nobody:",
         }

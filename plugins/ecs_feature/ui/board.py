@@ -20,6 +20,12 @@ MOST_RUNS: Final = 400
 VALUES: Final = ("seconds", "micro_usd", "changed")
 MOST_VALUES: Final = 60_000
 """Of a larger board the values are sent only when they are asked for: each costs some two bytes a cell on the wire."""
+_WIDTHS: Final = {
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(days=7),
+    "month": timedelta(days=31),
+}
 CLOCKS: Final = timedelta(seconds=5)
 """How far the clocks of Airflow's processes may differ when what has changed is asked for."""
 _OK: Final = (PUBLISHED, RAN, STALE, NOTHING)
@@ -133,7 +139,7 @@ def make_stale(
     found: Mapping[str, RunCells],
 ) -> None:
     """Mark the cells whose shard another run of the same partition has published since."""
-    kin = queries.kin_of(session, pipelines.dag_id, runs)
+    kin = kin_of(session, pipelines, runs, partitions.values())
     others = {run.run_id: partition_name(run, pipelines.partitioning) for run in kin}
     publishes = [lane.publish for lane in pipelines.lanes if lane.publish]
     left = queries.by_task(queries.xcoms(session, kin, task_ids=publishes))
@@ -158,6 +164,13 @@ def make_stale(
             current = {shard: run_id for _, run_id, shards in published for shard in shards}
             for run_id in run_ids:
                 _overlay(found[run_id].lanes.get(lane.name), current, run_id)
+
+
+def kin_of(session: Any, pipelines: Pipelines, runs: Sequence[Any], partitions: Collection[str]) -> list[Any]:
+    """The other runs of these partitions."""
+    width = _WIDTHS.get(pipelines.partitioning.grain, timedelta())
+    found, names = queries.kin_of(session, pipelines.dag_id, runs, width), frozenset(partitions)
+    return [run for run in found if partition_name(run, pipelines.partitioning) in names]
 
 
 def published_by(run_id: str, value: Mapping[str, Any]) -> tuple[int, str, Sequence[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from airflow.models.dagrun import DagRun
@@ -92,13 +92,18 @@ def one_run(session: Any, dag_id: str, run_id: str) -> Any:
     return session.execute(select(*_RUN).where(_is(dag_id, run_id))).first()
 
 
-def kin_of(session: Any, dag_id: str, runs: Sequence[Any]) -> list[Any]:
-    """The other runs of the same days or partition keys: what they have published may be newer."""
-    keys = sorted({run.partition_key for run in runs if run.partition_key})
-    moments = sorted({run.moment for run in runs})
-    same = [MOMENT.in_(moments), *([DagRun.partition_key.in_(keys)] if keys else [])]
+def kin_of(session: Any, dag_id: str, runs: Sequence[Any], width: timedelta) -> list[Any]:
+    """The other runs that may be of the same partitions: what they have published may be newer.
+
+    :param width: how long a partition is.
+    """
+    if not runs:
+        return []
+    moments, keys = [run.moment for run in runs], sorted({run.partition_key for run in runs if run.partition_key})
+    same = [MOMENT.between(min(moments) - width, max(moments) + width)]
+    same += [DagRun.partition_key.in_(keys)] if keys else []
     query = select(*_RUN).where(DagRun.dag_id == dag_id, or_(*same), DagRun.id.not_in([run.id for run in runs]))
-    return list(session.execute(query)) if runs else []
+    return list(session.execute(query))
 
 
 def shard_rows(session: Any, dag_id: str, run_ids: Sequence[str]) -> list[Any]:

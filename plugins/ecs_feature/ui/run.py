@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from ecs_feature.results.cells import ABSENT, FAILED, LEFT_OUT, MISSING, NOTHING
 from ecs_feature.shards.records import shard_record
 from ecs_feature.shards.waits_row import WAITS_KEY
 from ecs_feature.ui import queries
-from ecs_feature.ui.board import marked, partition_name, run_row
+from ecs_feature.ui.board import kin_of, marked, run_row
 from ecs_feature.ui.lanes import Left, RunCells, cells_of_run
 from ecs_feature.ui.pipelines import Lane, Pipelines, pipelines_of
 from ecs_feature.ui.price_table import prices
@@ -237,10 +237,7 @@ def _receipt(value: Any) -> dict[str, Any] | None:
 
 def _versions(session: Any, pipelines: Pipelines, run: Any, partition: str) -> list[dict[str, Any]]:
     """What the runs of this partition have published, the newest first."""
-    runs: Sequence[Any] = [run, *queries.kin_of(session, run.dag_id, [run])]
-    runs = [
-        each for each in runs if each.run_id == run.run_id or partition_name(each, pipelines.partitioning) == partition
-    ]
+    runs = [run, *kin_of(session, pipelines, [run], [partition])]
     lanes = {lane.publish: lane for lane in pipelines.lanes if lane.publish}
     found: list[dict[str, Any]] = [
         {
