@@ -11,6 +11,7 @@ const { createElement: h, useCallback, useEffect, useRef, useState } = globalThi
 
 const POLL_SECONDS = 30;
 const NAMED = 3;
+const WIDTHS = ["17%", "22%", "15%", "19%", "8%", "8%", "11%"];
 
 /** How long ago. @param {string | null | undefined} iso @param {number} now milliseconds */
 export function ago(iso, now) {
@@ -27,10 +28,46 @@ export function ahead(iso, now) {
   return at <= now ? "due" : `in ${seconds((at - now) / 1000)}`;
 }
 
-/** A lease's holder in few words: of `dag/run/variant` the run. @param {any} holder */
-export function holderWords(holder) {
-  if (typeof holder === "string") return holder;
-  return `${holder.holder} × ${holder.count}`;
+/** Worse first: what a day's dot shows when the day has several runs. */
+const WORST = ["failed", "running", "queued", "success"];
+const DOTS = 30;
+
+/** @param {string} state */
+function rank(state) {
+  const at = WORST.indexOf(state);
+  return at < 0 ? WORST.length : at;
+}
+
+/**
+ * A dot a day: of a pipeline that runs each hour, the runs of a day share one, which shows the worst.
+ * @param {{run_id: string, partition: string, state: string}[]} dots the oldest first
+ * @returns {{run_id: string, partition: string, state: string, runs: number}[]}
+ */
+export function daysOf(dots) {
+  const hourly = dots.length > DOTS + 1;
+  const days = new Map();
+  dots.forEach((dot, at) => {
+    const day = hourly ? (/^\d{4}-\d\d-\d\d/.exec(dot.partition)?.[0] ?? dot.partition) : String(at);
+    const known = days.get(day);
+    if (!known) days.set(day, { ...dot, partition: hourly ? day : dot.partition, runs: 1 });
+    else {
+      known.runs += 1;
+      if (rank(dot.state) <= rank(known.state)) Object.assign(known, { run_id: dot.run_id, state: dot.state });
+    }
+  });
+  return [...days.values()].slice(-DOTS);
+}
+
+/**
+ * A lease's holder, `dag/run/variant`, in the words of its pipeline's line.
+ * @param {{holder: string, count: number}} holder @param {string} dagId @param {{run_id: string, partition: string}[]} dots
+ */
+export function holderWords({ holder, count: many }, dagId, dots) {
+  const tasks = ` × ${many}`;
+  if (!holder.startsWith(`${dagId}/`)) return holder + tasks;
+  const own = holder.slice(dagId.length + 1);
+  const dot = dots.find((each) => own === each.run_id || own.startsWith(`${each.run_id}/`));
+  return (dot ? dot.partition + own.slice(dot.run_id.length) : own) + tasks;
 }
 
 export function Overview() {
@@ -71,15 +108,15 @@ export function Overview() {
 
 /** @param {{pipelines: any[], now: number}} props */
 function Table({ pipelines, now }) {
-  const heads = ["Pipeline", "30 days", "Last run", "Services", "Today", "30 days, USD", "Next run"];
+  const heads = ["Pipeline", "30 days", "Last run", "Services", "24 h", "30 days", "Next run"];
   const sum = (/** @type {string} */ name) => pipelines.reduce((total, each) => (each[name] === null ? total : (total ?? 0) + each[name]), /** @type {number | null} */ (null));
   return h(
     "div",
     { className: "ecsf-card ecsf-scroll" },
     h(
       "table",
-      { className: "ecsf-table" },
-      h("thead", null, h("tr", null, heads.map((name, at) => h("th", { key: name, scope: "col", className: at === 4 || at === 5 ? "ecsf-number" : "" }, name)))),
+      { className: "ecsf-table ecsf-pipelines" },
+      h("thead", null, h("tr", null, heads.map((name, at) => h("th", { key: at, style: { width: WIDTHS[at] }, scope: "col", className: at === 4 || at === 5 ? "ecsf-number" : "" }, at === 4 || at === 5 ? h("span", { title: "Estimated cost of the runs that began in this time" }, `Cost, ${name}`) : name)))),
       h("tbody", null, pipelines.map((pipeline) => h(Line, { key: pipeline.dag_id, pipeline, now }))),
       pipelines.length > 1
         ? h(
@@ -104,7 +141,7 @@ function Line({ pipeline, now }) {
   return h(
     "tr",
     null,
-    h("td", { style: { minWidth: 130 } }, h(Link, { to: `dags/${pathOf(dagId)}/plugin/shards` }, h("bdi", null, dagId)), pipeline.paused ? h("span", { className: "ecsf-badge", style: { marginLeft: 8 } }, "paused") : null),
+    h("td", null, h("div", { className: "ecsf-row" }, h(Link, { to: `dags/${pathOf(dagId)}/plugin/shards` }, h("bdi", null, dagId)), pipeline.paused ? h("span", { className: "ecsf-badge" }, "paused") : null)),
     h(
       "td",
       null,
@@ -112,15 +149,15 @@ function Line({ pipeline, now }) {
         ? h(
             "div",
             { className: "ecsf-dots" },
-            dots.map((/** @type {any} */ dot) => {
-              const words = `${dot.partition}: ${stateWords(dot.state)}`;
+            daysOf(dots).map((dot) => {
+              const words = `${dot.partition}: ${stateWords(dot.state)}${dot.runs > 1 ? `, ${dot.runs} runs` : ""}`;
               return h(Link, { key: dot.run_id, to: runPath(dot.run_id), title: words, label: words, className: "" }, h(Mark, { state: dot.state }));
             }),
           )
         : h("span", { className: "ecsf-muted" }, "no runs"),
     ),
     h("td", null, last ? h(Last, { last, path: runPath(last.run_id), now }) : h("span", { className: "ecsf-muted" }, "–")),
-    h("td", null, services.length ? services.map((/** @type {any} */ service) => h(Service, { key: `${service.arn ?? ""} ${service.name}`, service, now })) : h("span", { className: "ecsf-muted" }, "–")),
+    h("td", null, services.length ? services.map((/** @type {any} */ service) => h(Service, { key: `${service.arn ?? ""} ${service.name}`, service, dagId, dots, now })) : h("span", { className: "ecsf-muted" }, "–")),
     h("td", { className: "ecsf-number" }, dollars(pipeline.today_usd)),
     h("td", { className: "ecsf-number" }, dollars(pipeline.month_usd)),
     h("td", { style: { whiteSpace: "nowrap" }, title: moment(pipeline.next) }, pipeline.next ? ahead(pipeline.next, now) : h("span", { className: "ecsf-muted" }, pipeline.paused ? "paused" : "none planned")),
@@ -138,9 +175,9 @@ function Last({ last, path, now }) {
   );
 }
 
-/** @param {{service: any, now: number}} props */
-function Service({ service, now }) {
-  const holders = (service.holders ?? []).map(holderWords);
+/** @param {{service: any, dagId: string, dots: any[], now: number}} props */
+function Service({ service, dagId, dots, now }) {
+  const holders = (service.holders ?? []).map((/** @type {any} */ holder) => holderWords(holder, dagId, dots));
   const held = holders.length ? `held by ${holders.slice(0, NAMED).join(", ")}${holders.length > NAMED ? ` and ${holders.length - NAMED} more` : ""}` : "held by nobody";
   const desired = service.desired === service.running ? "" : ` of ${service.desired}`;
   return h(
