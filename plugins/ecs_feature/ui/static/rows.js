@@ -61,7 +61,10 @@ export function ordered(rows, order) {
     name: () => 0,
   });
   const compare = known[order] ?? known.start;
-  return [...rows].sort((one, other) => compare(one, other) || natural.compare(one.name, other.name) || natural.compare(one.lane, other.lane));
+  return [...rows].sort(
+    (one, other) =>
+      compare(one, other) || natural.compare(one.name, other.name) || natural.compare(one.lane, other.lane),
+  );
 }
 
 /** Without NaN where both are infinite. @param {number} one @param {number} other */
