@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ _HOME = tempfile.TemporaryDirectory(prefix="ecs-feature-tests-")
 for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "AIRFLOW__", "AWS_"))]:
     if name not in ("AWS_CA_BUNDLE",):
         del os.environ[name]
+# Hundreds of processes import the package: what one compiles the others need not compile again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Before Airflow is imported anywhere: it reads these at import.
 os.environ |= {
     "AIRFLOW_HOME": _HOME.name,
@@ -40,8 +44,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: the tests wait more than they compute."""
-    return min(8, (os.cpu_count() or 1) + 1)
+    """Two more than there are cores: the tests wait more than they compute."""
+    return min(8, (os.cpu_count() or 1) + 2)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

@@ -54,7 +54,12 @@ def chaos_stack() -> Iterator[ChaosStack]:
             database_url=postgres.url,
             triggerers=2,
             # The stack of the system tests leaves Airflow as it is, which is the default.
-            options={**AIRFLOW_OPTIONS, "ecs_feature": {"patch_airflow": "True"}},
+            # No DAG file changes while the tests run.
+            options={
+                **AIRFLOW_OPTIONS,
+                "ecs_feature": {"patch_airflow": "True"},
+                "dag_processor": {"min_file_process_interval": "900"},
+            },
             dags=False,
             extra_dags={"chaos": DAGS, "chaos-tests": EXTRA_DAGS},
             fargate_arguments=("--images", str(IMAGES)),

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from forks import Forks
+
 DATABASE = "airflow.db"
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
@@ -80,18 +82,34 @@ def migrated() -> Path:
     return kept
 
 
-def output(home: Path, program: str, options: Mapping[str, str]) -> list[str]:
-    """The lines that a program prints in an Airflow that has the plugin.
+class Patched:
+    """Programs in an Airflow that has the plugin, each in a process forked from one that has imported Airflow.
 
-    :param options: of ``[ecs_feature]``.
+    :param home: see :func:`home_with`.
     """
-    given = {f"AIRFLOW__ECS_FEATURE__{name.upper()}": value for name, value in options.items()}
-    return python(home, "-c", program, more={"AIRFLOW__CORE__PLUGINS_FOLDER": str(PLUGINS)} | given)
 
+    FIRST = "import airflow.cli.commands.triggerer_command, airflow.dag_processing.processor\n"
 
-def printed(home: Path, program: str, *, patched: str) -> Any:
-    """What a program prints last, as JSON, in an Airflow that has the plugin.
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.forks = Forks(self.FIRST, home, environment(home) | {"AIRFLOW__CORE__PLUGINS_FOLDER": str(PLUGINS)})
 
-    :param patched: ``[ecs_feature] patch_airflow``.
-    """
-    return json.loads(output(home, program, {"patch_airflow": patched})[-1])
+    def lines(self, program: str, **options: str) -> list[str]:
+        """The lines that a program prints, with a new database; it must succeed.
+
+        :param options: of ``[ecs_feature]``.
+        """
+        for left in self.home.glob(f"{DATABASE}*"):  # of the program before, SQLite's journal too
+            left.unlink()
+        shutil.copy(migrated(), self.home / DATABASE)
+        given = {f"AIRFLOW__ECS_FEATURE__{name.upper()}": value for name, value in options.items()}
+        done = self.forks.run(f"os.environ.update({given!r})\n{program}")
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout.splitlines()
+
+    def printed(self, program: str, *, patched: str) -> Any:
+        """What a program prints last, as JSON.
+
+        :param patched: ``[ecs_feature] patch_airflow``.
+        """
+        return json.loads(self.lines(program, patch_airflow=patched)[-1])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from airflow_home import SYNC_DAGS, home_with, output, printed
+from airflow_home import SYNC_DAGS, Patched, home_with
 
 DAGS = '''
 """An airflow dag."""
@@ -149,28 +149,35 @@ def changed(*left_out: str) -> list[str]:
     return sorted(each for name, changes in CHANGES.items() if name not in left_out for each in changes)
 
 
-def walked(home: Path, program: str = SNAPSHOT, **options: str) -> tuple[list[str], list[str]]:
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patched]:
+    patched = Patched(home_with(tmp_path_factory.mktemp("airflow"), DAGS))
+    with patched.forks:
+        yield patched
+
+
+def walked(airflow: Patched, program: str = SNAPSHOT, **options: str) -> tuple[list[str], list[str]]:
     """What the plugin changes, and what it warns of."""
-    lines = output(home, program, options)
+    lines = airflow.lines(program, **options)
     return json.loads(lines[-1]), [line for line in lines if "[ecs_feature]" in line]
 
 
-def test_nothing_of_airflow_changes_unless_asked(tmp_path: Path) -> None:
-    assert walked(tmp_path) == ([], [])
+def test_nothing_of_airflow_changes_unless_asked(airflow: Patched) -> None:
+    assert walked(airflow) == ([], [])
 
 
-def test_the_old_option_changes_nothing_and_gets_one_warning_that_names_the_new_one(tmp_path: Path) -> None:
-    changes, [warning] = walked(tmp_path, tune_airflow="True")
+def test_the_old_option_changes_nothing_and_gets_one_warning_that_names_the_new_one(airflow: Patched) -> None:
+    changes, [warning] = walked(airflow, tune_airflow="True")
     assert changes == []
     assert "[ecs_feature] tune_airflow is ignored: it has been replaced by patch_airflow (default False)." in warning
 
 
-def test_the_patches_change_what_they_name_and_nothing_else(tmp_path: Path) -> None:
-    assert walked(tmp_path, patch_airflow="True") == (changed(), [])
+def test_the_patches_change_what_they_name_and_nothing_else(airflow: Patched) -> None:
+    assert walked(airflow, patch_airflow="True") == (changed(), [])
 
 
-def test_another_source_leaves_out_its_patch_alone_with_one_warning(tmp_path: Path) -> None:
-    changes, [warning] = walked(tmp_path, ANOTHER_SOURCE + SNAPSHOT, patch_airflow="True")
+def test_another_source_leaves_out_its_patch_alone_with_one_warning(airflow: Patched) -> None:
+    changes, [warning] = walked(airflow, ANOTHER_SOURCE + SNAPSHOT, patch_airflow="True")
     assert changes == changed("cache_deserialized_dags")
     assert (
         "patch_airflow: cache_deserialized_dags is left out, the source is not the one it was tested with: "
@@ -178,16 +185,16 @@ def test_another_source_leaves_out_its_patch_alone_with_one_warning(tmp_path: Pa
     ) in warning
 
 
-def test_another_version_leaves_out_all_of_them_with_one_warning_each(tmp_path: Path) -> None:
-    changes, warnings = walked(tmp_path, ANOTHER_VERSION + SNAPSHOT, patch_airflow="True")
+def test_another_version_leaves_out_all_of_them_with_one_warning_each(airflow: Patched) -> None:
+    changes, warnings = walked(airflow, ANOTHER_VERSION + SNAPSHOT, patch_airflow="True")
     assert changes == []
     for name, line in zip(CHANGES, warnings, strict=True):
         assert f"patch_airflow: {name} is left out, it was tested with Airflow 3.3.2, this is 3.3.3." in line
 
 
 @pytest.mark.parametrize(("patched", "requests"), [("True", ["DL", "other"]), ("False", ["DL", "UA", "other"])])
-def test_only_a_shard_that_succeeded_asks_for_no_callback(tmp_path: Path, patched: str, requests: list[str]) -> None:
-    states, asked = printed(home_with(tmp_path, DAGS), END_THEM, patched=patched)
+def test_only_a_shard_that_succeeded_asks_for_no_callback(airflow: Patched, patched: str, requests: list[str]) -> None:
+    states, asked = airflow.printed(END_THEM, patched=patched)
     assert states == {"UA": "success", "DL": "failed", "other": "success"}
     assert asked == requests
 
@@ -197,5 +204,5 @@ def test_only_a_shard_that_succeeded_asks_for_no_callback(tmp_path: Path, patche
     [("True", [1, 65536, True, 100]), ("", [1, 4096, False, 10])],
     ids=["patched", "neither-true-nor-false"],
 )
-def test_a_triggerer_is_patched_before_it_starts_its_runner(tmp_path: Path, patched: str, shown: list[Any]) -> None:
-    assert printed(tmp_path, SHOW, patched=patched) == shown
+def test_a_triggerer_is_patched_before_it_starts_its_runner(airflow: Patched, patched: str, shown: list[Any]) -> None:
+    assert airflow.printed(SHOW, patched=patched) == shown

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from airflow_home import SYNC_DAGS, home_with, printed
+from airflow_home import SYNC_DAGS, Patched, home_with
 
 DAGS = '''
 """Two airflow dags."""
@@ -290,9 +290,10 @@ asyncio.run(main())
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An Airflow home with a database."""
-    return home_with(tmp_path_factory.mktemp("airflow"), DAGS)
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patched]:
+    patched = Patched(home_with(tmp_path_factory.mktemp("airflow"), DAGS))
+    with patched.forks:
+        yield patched
 
 
 @pytest.mark.parametrize(
@@ -304,9 +305,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids=["patched", "as-it-is"],
 )
 def test_what_was_written_after_the_last_look_is_in_the_next_answer(
-    tmp_path: Path, patched: str, answers: list[list[str]]
+    airflow: Patched, patched: str, answers: list[list[str]]
 ) -> None:
-    assert printed(home_with(tmp_path, DAGS), SUPERVISOR, patched=patched) == [answers, ["starts"]]
+    assert airflow.printed(SUPERVISOR, patched=patched) == [answers, ["starts"]]
 
 
 @pytest.mark.parametrize(
@@ -315,13 +316,13 @@ def test_what_was_written_after_the_last_look_is_in_the_next_answer(
     ids=["patched", "as-it-is"],
 )
 def test_the_ends_of_a_group_are_reported_with_its_last_and_kills_are_for_the_runners_turn(
-    home: Path, patched: str, at_once: list[Any], turn: list[Any]
+    airflow: Patched, patched: str, at_once: list[Any], turn: list[Any]
 ) -> None:
-    assert printed(home, RUNNER, patched=patched) == [at_once, turn, ["s9"]]
+    assert airflow.printed(RUNNER, patched=patched) == [at_once, turn, ["s9"]]
 
 
-def test_what_the_supervisor_replies_to_a_report_between_turns_is_not_lost(tmp_path: Path) -> None:
-    reported, to_cancel, confirmed, turn, started = printed(home_with(tmp_path, DAGS), CONNECTED, patched="True")
+def test_what_the_supervisor_replies_to_a_report_between_turns_is_not_lost(airflow: Patched) -> None:
+    reported, to_cancel, confirmed, turn, started = airflow.printed(CONNECTED, patched="True")
     assert (reported, to_cancel, confirmed) == ([1000], [], [7])
     assert turn == [["UA"], [99], [7]]  # the new trigger once, and what is to be cancelled with the turn's own reply
     assert started == "Task"
@@ -332,9 +333,9 @@ def test_what_the_supervisor_replies_to_a_report_between_turns_is_not_lost(tmp_p
     [("True", [[True, True], [False, False]]), ("False", [[False, False], [False, False]])],
     ids=["patched", "as-it-is"],
 )
-def test_a_triggerer_makes_a_dag_of_shards_once(home: Path, patched: str, same: list[list[bool]]) -> None:
-    assert printed(home, MADE, patched=patched) == same
+def test_a_triggerer_makes_a_dag_of_shards_once(airflow: Patched, patched: str, same: list[list[bool]]) -> None:
+    assert airflow.printed(MADE, patched=patched) == same
 
 
-def test_functions_are_replaced_only_once(home: Path) -> None:
-    assert printed(home, DEPTHS, patched="True") == [1, 1, 1]
+def test_functions_are_replaced_only_once(airflow: Patched) -> None:
+    assert airflow.printed(DEPTHS, patched="True") == [1, 1, 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,13 @@ from devstack.stack import Stack, clear
 FOLDER = ROOT / "build" / "test" / f"system-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 EXTRA_DAGS = Path(__file__).parent / "dags"
 """DAG files in here are parsed beside those of dags/; their bundle is called ``system-tests``."""
+FINISHED_DAY = datetime(2013, 2, 15, tzinfo=UTC)
 ENDED = frozenset({"success", "failed"})
 OPTIONS = {
     # How long nobody has heard of a killed triggerer before the next one takes its triggers: 30 s by default.
     "triggerer": {"triggerer_health_check_threshold": "10"},
+    # A DAG file that has not changed is parsed again every 30 s by default: a tenth of a core for each stack.
+    "dag_processor": {"min_file_process_interval": "900"},
 }
 
 
@@ -91,6 +94,14 @@ def stack() -> Iterator[SystemStack]:
     clear(FOLDER)
     with Stack(FOLDER, extra_dags={"system-tests": EXTRA_DAGS}, options=OPTIONS, grace_seconds=2) as running:
         yield SystemStack(running)
+
+
+@pytest.fixture(scope="package")
+def finished_run(stack: SystemStack) -> str:
+    """The id of a run of :data:`FINISHED_DAY` of the DAG rerun_features, for the tests that run parts of it again."""
+    run_id = stack.run("rerun_features", FINISHED_DAY)
+    stack.succeed(run_id)
+    return run_id
 
 
 @pytest.fixture(autouse=True)

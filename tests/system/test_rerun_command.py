@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import UTC, datetime
 from typing import Any
 
 from devstack.processes import ROOT
 
+from .conftest import FINISHED_DAY
+
 DAG_ID = "rerun_features"
-DAY = datetime(2013, 3, 5, tzinfo=UTC)
 RUN_SECONDS = 200
 
 
-def test_one_shard_runs_again_with_fresh_input_and_its_times_are_those_of_the_rerun(stack: Any) -> None:
-    run_id = stack.run(DAG_ID, DAY)
-    stack.succeed(run_id, RUN_SECONDS)
+def test_one_shard_runs_again_with_fresh_input_and_its_times_are_those_of_the_rerun(
+    stack: Any, finished_run: str
+) -> None:
+    run_id = finished_run
     before, launched = stack.tasks(run_id), len(stack.calls("RunTask"))
 
-    done = rerun(stack, "--date", "2013-03-05", "--shards", "HA", "--variants", "treatment", "--fresh-input", "-y")
+    done = rerun(
+        stack, "--date", f"{FINISHED_DAY:%Y-%m-%d}", "--shards", "HA", "--variants", "treatment", "--fresh-input", "-y"
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "8 tasks cleared."
     stack.succeed(run_id, RUN_SECONDS)
@@ -34,7 +37,7 @@ def test_one_shard_runs_again_with_fresh_input_and_its_times_are_those_of_the_re
     assert {name: after[name]["duration"] for name in again if after[name]["duration"] < 0} == {}
     assert after["treatment.shards.HA"]["start_date"] > before["receipt"]["end_date"]
 
-    log = stack.api.log(DAG_ID, run_id, "treatment.shards.HA", 2)
+    log = stack.api.log(DAG_ID, run_id, "treatment.shards.HA", after["treatment.shards.HA"]["try_number"])
     assert "It had succeeded before; this was a rerun with the raw data that is there." in str(log)
 
 

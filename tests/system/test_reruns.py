@@ -8,21 +8,21 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from .conftest import FINISHED_DAY
 from .service_watch import Look, watched_services
 
 DAG_ID = "rerun_features"
 ENCODERS = ["encoder-control", "encoder-treatment"]
-CLEARED_DAY = datetime(2013, 2, 15, tzinfo=UTC)
-BACKFILL_DAYS = [date(2013, 2, 18) + timedelta(days=n) for n in range(4)]
+BACKFILL_DAYS = [date(2013, 2, 18) + timedelta(days=n) for n in range(3)]
 MANUAL_DAY = datetime(2013, 2, 25, tzinfo=UTC)
 CRASH_DAY = datetime(2013, 2, 27, tzinfo=UTC)
 RUN_SECONDS = 200
 
 
-def test_clearing_two_shards_of_a_finished_run_computes_these_and_keeps_the_rest(stack: Any) -> None:
-    run_id = stack.run(DAG_ID, CLEARED_DAY)
-    stack.succeed(run_id, RUN_SECONDS)
-    before = {variant: manifest(stack, CLEARED_DAY, variant) for variant in ("control", "treatment")}
+def test_clearing_two_shards_of_a_finished_run_computes_these_and_keeps_the_rest(stack: Any, finished_run: str) -> None:
+    run_id = finished_run
+    before = {variant: manifest(stack, FINISHED_DAY, variant) for variant in ("control", "treatment")}
+    version = before["treatment"]["version"]
     first_receipt = stack.api.xcom(DAG_ID, run_id, "receipt")
     runs_task, updates = len(stack.calls("RunTask")), len(stack.calls("UpdateService"))
 
@@ -39,19 +39,20 @@ def test_clearing_two_shards_of_a_finished_run_computes_these_and_keeps_the_rest
         ("treatment", "OO"),
     ]
     assert scalings(stack.calls("UpdateService")[updates:]) == {"encoder-treatment": [1, 0]}
-    after = manifest(stack, CLEARED_DAY, "treatment")
-    assert (after["version"], after["previous"], after["rows"]) == (2, 1, before["treatment"]["rows"])
+    after = manifest(stack, FINISHED_DAY, "treatment")
+    assert (after["version"], after["previous"]) == (version + 1, version)
+    assert after["rows"] == before["treatment"]["rows"]
     kept, new = before["treatment"]["shards"], after["shards"]
     assert new["UA"] == kept["UA"]
     assert {name for name in new if new[name]["result_uri"] != kept[name]["result_uri"]} == {"HA", "OO"}
-    assert manifest(stack, CLEARED_DAY, "control") == before["control"]
-    assert manifest(stack, CLEARED_DAY, "treatment", version=1) == before["treatment"]
+    assert manifest(stack, FINISHED_DAY, "control") == before["control"]
+    assert manifest(stack, FINISHED_DAY, "treatment", version=version) == before["treatment"]
 
     receipt = stack.api.xcom(DAG_ID, run_id, "receipt")
     assert receipt["state"] == "success"
     assert receipt["variants"]["control"] == first_receipt["variants"]["control"]
     treatment = receipt["variants"]["treatment"]
-    assert treatment["manifest_uri"].endswith("/manifest/v=0002.json")
+    assert treatment["manifest_uri"].endswith(f"/manifest/v={version + 1:04d}.json")
     assert treatment["services"] == [{"name": "encoder-treatment", "before": 0, "peak": 1, "after": 0, "others": 0}]
     assert_at_rest(stack)
 
@@ -60,13 +61,13 @@ def test_a_backfill_and_a_run_in_its_middle_share_their_services(stack: Any) -> 
     stack.stack.wait_for_dag(DAG_ID)
     updates = len(stack.calls("UpdateService"))
     with watched_services(stack.ecs, ENCODERS) as looks:
-        stack.stack.backfill(DAG_ID, BACKFILL_DAYS[0], BACKFILL_DAYS[-1], max_active_runs=3)
+        stack.stack.backfill(DAG_ID, BACKFILL_DAYS[0], BACKFILL_DAYS[-1], max_active_runs=2)
         stack.stack.processes.wait_until(
             lambda: sum(look.running for look in looks[-2:]) > 0, what="No service came up", timeout_seconds=RUN_SECONDS
         )
         manual = stack.run(DAG_ID, MANUAL_DAY, {"shards": ["HA", "OO"]})
         stack.succeed(manual, RUN_SECONDS)
-        assert [run["state"] for run in backfill_runs(stack)].count("success") < 4
+        assert [run["state"] for run in backfill_runs(stack)].count("success") < 3
         stack.stack.processes.wait_until(
             lambda: all(run["state"] in ("success", "failed") for run in backfill_runs(stack)),
             what="The backfill has not ended",
@@ -76,12 +77,12 @@ def test_a_backfill_and_a_run_in_its_middle_share_their_services(stack: Any) -> 
     assert [(run["logical_date"][:10], run["state"]) for run in runs] == [
         (f"{day}", "success") for day in BACKFILL_DAYS
     ]
-    assert most_at_once(runs) == 3
+    assert most_at_once(runs) == 2
 
     run_ids = [manual, *(run["dag_run_id"] for run in runs)]
     tasks = {run_id: stack.api.task_instances(DAG_ID, run_id) for run_id in run_ids}
     shards = [task for run_id in run_ids for task in tasks[run_id] if ".shards." in task["task_id"]]
-    assert Counter(task["state"] for task in shards) == {"success": 4 * 6 + 4, "skipped": 2}
+    assert Counter(task["state"] for task in shards) == {"success": 3 * 6 + 4, "skipped": 2}
     assert {(task["task_id"], task["try_number"]) for task in shards if task["try_number"] != 1} == set()
 
     spans = {holder: span for run_id in run_ids for holder, span in relied_on(run_id, tasks[run_id]).items()}
