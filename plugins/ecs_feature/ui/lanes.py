@@ -89,13 +89,16 @@ def cells_of_run(run: Any, rows: Sequence[Any], left: Left, pipelines: Pipelines
             made.versions[each.name] = int(value.get("version") or 0)
     waits, micro, begun = left.waits.get(run.run_id, {}), 0, run.start_date or run.run_after
     lanes = pipelines.lane_by_task
+    lists = {
+        task_id: queries.names_in_list(left.of_task(run.run_id, lane.found_by)) if lane.found_by else []
+        for task_id, lane in mapped.items()
+    }
     active = queries.is_active(run)
     for row in sorted(rows, key=lambda row: row.map_index):
         lane = lanes.get(row.task_id, lane_name(row.task_id))
         record = shard_record(left.values.get((run.run_id, row.task_id, row.map_index))) or {}
         if row.map_index >= 0:
-            known = mapped.get(row.task_id)
-            found = queries.names_in_list(left.of_task(run.run_id, known.found_by)) if known and known.found_by else []
+            found = lists.get(row.task_id, [])
             shard = found[row.map_index] if row.map_index < len(found) else ""
             shard = shard or str(record.get("shard") or row.rendered or f"[{row.map_index}]")
         elif row.task_id in mapped or row.task_id.rpartition(".")[2] == "shard":

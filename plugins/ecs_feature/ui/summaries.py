@@ -57,6 +57,11 @@ class Summary:
     cells: RunCells
     at: datetime
 
+    @property
+    def again(self) -> int:
+        """How many shards had more than one try."""
+        return sum(len(cells.tries) for cells in self.cells.lanes.values())
+
 
 def cells_of(session: Any, pipelines: Pipelines, runs: Sequence[Any]) -> dict[str, RunCells]:
     """By run id."""
@@ -64,8 +69,13 @@ def cells_of(session: Any, pipelines: Pipelines, runs: Sequence[Any]) -> dict[st
     mapped = [lane.mapped for lane in pipelines.lanes if lane.mapped]
     counted = queries.counts(session, pipelines.dag_id, list(found), mapped)
     since = {run_id: each.at - CLOCKS for run_id, each in found.items()}
+    asked = {
+        run_id: since[run_id]
+        for run_id, known in counted.items()
+        if known.changed_at > since[run_id] or known.again != found[run_id].again
+    }
     changed: dict[str, list[Any]] = {}
-    for row in queries.changed_rows(session, pipelines.dag_id, since):
+    for row in queries.changed_rows(session, pipelines.dag_id, asked):
         changed.setdefault(row.run_id, []).append(row)
     made = {}
     by_id = {run.run_id: run for run in runs}
@@ -74,7 +84,7 @@ def cells_of(session: Any, pipelines: Pipelines, runs: Sequence[Any]) -> dict[st
     for run_id, each in found.items():
         places = _Places(each.cells, lanes, names)
         rows = _other_than(places, changed.get(run_id, ()), active=queries.is_active(by_id[run_id]))
-        if len(rows) <= MOST_CHANGED and _adds_up(places, rows, counted.get(run_id, {})):
+        if len(rows) <= MOST_CHANGED and _adds_up(places, rows, counted[run_id].states if run_id in counted else {}):
             made[run_id] = each.cells
             again[run_id] = rows
     _bring_up_to_date(session, pipelines, [by_id[run_id] for run_id in made], made, again, since)
