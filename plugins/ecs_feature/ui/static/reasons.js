@@ -14,12 +14,18 @@ const NAMED = 12;
 /** @param {{reasons: Reason[], picked: Set<string>, onPick: (keys: string[]) => void, variants: boolean, active: boolean}} props */
 export function Reasons({ reasons, picked, onPick, variants, active }) {
   if (!reasons.length) {
-    return h("p", { className: "ecsf-note" }, active ? "No shard has failed so far." : "No shard has failed or is missing.");
+    return h(
+      "p",
+      { className: "ecsf-note" },
+      active ? "No shard has failed so far." : "No shard has failed or is missing.",
+    );
   }
   return h(
     "ul",
     { className: "ecsf-card ecsf-list", style: { padding: "2px 14px" } },
-    reasons.map((reason) => h(ReasonRow, { key: `${reason.outcome} ${reason.words}`, reason, picked, onPick, variants })),
+    reasons.map((reason) =>
+      h(ReasonRow, { key: `${reason.outcome} ${reason.words}`, reason, picked, onPick, variants }),
+    ),
   );
 }
 
@@ -42,14 +48,27 @@ function ReasonRow({ reason, picked, onPick, variants }) {
     h(
       "button",
       { type: "button", className: "ecsf-button", "aria-pressed": ticked === "all", onClick: () => onPick(keys) },
-      ticked === "all" ? "✓ Ticked" : keys.length === 1 ? "Tick it" : `Tick all ${count(keys.length, "shard").replace(" shards", "")}`,
+      ticked === "all"
+        ? "✓ Ticked"
+        : keys.length === 1
+          ? "Tick it"
+          : `Tick all ${count(keys.length, "shard").replace(" shards", "")}`,
     ),
     h(
       "div",
       { className: "ecsf-names" },
       h("bdi", null, (whole ? names : names.slice(0, NAMED)).join(", ")),
       more > 0
-        ? h("button", { type: "button", className: "ecsf-link", style: { background: "none", border: 0, marginLeft: 6, font: "inherit" }, onClick: () => setWhole(!whole) }, whole ? "fewer" : `and ${more.toLocaleString("en")} more`)
+        ? h(
+            "button",
+            {
+              type: "button",
+              className: "ecsf-link",
+              style: { background: "none", border: 0, marginLeft: 6, font: "inherit" },
+              onClick: () => setWhole(!whole),
+            },
+            whole ? "fewer" : `and ${more.toLocaleString("en")} more`,
+          )
         : null,
     ),
   );

@@ -61,7 +61,10 @@ export function ordered(rows, order) {
     name: () => 0,
   });
   const compare = known[order] ?? known.start;
-  return [...rows].sort((one, other) => compare(one, other) || natural.compare(one.name, other.name) || natural.compare(one.lane, other.lane));
+  return [...rows].sort(
+    (one, other) =>
+      compare(one, other) || natural.compare(one.name, other.name) || natural.compare(one.lane, other.lane),
+  );
 }
 
 /** Without NaN where both are infinite. @param {number} one @param {number} other */
@@ -77,12 +80,17 @@ export function barsOf(axis, segments) {
   });
 }
 
-/** When anything went on. @param {Row[]} rows @param {Service[]} services @returns {[number, number][]} */
+/**
+ * When anything went on. A service that only stands by is none of it: the axis may cut the days until a rerun short.
+ * @param {Row[]} rows @param {Service[]} services @returns {[number, number][]}
+ */
 export function busyOf(rows, services) {
   /** @type {[number, number][]} */
   const found = [];
   for (const { segments } of [...rows, ...services]) {
-    for (const [, from, to] of segments) found.push([from, to]);
+    for (const [kind, from, to] of segments) {
+      if (kind !== "steady") found.push([from, to]);
+    }
   }
   return found;
 }
@@ -113,14 +121,21 @@ export function serviceKey({ lane, name }) {
   return `service:${lane}:${name}`;
 }
 
-/** The points of a curve of steps, as an SVG path in a box of 1000 x 100. @param {import("./axis.js").Axis} axis @param {[number, number][]} points @param {number} top the highest value shown */
-export function stepPath(axis, points, top) {
-  if (!points.length) return "";
+/**
+ * A curve of steps in an SVG box of 1000 x 100: the line, and the area below it.
+ * @param {import("./axis.js").Axis} axis @param {[number, number][]} points @param {number} top the highest value shown
+ * @returns {{line: string, area: string}}
+ */
+export function stepPaths(axis, points, top) {
+  if (!points.length) return { line: "", area: "" };
   const x = (/** @type {number} */ at) => round(place(axis, at) * 10);
   const y = (/** @type {number} */ n) => round(100 - (100 * n) / Math.max(top, 1));
-  let path = `M${x(points[0][0])} 100`;
-  for (const [at, n] of points) path += `H${x(at)}V${y(n)}`;
-  return `${path}H${x(Math.max(axis.to, points[points.length - 1][0]))}`;
+  const [begin] = points[0];
+  const [last, after] = points[points.length - 1];
+  let line = `M${x(begin)} 100`;
+  for (const [at, n] of points) line += `H${x(at)}V${y(n)}`;
+  if (after > 0) line += `H${x(Math.max(axis.to, last))}`;
+  return { line, area: `${line}V100Z` };
 }
 
 /** @param {number} value */

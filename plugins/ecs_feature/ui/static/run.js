@@ -1,8 +1,9 @@
 /** The tab of one run: figures, what ran when, why what failed, the receipt, the versions. */
 
 import { getJson, usePoll } from "./api.js";
+import { Legend } from "./bars.js";
 import { count, seconds, usd } from "./format.js";
-import { Gantt, Legend } from "./gantt.js";
+import { Gantt } from "./gantt.js";
 import { Headline } from "./headline.js";
 import { Link, pathOf } from "./link.js";
 import { stateWords } from "./mark.js";
@@ -56,24 +57,32 @@ export function RunView({ dagId = "", runId = "" }) {
   useStyles(RUN_CSS);
   const { view, error, again } = useRun(dagId, runId);
   if (!view) {
-    return h("div", { className: "ecsf-root" }, h("p", { className: "ecsf-note", role: error ? "alert" : "status" }, error || "Reading the run …"));
+    return h(
+      "div",
+      { className: "ecsf-root" },
+      h("p", { className: "ecsf-note", role: error ? "alert" : "status" }, error || "Reading the run …"),
+    );
   }
   if (!view.pipeline) {
-    const words = "This DAG has no shards of ecs_feature. A pipeline of FeaturePipeline(...).dag() has; make init NAME=my_features writes one.";
+    const words =
+      "This DAG has no shards of ecs_feature. A pipeline of FeaturePipeline(...).dag() has; make init NAME=my_features writes one.";
     return h("div", { className: "ecsf-root" }, h("p", { className: "ecsf-note" }, words));
   }
-  return h(Whole, { dagId, runId, view, error, again });
+  return h(RunPage, { dagId, runId, view, error, again });
 }
 
 /** @param {{dagId: string, runId: string, view: any, error: string, again: () => void}} props */
-function Whole({ dagId, runId, view, error, again }) {
+export function RunPage({ dagId, runId, view, error, again }) {
   const [picked, setPicked] = useState(/** @type {Set<string>} */ (new Set()));
   const [wanted, setWanted] = useState({ lane: "", find: "", order: "start" });
   const [active, setActive] = useState(/** @type {string | null} */ (null));
   const [reveal, setReveal] = useState(/** @type {{key: string} | null} */ (null));
   const rows = useMemo(() => rowsOf(view.lanes), [view]);
   const shown = useMemo(() => chosen(rows, wanted), [rows, wanted]);
-  const services = useMemo(() => view.services.filter((/** @type {any} */ each) => !wanted.lane || each.lane === wanted.lane), [view, wanted.lane]);
+  const services = useMemo(
+    () => view.services.filter((/** @type {any} */ each) => !wanted.lane || each.lane === wanted.lane),
+    [view, wanted.lane],
+  );
   const busy = useMemo(() => busyOf(rows, view.services), [rows, view]);
   const critical = useMemo(() => criticalOf(view.critical ?? [], rows, view.services), [rows, view]);
   const ticked = stillThere(picked, rows);
@@ -93,16 +102,56 @@ function Whole({ dagId, runId, view, error, again }) {
     h(
       "div",
       { className: "ecsf-row" },
-      variants ? h(Segmented, { label: "Variant", value: wanted.lane, options: [["", "all"], ...view.lanes.map((/** @type {any} */ each) => [each.lane, each.lane])], onChange: (lane) => setWanted({ ...wanted, lane }) }) : null,
-      h("input", { className: "ecsf-input", type: "search", placeholder: "Find shard", "aria-label": "Find shard", value: wanted.find, onChange: (/** @type {any} */ event) => setWanted({ ...wanted, find: event.target.value }) }),
-      h(Segmented, { label: "Order", value: wanted.order, options: ORDERS.map((order) => [order, order]), onChange: (order) => setWanted({ ...wanted, order }) }),
+      variants
+        ? h(Segmented, {
+            label: "Variant",
+            value: wanted.lane,
+            options: [["", "all"], ...view.lanes.map((/** @type {any} */ each) => [each.lane, each.lane])],
+            onChange: (lane) => setWanted({ ...wanted, lane }),
+          })
+        : null,
+      h("input", {
+        className: "ecsf-input",
+        type: "search",
+        placeholder: "Find shard",
+        "aria-label": "Find shard",
+        value: wanted.find,
+        onChange: (/** @type {any} */ event) => setWanted({ ...wanted, find: event.target.value }),
+      }),
+      h(Segmented, {
+        label: "Order",
+        value: wanted.order,
+        options: ORDERS.map((order) => [order, order]),
+        onChange: (order) => setWanted({ ...wanted, order }),
+      }),
       h("span", { className: "ecsf-grow" }),
       h(Rerun, { dagId, view, ticked, again, onClear: () => setPicked(new Set()) }),
     ),
-    h(Gantt, { rows: shown, all: rows.length, services, busy, view, critical, picked, onPick: pick, active, onActive: setActive, variants, reveal }),
+    h(Gantt, {
+      rows: shown,
+      all: rows.length,
+      services,
+      busy,
+      view,
+      critical,
+      picked,
+      onPick: pick,
+      active,
+      onActive: setActive,
+      variants,
+      reveal,
+    }),
     h(Strip, { dagId, runId, row: rows.find((row) => row.key === active), critical, onFind: find }),
-    h(Section, { title: "Failures by reason" }, h(Reasons, { reasons: view.reasons, picked, onPick: pick, variants, active: view.run.active })),
-    h(Section, { title: "Receipt" }, h(Receipt, { receipts: view.receipts ?? (view.receipt ? { "": view.receipt } : {}), active: view.run.active })),
+    h(
+      Section,
+      { title: "Failures by reason" },
+      h(Reasons, { reasons: view.reasons, picked, onPick: pick, variants, active: view.run.active }),
+    ),
+    h(
+      Section,
+      { title: "Receipt" },
+      h(Receipt, { receipts: view.receipts ?? (view.receipt ? { "": view.receipt } : {}), active: view.run.active }),
+    ),
     h(Section, { title: `Versions of ${view.run.partition}` }, h(Versions, { dagId, runId, view, again })),
   );
 }
@@ -117,7 +166,13 @@ function Segmented({ label, value, options, onChange }) {
   return h(
     "div",
     { className: "ecsf-segmented", role: "group", "aria-label": label },
-    options.map(([each, words]) => h("button", { key: each, type: "button", "aria-pressed": each === value, onClick: () => onChange(each) }, h("bdi", null, words))),
+    options.map(([each, words]) =>
+      h(
+        "button",
+        { key: each, type: "button", "aria-pressed": each === value, onClick: () => onChange(each) },
+        h("bdi", null, words),
+      ),
+    ),
   );
 }
 
@@ -133,7 +188,11 @@ function Rerun({ dagId, view, ticked, again, onClear }) {
     "span",
     { className: "ecsf-row" },
     h("button", { type: "button", className: "ecsf-button", onClick: onClear }, "Untick"),
-    h("button", { type: "button", className: "ecsf-button ecsf-primary", onClick: open }, `Rerun ${count(ticked.length, "shard")} …`),
+    h(
+      "button",
+      { type: "button", className: "ecsf-button ecsf-primary", onClick: open },
+      `Rerun ${count(ticked.length, "shard")} …`,
+    ),
   );
 }
 
@@ -141,7 +200,9 @@ function Rerun({ dagId, view, ticked, again, onClear }) {
 function Strip({ dagId, runId, row, critical, onFind }) {
   const { shard, services } = critical;
   const path = [...services.map((/** @type {any} */ each) => each.name), shard?.name].filter(Boolean).join(" → ");
-  const task = row ? `dags/${pathOf(dagId)}/runs/${pathOf(runId)}/tasks/${pathOf(row.task_id)}${row.map_index >= 0 ? `/mapped/${row.map_index}` : ""}` : "";
+  const task = row
+    ? `dags/${pathOf(dagId)}/runs/${pathOf(runId)}/tasks/${pathOf(row.task_id)}${row.map_index >= 0 ? `/mapped/${row.map_index}` : ""}`
+    : "";
   return h(
     "div",
     { style: { display: "flex", flexDirection: "column", gap: 6, marginTop: -6 } },
@@ -150,7 +211,18 @@ function Strip({ dagId, runId, row, critical, onFind }) {
       { className: "ecsf-row" },
       h(Legend),
       h("span", { className: "ecsf-grow" }),
-      shard ? h("button", { type: "button", className: "ecsf-link", style: { background: "none", border: 0, fontSize: 12 }, onClick: onFind }, h("bdi", null, path)) : null,
+      shard
+        ? h(
+            "button",
+            {
+              type: "button",
+              className: "ecsf-link",
+              style: { background: "none", border: 0, fontSize: 12 },
+              onClick: onFind,
+            },
+            h("bdi", null, path),
+          )
+        : null,
     ),
     h(
       "div",
@@ -161,7 +233,9 @@ function Strip({ dagId, runId, row, critical, onFind }) {
             h("span", { key: "state" }, stateWords(row.state)),
             row.outcome_words ? h("span", { key: "outcome" }, row.outcome_words) : null,
             h("span", { key: "seconds" }, Number.isFinite(row.start) ? `ran ${seconds(row.seconds)}` : "not started"),
-            row.micro_usd === null || row.micro_usd === undefined ? null : h("span", { key: "usd" }, usd(row.micro_usd)),
+            row.micro_usd === null || row.micro_usd === undefined
+              ? null
+              : h("span", { key: "usd" }, usd(row.micro_usd)),
             row.tries > 1 ? h("span", { key: "tries" }, `try ${row.tries}`) : null,
             h(Link, { key: "task", to: task }, "task and log"),
             row.reason ? h("span", { key: "reason", className: "ecsf-muted" }, h("bdi", null, row.reason)) : null,

@@ -1,6 +1,7 @@
 /** The look of a run's view and of the pipelines' page. */
 
 const LINE = "var(--chakra-colors-border, #e4e4e7)";
+const STRONG = "var(--chakra-colors-border-emphasized, #a1a1aa)";
 const MUTED = "var(--chakra-colors-fg-muted, #52525b)";
 const GREEN = "var(--chakra-colors-success-solid, #008000)";
 const RED = "var(--chakra-colors-failed-solid, #dc2626)";
@@ -29,8 +30,8 @@ export const RUN_CSS = `
 .ecsf-tick { position: absolute; top: 7px; font-size: 11px; color: ${MUTED}; white-space: nowrap; padding-left: 4px; font-variant-numeric: tabular-nums; }
 .ecsf-grid-lines { position: absolute; top: 30px; bottom: 0; left: var(--ecsf-label); right: var(--ecsf-bar); pointer-events: none; }
 .ecsf-grid-lines > i { position: absolute; top: 0; bottom: 0; width: 0; border-left: 1px solid ${LINE}; opacity: .7; }
-.ecsf-grid-lines > b { position: absolute; top: 0; bottom: 0; opacity: .55;
-  background: repeating-linear-gradient(135deg, transparent 0 4px, ${LINE} 4px 5px); border: 0 solid ${LINE}; border-width: 0 1px; }
+.ecsf-grid-lines > b { position: absolute; top: 0; bottom: 0; opacity: .5;
+  background: repeating-linear-gradient(135deg, transparent 0 4px, ${STRONG} 4px 5px); border: 0 solid ${STRONG}; border-width: 0 1px; }
 .ecsf-services { border-bottom: 1px solid ${LINE}; padding: 4px 0; max-height: 148px; overflow-y: auto; position: relative; }
 .ecsf-services .ecsf-line { height: 24px; padding-right: 0; }
 .ecsf-shards { position: relative; overflow-y: scroll; overflow-x: hidden; outline-offset: -2px !important; }
@@ -42,7 +43,7 @@ export const RUN_CSS = `
 [aria-selected="true"] .ecsf-tick-box::before { content: "\\2713"; font-weight: 700; }
 .ecsf-variant { color: ${MUTED}; font-size: 11px; margin-left: auto; flex: none; max-width: 70px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .ecsf-span { position: absolute; top: 50%; transform: translateY(-50%); min-width: 2px; height: 14px; border-radius: 2px; }
-.ecsf-span.waited, .ecsf-span.backoff { height: 2px; border-radius: 1px; background: var(--chakra-colors-border-emphasized, #a1a1aa); min-width: 1px; }
+.ecsf-span.waited, .ecsf-span.backoff { height: 2px; border-radius: 1px; background: ${STRONG}; min-width: 1px; }
 .ecsf-span.backoff { background: repeating-linear-gradient(90deg, ${AMBER} 0 3px, transparent 3px 6px); }
 .ecsf-span.launching, .ecsf-span.scaling { height: 8px; background: var(--chakra-colors-blue-400, #60a5fa); }
 .ecsf-span.running, .ecsf-span.steady { background: ${GREEN}; }
@@ -51,15 +52,17 @@ export const RUN_CSS = `
 .ecsf-span.running.nothing { background: transparent; border: 2px solid ${MUTED}; }
 .ecsf-span.relaunched { background: repeating-linear-gradient(135deg, ${AMBER} 0 3px, color-mix(in srgb, ${AMBER} 30%, transparent) 3px 6px); border: 1px solid ${AMBER}; }
 .ecsf-span.steady { height: 12px; background: color-mix(in srgb, var(--chakra-colors-brand-solid, #3d5a88) 70%, transparent); color: #fff; font-size: 10px; line-height: 12px; padding-left: 4px; overflow: hidden; white-space: nowrap; }
-.ecsf-span.scaling.down { background: var(--chakra-colors-border-emphasized, #a1a1aa); }
+.ecsf-span.scaling.down { background: ${STRONG}; }
 .ecsf-cross { position: absolute; top: 50%; transform: translate(3px, -50%); font-size: 11px; font-weight: 700; color: ${RED}; line-height: 1; }
 .ecsf-critical { position: absolute; top: 2px; bottom: 2px; border: 1.5px solid var(--chakra-colors-fg, #18181b); border-radius: 4px; pointer-events: none; }
 .ecsf-parallel { height: 76px; border-top: 1px solid ${LINE}; align-items: stretch; }
 .ecsf-parallel .ecsf-label { flex-direction: column; align-items: flex-start; justify-content: center; gap: 0; font-size: 13px; }
 .ecsf-parallel .ecsf-label small { font-size: 12px; color: ${MUTED}; white-space: nowrap; }
 .ecsf-parallel svg { position: absolute; inset: 8px 0 0; width: 100%; height: calc(100% - 8px); overflow: visible; display: block; }
-.ecsf-parallel path { fill: color-mix(in srgb, var(--chakra-colors-brand-solid, #3d5a88) 35%, transparent); stroke: var(--chakra-colors-brand-solid, #3d5a88); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
-.dark .ecsf-parallel path { fill: color-mix(in srgb, #7aa2e3 35%, transparent); stroke: #7aa2e3; }
+.ecsf-parallel path { fill: none; stroke: var(--chakra-colors-brand-solid, #3d5a88); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
+.ecsf-parallel path.ecsf-area { fill: color-mix(in srgb, var(--chakra-colors-brand-solid, #3d5a88) 35%, transparent); stroke: none; }
+.dark .ecsf-parallel path { stroke: #7aa2e3; }
+.dark .ecsf-parallel path.ecsf-area { fill: color-mix(in srgb, #7aa2e3 35%, transparent); stroke: none; }
 .ecsf-parallel line { stroke: ${RED}; stroke-width: 1.5; stroke-dasharray: 6 4; vector-effect: non-scaling-stroke; }
 .ecsf-legend { display: flex; flex-wrap: wrap; gap: 4px 14px; font-size: 12px; color: ${MUTED}; align-items: center; }
 .ecsf-legend > span { display: inline-flex; align-items: center; gap: 6px; }
@@ -88,9 +91,13 @@ export const RUN_CSS = `
 .dark .ecsf-link { color: #93c5fd; }
 .ecsf-link:hover { text-decoration: underline; }
 .ecsf-badge { display: inline-block; padding: 1px 8px; border-radius: 10px; font-size: 12px; border: 1px solid ${LINE}; color: ${MUTED}; white-space: nowrap; }
-.ecsf-dots { display: flex; gap: 2px; flex-wrap: wrap; max-width: 300px; }
-.ecsf-dots a { display: block; padding: 1px 0; line-height: 0; border-radius: 3px; }
-.ecsf-dots .ecsf-mark { width: 12px; height: 12px; }
+.ecsf-dots { display: grid; grid-template-columns: repeat(15, 12px); }
+.ecsf-dots a { display: block; padding: 1px; line-height: 0; border-radius: 3px; }
+.ecsf-dots .ecsf-mark { width: 10px; height: 10px; }
+.ecsf-pipelines { table-layout: fixed; min-width: 880px; }
+.ecsf-pipelines th { white-space: normal; vertical-align: bottom; }
+.ecsf-pipelines tbody tr:last-child td { border-bottom: 1px solid ${LINE}; }
+.ecsf-pipelines tbody:last-child tr:last-child td { border-bottom: 0; }
 .ecsf-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (prefers-reduced-motion: reduce) { .ecsf-progress > span { transition: none; } }
 `;
