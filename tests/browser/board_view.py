@@ -1,0 +1,126 @@
+"""The board as a screen reader has it, and what Airflow's own API says it should be."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+LABEL = re.compile(r"(?s)(?P<shard>.+), (?P<partition>\d{4}-\d\d-\d\d): (?P<words>.+)")
+COLLECT = """
+async () => {
+  const host = document.querySelector(".ecsf-root [role=grid]"), found = new Set();
+  const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  for (let top = 0; ; top += Math.max(100, host.clientHeight / 2)) {
+    host.scrollTop = top;
+    await frame();
+    for (const row of host.querySelectorAll("[role=row]:not([hidden])")) {
+      const name = row.querySelector("[role=rowheader] bdi")?.textContent;
+      const cells = [...row.querySelectorAll("[role=gridcell]")].map((cell) => cell.getAttribute("aria-label"));
+      if (cells.length) found.add(JSON.stringify([name, cells]));
+    }
+    if (top >= host.scrollHeight - host.clientHeight) break;
+  }
+  host.scrollTop = 0;
+  return [...found].map((row) => JSON.parse(row));
+}
+"""
+
+
+class Cell(NamedTuple):
+    """One shard of one lane in one run."""
+
+    lane: str
+    run_id: str
+    shard: str
+
+
+def shown(page: Any, run_ids: list[str], lanes: list[str]) -> dict[Cell, str]:
+    """The state of each cell in words, from the labels of all rows.
+
+    :param run_ids: of the columns, from left to right; ``lanes``: that are shown.
+    """
+    found = {}
+    for shard, labels in page.evaluate(COLLECT):
+        assert len(labels) == len(run_ids), shard
+        for run_id, label in zip(run_ids, labels, strict=True):
+            words = label.removeprefix(f"{shard}, ").partition(": ")[2].split("; ")
+            assert len(words) == len(lanes), label
+            for lane, said in zip(lanes, words, strict=True):
+                found[Cell(lane, run_id, shard)] = said.removeprefix(f"{lane} ").partition(",")[0]
+                if said.removeprefix(f"{lane} ").startswith("ran, not published"):
+                    found[Cell(lane, run_id, shard)] = "ran, not published"
+    return found
+
+
+def expected(ui: Any, dag_id: str, lanes: list[str], names: dict[str, str]) -> dict[Cell, str]:
+    """The same from Airflow's public API: states, records and what has been published.
+
+    :param names: task id -> shard, of named shards.
+    """
+    runs = ui.pages(f"/dags/{dag_id}/dagRuns", "dag_runs")
+    published = _published(ui, dag_id, runs, lanes)
+    newest: dict[tuple[str, str, str], tuple[int, str]] = {}
+    for run in runs:
+        for lane in lanes:
+            version, shards = published[run["dag_run_id"], lane]
+            for shard in shards:
+                key = lane, run["logical_date"][:10], shard
+                newest[key] = max(newest.get(key, (0, "")), (version, run["dag_run_id"]))
+    found = {}
+    for run in runs:
+        run_id, day = run["dag_run_id"], run["logical_date"][:10]
+        with_record = _with_record(ui, dag_id, run_id)
+        mapped = (
+            ui.json(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/find_shards/xcomEntries/return_value")[
+                "value"
+            ]
+            if not names
+            else []
+        )
+        for task in ui.pages(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances"):
+            if task["operator"] != "EcsShardOperator":
+                continue
+            lane = task["task_id"].partition(".")[0] if len(lanes) > 1 else lanes[0]
+            index = task["map_index"]
+            shard = mapped[index] if index >= 0 else names.get(task["task_id"], task["task_id"].rpartition(".")[2])
+            left = (task["task_id"], index) in with_record
+            by = newest.get((lane, day, shard))
+            mine = shard in published[run_id, lane][1]
+            found[Cell(lane, run_id, shard)] = _words(task["state"], left, mine, by is not None and by[1] != run_id)
+    return found
+
+
+def _words(state: str | None, left: bool, mine: bool, by_other: bool) -> str:
+    if state == "success":
+        if mine:
+            return "earlier version" if by_other else "published"
+        return "ran, not published" if left else "missing"
+    if state == "skipped":
+        return "nothing to do" if left else "not part of this run"
+    if state in ("failed", "upstream_failed"):
+        return "failed"
+    return "running" if state == "deferred" else "waiting"
+
+
+def _published(ui: Any, dag_id: str, runs: Iterable[Any], lanes: list[str]) -> dict[tuple[str, str], tuple[int, Any]]:
+    found: dict[tuple[str, str], tuple[int, Any]] = defaultdict(lambda: (0, ()))
+    for run in runs:
+        for lane in lanes:
+            task_id = f"{lane}.publish" if lane else "publish"
+            path = f"/api/v2/dags/{dag_id}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}/xcomEntries/return_value"
+            answer = ui.ask("GET", path)
+            if answer.status_code == 200:
+                value = answer.json()["value"]
+                found[run["dag_run_id"], lane] = value["version"], value["shards"]
+    return found
+
+
+def _with_record(ui: Any, dag_id: str, run_id: str) -> set[tuple[str, int]]:
+    path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/~/xcomEntries"
+    return {
+        (entry["task_id"], entry["map_index"])
+        for entry in ui.pages(path, "xcom_entries")
+        if entry["key"] == "return_value"
+    }
