@@ -10,11 +10,12 @@ from typing import Any, Final
 URL_PREFIX: Final = "/ecs_feature"
 STATIC: Final = Path(__file__).with_name("static")
 _PAGES: Final = (
-    ("Shards", "dag_tab.js", "dag", "shards"),
-    ("Shards run", "run_tab.js", "dag_run", "shards-run"),
+    ("Shards", "shards_tab.js", "dag", "shards"),
+    ("Shards", "shards_tab.js", "dag_run", "shards-run"),
     ("ECS features", "nav_page.js", "nav", "ecs-features"),
 )
-"""Name, module, destination, route. Airflow takes the component from ``globalThis[NAME]``, so names are unique."""
+"""Name, module, destination, route. Airflow takes the component from ``globalThis[NAME]``: where the name is the same, it is one
+component, which gets a run's id on the page of a run."""
 
 
 @cache
