@@ -118,7 +118,7 @@ def _read(value: Any) -> Summary:
     cells = RunCells(
         {name: each for name, each in lanes.items() if each.shards},
         versions={str(name): int(each["version"]) for name, each in value["lanes"].items()},
-        prefixes={str(name): str(each["prefix"]) for name, each in value["lanes"].items()},
+        prefixes={str(name): str(each.get("prefix") or "") for name, each in value["lanes"].items()},
         usd=value["usd"],
         partition=str(value["partition"] or ""),
     )
