@@ -15,6 +15,7 @@ from ecs_feature.links.ecs import EcsTaskLink, EcsTaskLogLink, TaskLink
 from ecs_feature.operators.shard import EcsShardOperator
 from ecs_feature.shards.priority import ShardsInTurns
 from ecs_feature.triggers.shard import ShardTrigger
+from ecs_feature.ui import registration
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,23 @@ class EcsFeaturePlugin(AirflowPlugin):  # type: ignore[misc]
     name = "ecs_feature"
     operator_extra_links: ClassVar[list[object]] = [EcsTaskLink(), EcsTaskLogLink()]
     priority_weight_strategies: ClassVar[list[object]] = [ShardsInTurns]
+
+    @property
+    def react_apps(self) -> list[dict[str, Any]]:
+        """The pages of the Shards tab; an Airflow that knows none never asks."""
+        return registration.react_apps()
+
+    @property
+    def fastapi_apps(self) -> list[dict[str, Any]]:
+        """The app of the Shards tab. Airflow asks for it in the API server, and nothing else needs FastAPI.
+
+        Where it cannot be made, in an Airflow whose API server is another, the tab is missing and nothing else.
+        """
+        try:
+            return registration.fastapi_apps()
+        except Exception as error:
+            log.warning("The Shards tab is missing: this Airflow does not have what it needs: %r", error)
+            return []
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:

@@ -20,6 +20,7 @@ from ecs_feature.operators.janitor import EcsJanitorOperator
 from ecs_feature.services import lease_holders
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.leases import SharingPolicy
+from ecs_feature.services.snapshot import newest
 from fargate_local import LocalFargate, Settings
 
 CLUSTER = "features"
@@ -164,8 +165,14 @@ def test_it_settles_abandoned_services_and_stops_overdue_tasks_and_touches_nothi
         "DescribeClusters", "ListServices", "DescribeServices", "DescribeTaskDefinition", "ListTasks", "DescribeTasks",
     }  # fmt: skip
 
+    assert _seen(report) == {
+        dead: (2, ["flights/run 1/control"]),
+        shared: (2, ["flights/run 1/control", "flights/run 2/control"]),
+    }
+
     report = tidy(dry_run="False")
     assert _outcome(report) == ({dead: (2, 0, ""), shared: (2, 1, "")}, {late: ""})
+    assert _seen(report) == {dead: (0, []), shared: (1, ["flights/run 2/control"])}
     (cluster,) = report["clusters"]
     (row,) = [row for row in cluster["services"] if row["name"] == dead]
     assert row["expired"][0]["holder"] == "flights/run 1/control"
@@ -276,6 +283,12 @@ def _outcome(report: dict[str, Any]) -> tuple[dict[str, tuple[int, int, str]], d
         {row["name"]: (row["before"], row["after"], row["why_not"]) for row in cluster["services"]},
         {row["arn"]: row["why_not"] for row in cluster["tasks"]},
     )
+
+
+def _seen(report: dict[str, Any]) -> dict[str, tuple[int, list[str]]]:
+    """The services that runs have leased, as the janitor leaves them: desired count and holders."""
+    rows = newest([report])
+    return {row["name"]: (row["desired"], [each["holder"] for each in row["holders"]]) for row in rows}
 
 
 def _later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:

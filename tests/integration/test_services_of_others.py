@@ -263,7 +263,8 @@ async def test_a_service_with_a_steady_task_set_is_steady(controller: str, monke
     }
     service = _described(deploymentController={"type": controller}, deployments=[], taskSets=[task_set])
     payload = await _event(_steady(_Ecs(service), monkeypatch))
-    assert payload == {"state": "success", "result": {"services": [{"name": "encoder", "running": 2, "peak": 2}]}}
+    (row,) = payload["result"]["services"]
+    assert (payload["state"], row["name"], row["running"], row["peak"]) == ("success", "encoder", 2, 2)
 
 
 async def test_a_failed_deployment_ends_the_wait_at_once_with_ecss_reason(monkeypatch: pytest.MonkeyPatch) -> None:

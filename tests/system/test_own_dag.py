@@ -60,7 +60,9 @@ def test_the_receipt_is_the_groups(stack: Any, runs: dict[datetime, str]) -> Non
     receipt = stack.api.xcom("own_dag", runs[WHOLE], "states.receipt")
     assert (receipt["task_group"], receipt["state"]) == ("states", "success")
     (service,) = receipt["variants"][""]["services"]
-    assert (service["before"], service["after"]) == (0, 0)
+    # The run of the chosen shards shares it, and may have raised it before.
+    assert service["before"] in (0, 1)
+    assert service["after"] == 0
     assert service["peak"] >= 1
     assert receipt["variants"][""]["shards"] == {"total": 2, "succeeded": 2, "failed": 0, "skipped": 0}
 

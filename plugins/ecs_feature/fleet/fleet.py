@@ -166,6 +166,10 @@ class Fleet(AwsReads):
             async with self._slots.held(request, note):
                 yield
 
+    def quota_vcpus(self, capacity: str) -> float | None:
+        """The account's vCPU quota of the capacity, as it was read last; None: not known."""
+        return self._quota.quota(capacity)
+
     @contextmanager
     def _counted(self, started_by: str) -> Iterator[None]:
         """Context manager: tasks with this ``startedBy`` count as the fleet's own, also an earlier triggerer's."""

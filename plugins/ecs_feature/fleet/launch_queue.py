@@ -16,7 +16,7 @@ from ecs_feature.aws.errors import is_throttling
 from ecs_feature.aws.outages import Tell
 from ecs_feature.aws.pacing import Bucket, Pace
 from ecs_feature.detached import spawn_detached
-from ecs_feature.fleet.waits import telling
+from ecs_feature.fleet.waits import Wait, telling
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -197,12 +197,13 @@ class LaunchQueue:
                     self._in_flight -= 1
                     self._room.set()
 
-    def wait(self, capacity: str) -> str:
+    def wait(self, capacity: str) -> Wait:
         """What a waiting launch waits for."""
         if not self._has_room():
-            return f"for RunTask: {self._in_flight} calls have no answer yet."
+            return Wait("launch rate", f"for RunTask: {self._in_flight} calls have no answer yet.")
         waiting, rate = self._plan.waiting(capacity), self._plan.rate(capacity)
-        return f"for its turn to be launched: {waiting} launches on {capacity} wait, at {rate:.1f} a second."
+        words = f"for its turn to be launched: {waiting} launches on {capacity} wait, at {rate:.1f} a second."
+        return Wait("launch rate", words)
 
     async def close(self) -> None:
         if self._pump is not None:

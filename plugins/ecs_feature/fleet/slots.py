@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ecs_feature.aws.outages import Tell
 from ecs_feature.aws.pacing import EPSILON
-from ecs_feature.fleet.waits import telling
+from ecs_feature.fleet.waits import Wait, telling
 
 log = logging.getLogger(__name__)
 
@@ -114,19 +114,27 @@ class Slots:
         if queue:
             self._waiting[group] = queue
 
-    def wait(self, request: SlotRequest) -> str:
+    def wait(self, request: SlotRequest) -> Wait:
         """What a waiting request waits for."""
+        queue = self._waiting.get(request.group, ())
+        limit = self._limit(request)
+        if limit is None:
+            what = next((found.what for one, _ in queue if (found := self._limit(one)) is not None), "parallelism")
+            limit = Wait(what, "others of its group come first")
+        return Wait(limit.what, f"for a slot: {limit.words}; {len(queue)} shards wait.")
+
+    def _limit(self, request: SlotRequest) -> Wait | None:
+        """The limit that keeps a request from its slot; None: it fits."""
         used, account = self._groups[request.group], self._accounts[request.capacity]
         if not used.task_fits(request.parallelism):
-            why = f"{used.tasks} of at most {request.parallelism} tasks run (parallelism)"
-        elif not used.vcpus_fit(request.vcpus, request.max_vcpus):
-            why = f"{used.vcpus:g} of at most {request.max_vcpus:g} vCPUs are in use (max_vcpus)"
-        elif not self._account_fits(request):
+            return Wait("parallelism", f"{used.tasks} of at most {request.parallelism} tasks run (parallelism)")
+        if not used.vcpus_fit(request.vcpus, request.max_vcpus):
+            return Wait("max_vcpus", f"{used.vcpus:g} of at most {request.max_vcpus:g} vCPUs are in use (max_vcpus)")
+        if not self._account_fits(request):
             left = self.quota(request.capacity) or 0.0
-            why = f"{account.vcpus:g} of {left:g} vCPUs are in use (what the {request.capacity} quota leaves)"
-        else:
-            why = "others of its group come first"
-        return f"for a slot: {why}; {len(self._waiting.get(request.group, ()))} shards wait."
+            words = f"{account.vcpus:g} of {left:g} vCPUs are in use (what the {request.capacity} quota leaves)"
+            return Wait("vCPU quota", words)
+        return None
 
     async def _take(self, request: SlotRequest, note: Tell) -> None:
         if request.group not in self._waiting and self._fits(request):

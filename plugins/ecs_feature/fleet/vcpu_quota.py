@@ -59,6 +59,10 @@ class VcpuQuota:
         quota = self._quotas.get(capacity)
         return None if quota is None else max(0.0, quota - self._others.get(capacity, 0.0))
 
+    def quota(self, capacity: str) -> float | None:
+        """The account's vCPUs, as they were read last; None: not known."""
+        return self._quotas.get(capacity)
+
     async def known(self, capacity: str) -> None:
         """Wait until the quota was read once; after a failure there is no cap."""
         if capacity not in limits.FARGATE_VCPU_QUOTAS:

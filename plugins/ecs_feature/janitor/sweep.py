@@ -13,6 +13,7 @@ from ecs_feature.exceptions import EcsFeatureError
 from ecs_feature.janitor.findings import GRACE, AbandonedService, OverdueTask, abandoned, overdue
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.leases import policy_of
+from ecs_feature.services.snapshot import seen
 from ecs_feature.tasks.cost import dollars
 from ecs_feature.tasks.outcomes import STOP_REASON_JANITOR
 from ecs_feature.tasks.prices import PriceTable, package_prices
@@ -32,11 +33,13 @@ class ClusterJanitor:
     dry_run: bool = False
     errors: list[EcsFeatureError] = field(default_factory=list)
     prices: PriceTable = field(default_factory=package_prices)
+    _seen: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def sweep(self) -> dict[str, Any]:
         """Correct all services and tasks. A failure does not stop the sweep; it is added to ``errors``.
 
-        :returns: JSON-safe: ``{"cluster", "services": [...], "tasks": [...]}``, each with its cost.
+        :returns: JSON-safe: ``{"cluster", "services": [...], "tasks": [...], "seen": [...]}``; services to put right
+            and tasks to stop with their cost, and all services that runs have leased as they are after it.
         :raises EcsFeatureError: when the cluster cannot be read.
         """
         self.services.check_cluster()
@@ -44,6 +47,7 @@ class ClusterJanitor:
             "cluster": self.services.cluster,
             "services": [self._settled(service) for service in self._abandoned()],
             "tasks": [self._stopped(task) for task in overdue(self._tasks(), self.services.now(), GRACE)],
+            "seen": list(self._seen.values()),
         }
 
     def _abandoned(self) -> list[AbandonedService]:
@@ -56,6 +60,7 @@ class ClusterJanitor:
             except EcsFeatureError as error:
                 self._note(error)
                 continue
+            self._note_seen(reading.service)
             finding = abandoned(reading.service, reading.decision)
             if finding is not None:
                 found.append(finding)
@@ -63,7 +68,7 @@ class ClusterJanitor:
 
     def _settled(self, finding: AbandonedService) -> dict[str, Any]:
         name = finding.service.name
-        why_not = self._carry_out(lambda: self.services.settle(name))
+        why_not = self._carry_out(lambda: self._note_seen(self.services.settle(name)))
         row = finding.row(self.services.now(), *self._size(finding.service), self.prices)
         self.log.info(
             "Service %s: %s %d -> %d; leases that had ended: %s; idle for %.0f task-seconds, %s.%s",
@@ -110,6 +115,9 @@ class ClusterJanitor:
             self._note(error)
             return str(error)
         return ""
+
+    def _note_seen(self, service: EcsService) -> None:
+        self._seen[service.name] = seen(service, self.services.now())
 
     def _note(self, error: EcsFeatureError) -> None:
         self.log.error("%s", error)

@@ -30,9 +30,10 @@ class EcsJanitorOperator(AwsOperator):
         with DAG("tidy", params={"dry_run": False}):
             EcsJanitorOperator(task_id="tidy", clusters=["${CLUSTER}"], dry_run="{{ params.dry_run }}")
 
-    XCom: ``{"dry_run", "clusters": [{"cluster", "services": [...], "tasks": [...]}], "cost_usd"}``; a service's row
-    has ``name, before, after, of, expired, unreadable_leases``, a task's ``arn, dag, run, variant, shard,
-    deadline``, both ``idle_seconds, vcpu_seconds, gb_seconds, cost_usd, done, why_not``. The cost is at
+    XCom: ``{"dry_run", "clusters": [{"cluster", "services": [...], "tasks": [...], "seen": [...]}], "cost_usd"}``;
+    ``seen`` has all services that runs have leased (:func:`ecs_feature.services.snapshot.seen`), ``services`` those to
+    put right: ``name, before, after, of, expired, unreadable_leases``; a task's row has ``arn, dag, run, variant,
+    shard, deadline``; both ``idle_seconds, vcpu_seconds, gb_seconds, cost_usd, done, why_not``. The cost is at
     most that of the time since the lease's time, beyond which its run may have gone on, or since the deadline, at
     Fargate's price on demand (docs/launch-options.md); None where that is not known.
 

@@ -23,6 +23,7 @@ from ecs_feature.services.kinds import check
 from ecs_feature.services.lease_holders import active_run_checker
 from ecs_feature.services.leases import RunIsActive, SharingPolicy, check_count, held_by, policy_of
 from ecs_feature.services.run_lease import RunLease
+from ecs_feature.services.snapshot import seen
 from ecs_feature.tasks import cost
 from ecs_feature.triggers.service import EcsServiceSteadyTrigger
 
@@ -70,9 +71,10 @@ class EcsServiceScaleOperator(AwsOperator):
             work = EmptyOperator(task_id="work")
             up.as_setup() >> work >> down.as_teardown(setups=up, on_failure_fail_dagrun=True)
 
-    XCom of ``up``: ``{"services": [{"name", "before", "desired", "policy", "since"}]}``; of ``down``: ``{"services":
-    [{"name", "running", "peak", "others"}], "held": [{"name", "seconds", "vcpu_seconds", "gb_seconds"}]}``; a held
-    service whose tasks ended by themselves has ``replaced``, too: reason -> how many.
+    XCom of ``up``: ``{"services": [{"before", "policy", "since"}]}``; of ``down``: ``{"services": [{"peak",
+    "others"}], "held": [{"name", "seconds", "vcpu_seconds", "gb_seconds"}]}``; all services have what
+    :func:`ecs_feature.services.snapshot.seen` says, too. A held service whose tasks ended by themselves has
+    ``replaced``: reason -> how many.
 
     :param services: name -> how many of its tasks this run needs.
     :param holder: template of the lease's holder; both directions must agree.
@@ -201,9 +203,8 @@ class EcsServiceScaleOperator(AwsOperator):
             mine = [each.since for each in held_by(self.holder, after.tags).values() if each is not None]
             rows.append(
                 {
-                    "name": name,
+                    **seen(after, datetime.now(UTC)),
                     "before": before.running,
-                    "desired": after.desired,
                     "policy": applied,
                     "since": min(mine, default=datetime.now(UTC)).isoformat(timespec="seconds"),
                 }

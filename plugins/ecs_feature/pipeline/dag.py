@@ -265,7 +265,7 @@ def _variant(
     else:
         on_worker = bool(dag.default_args.get("on_success_callback") or dag.default_args.get("outlets"))
         shards, shard_ids = mapped_shards(pipeline, variant, found, ends_on_worker=on_worker)
-    publish = _publish(pipeline, variant, shard_ids, found, register)
+    publish, names = _publish(pipeline, variant, shard_ids, found, register), pipeline.named_shards()
     plan >> register
     ready = ingested if found is None else found
     shards >> publish
@@ -273,7 +273,7 @@ def _variant(
         register >> shards
         if ready is not None:
             ready >> shards
-        return VariantTasks(shard_ids, publish.task_id), publish, []
+        return VariantTasks(shard_ids, publish.task_id, names=names), publish, []
     up, steady, down = _services(pipeline, variant)
     register >> up >> steady >> shards >> down
     if ready is not None:
@@ -281,7 +281,8 @@ def _variant(
         ready >> up
         ready >> shards
     down.as_teardown(setups=[register, up, steady], on_failure_fail_dagrun=True)
-    return VariantTasks(shard_ids, publish.task_id, up.task_id, steady.task_id, down.task_id), publish, [down]
+    tasks = VariantTasks(shard_ids, publish.task_id, up.task_id, steady.task_id, down.task_id, names)
+    return tasks, publish, [down]
 
 
 def _publish(pipeline: PipelineSpec, variant: Variant, shard_ids: list[str], found: Any, register: Any) -> Any:

@@ -34,14 +34,16 @@ def variant_receipt(
     :param published: XCom of the publish.
     :param prices: of the launches and services.
     """
+    records = list(records)
     launches = [
         {"shard": record.get("shard", ""), **launch} for record in records for launch in record.get("launches", ())
     ]
     region = next((region_of(row["task_arn"]) for row in launches if row.get("task_arn")), DEFAULT_REGION)
     used, bill = Usage(), Bill(prices)
+    costs = []
     for row in (*launches, *(down or {}).get("held", ())):
         used += Usage.from_dict(row)
-        bill.add(row, region)
+        costs.append(bill.add(row, region))
     published = published or {}
     return {
         "shards": {
@@ -50,9 +52,10 @@ def variant_receipt(
             "failed": sum(state in _FAILED for state in states.values()),
             "skipped": sum(state == "skipped" for state in states.values()),
         },
-        "launches": [_launch(launch) for launch in launches],
+        "launches": [_launch(launch, usd) for launch, usd in zip(launches, costs, strict=False)],
         "memory": _memory(launches),
         **_ephemeral(launches),
+        **_quota(records),
         "services": _services(up, steady, down),
         "rows": published.get("rows", 0),
         "files": published.get("files", 0),
@@ -66,7 +69,17 @@ def variant_receipt(
     }
 
 
-def _launch(launch: Mapping[str, Any]) -> dict[str, Any]:
+def _quota(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The account's vCPU quota as the run's last shard saw it; empty: none was known."""
+    seen = [
+        (str(record["launches"][-1].get("stopped_at") or ""), float(record["quota_vcpus"]))
+        for record in records
+        if record.get("quota_vcpus") and record.get("launches")
+    ]
+    return {"quota_vcpus": max(seen)[1]} if seen else {}
+
+
+def _launch(launch: Mapping[str, Any], usd: float | None) -> dict[str, Any]:
     """One launch; ``reason``, and what it had beside Fargate's defaults, only when there is something."""
     row = {
         "shard": launch["shard"],
@@ -74,11 +87,14 @@ def _launch(launch: Mapping[str, Any]) -> dict[str, Any]:
         "task_id": str(launch.get("task_arn", "")).rsplit("/", 1)[-1],
         "outcome": launch["outcome"],
         "capacity": launch.get("capacity", ""),
+        "cpu": launch.get("cpu", 0),
         "memory_mib": launch.get("memory_mib", 0),
+        "cost_usd": None if usd is None else round(usd, 6),
+        "created_at": launch.get("created_at"),
         "started_at": launch.get("started_at"),
         "stopped_at": launch.get("stopped_at"),
     }
-    more = ("platform", "kind", "instance_type", "ephemeral_gib", "reason")
+    more = ("platform", "kind", "instance_type", "ephemeral_gib", "waited", "reason")
     return {**row, **{name: launch[name] for name in more if launch.get(name)}}
 
 

@@ -29,7 +29,7 @@ class EcsServiceSteadySensor(AwsOperator, BaseSensorOperator):  # type: ignore[m
         with DAG("steady"):
             EcsServiceSteadySensor(task_id="steady", cluster="${CLUSTER}", services=["encoder"])
 
-    XCom: ``{"services": [{"name", "running", "peak"}]}``.
+    XCom: ``{"services": [{"name", "running", "peak"}]}``, with what :func:`ecs_feature.services.snapshot.seen` says.
 
     :param services: names of services of ``cluster``.
     :param timeout_seconds: how long to wait before the task fails.

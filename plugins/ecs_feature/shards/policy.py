@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ecs_feature.exceptions import ConfigurationError
+from ecs_feature.tasks.launch import TIMEOUT_TAG
 from ecs_feature.tasks.outcomes import ExitCodes, Kind, Outcome, Payer
 from ecs_feature.tasks.relaunches import RelaunchPolicy
 
@@ -110,6 +112,11 @@ class ShardPolicy:
             self.fallback_seconds,
             self.max_ephemeral_gib,
         )
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The timeout, after which the janitor stops a task that nothing watches; empty: there is none."""
+        return {} if self.timeout_seconds is None else {TIMEOUT_TAG: str(math.ceil(self.timeout_seconds))}
 
     @property
     def codes(self) -> ExitCodes:

@@ -25,7 +25,7 @@ RUNNING_KEY: Final = "ecs_task"
 """Key of the XCom that a long-running shard writes while it runs."""
 
 
-_NEWER: Final = ("platform", "kind", "instance_type", "ephemeral_gib", "metered")
+_NEWER: Final = ("platform", "kind", "instance_type", "ephemeral_gib", "metered", "waited")
 """The fields that records of older versions do not have; they are left out where they say nothing."""
 
 
@@ -39,6 +39,8 @@ class LaunchRecord:
     :param platform: empty: ``LINUX/X86_64``.
     :param ephemeral_gib: 0: Fargate's 20 GiB, or on instances.
     :param metered: what is billed beside vCPUs and memory, see :class:`ecs_feature.tasks.cost.Usage`.
+    :param waited: what the shard has waited for before this launch (:class:`ecs_feature.fleet.waits.Wait`) -> seconds,
+        as far as it was a second or more.
     :param task_definition: ``family:revision``.
     :param image_digest: of the container that does the shard's work, ``sha256:...``.
     """
@@ -60,14 +62,16 @@ class LaunchRecord:
     instance_type: str = ""
     ephemeral_gib: int = 0
     metered: Mapping[str, float] = field(default_factory=dict)
+    waited: Mapping[str, float] = field(default_factory=dict)
     task_definition: str = ""
     image_digest: str = ""
 
     @classmethod
     def of(cls, ended: Ended, try_number: int, container: str = "") -> LaunchRecord:
         task, outcome = ended.task, ended.outcome
+        waited = {what: round(seconds, 1) for what, seconds in ended.waited.items()}
         if task is None:
-            return cls("", str(outcome.kind), outcome.reason, try_number)
+            return cls("", str(outcome.kind), outcome.reason, try_number, waited=waited)
         used = cost.of_task(task, ended.billing.volumes)
         return cls(
             task_arn=task.arn,
@@ -86,6 +90,7 @@ class LaunchRecord:
             kind=ended.billing.kind,
             instance_type=ended.billing.instance_type,
             ephemeral_gib=0 if task.ephemeral_gib == DEFAULT_EPHEMERAL_GIB else task.ephemeral_gib,
+            waited=waited,
             metered={meter: round(seconds, 3) for meter, seconds in used.metered.items()},
             task_definition=task.task_definition_arn.rpartition("/")[2],
             image_digest=next((each.image_digest for each in task.containers if each.name == container), ""),
@@ -111,7 +116,7 @@ def shard_record(value: Any) -> dict[str, Any] | None:
     """The record in a shard's XCom; None when there is none.
 
     :returns: ``{"shard", "outcome", "exit_code", "container", "launches": [...]}`` and what the pipeline added, e.g.
-        ``result_uri``.
+        ``result_uri``; ``quota_vcpus``, where it is known: the account's vCPU quota for its capacity at its end.
     """
     record = _decoded(value)
     return record if isinstance(record, dict) and "shard" in record else None

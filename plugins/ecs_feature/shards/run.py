@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,16 +15,18 @@ from ecs_feature.aws.resources import EcsTask
 from ecs_feature.exceptions import AwsError, EcsFeatureError, LaunchError
 from ecs_feature.fleet.fleet import Fleet
 from ecs_feature.fleet.sight import is_outage
+from ecs_feature.fleet.waits import ShardWaits, waits_of_shard
 from ecs_feature.fleet.watcher import MISSING_SECONDS
 from ecs_feature.shards.billing import billing_of
 from ecs_feature.shards.log import ShardLog
 from ecs_feature.shards.policy import ShardPolicy, is_followed
 from ecs_feature.shards.records import LaunchRecord
 from ecs_feature.shards.shell import ShellHint, shell_hint
+from ecs_feature.shards.waiting import Start, pause_wait
 from ecs_feature.tasks import disk, outcomes
 from ecs_feature.tasks.capacity import CLUSTER_DEFAULT
 from ecs_feature.tasks.containers import UNKNOWN_ROLES, ContainerRoles
-from ecs_feature.tasks.launch import TIMEOUT_TAG, Launch, client_token, started_by
+from ecs_feature.tasks.launch import Launch, client_token, started_by
 from ecs_feature.tasks.outcomes import Kind, Outcome
 from ecs_feature.tasks.relaunches import Ended, NextLaunch, next_launch
 
@@ -63,6 +64,7 @@ class ShardRun:
     :param roles: which containers can end the task.
     :param replayed: whether RunTask returned a task that had already stopped, launched by an earlier triggerer.
     :param known: how many launches an earlier triggerer made before the one that was found.
+    :param waits: what it waits for, and has waited for.
     :ivar born: when this triggerer started the shard.
     """
 
@@ -89,6 +91,7 @@ class ShardRun:
     replayed: bool = False
     current: Launch | None = None
     task: EcsTask | None = None
+    waits: ShardWaits = field(default_factory=waits_of_shard)
     born: datetime = field(init=False)
     shell: ShellHint | None = field(default=None, init=False)
 
@@ -110,7 +113,7 @@ class ShardRun:
         async with self.fleet.slot(
             policy.parallel_group,
             policy.parallelism,
-            vcpus=self._vcpus(self.definition),
+            vcpus=self.launch.vcpus(self.definition),
             max_vcpus=policy.max_vcpus,
             capacity=self.launch.bucket,
             started_by=started_by(self.launch.started_by),
@@ -132,7 +135,7 @@ class ShardRun:
     async def _following(self, outcome: Outcome, plan: NextLaunch) -> NextLaunch | None:
         """Add the outcome to the history; return the next launch, None when the try ends."""
         billing = await billing_of(self.fleet, self.launch, self.task, self._tell)
-        self.history.append(Ended(outcome, self.task, plan.capacity, self.now(), billing))
+        self.history.append(Ended(outcome, self.task, plan.capacity, self.now(), billing, self.waits.taken()))
         following = next_launch(self.history, self.policy.relaunches)
         return following and following.keeping(plan.size or self.launch.size)
 
@@ -162,7 +165,9 @@ class ShardRun:
             max(0.0, seconds),
             f", {plan.change}" if plan.change else "",
         )
-        await self.sleep(max(0.0, seconds))
+        wait, waited = pause_wait(self.history, self.now())
+        with self.waits.during(lambda: wait, waited=waited):
+            await self.sleep(max(0.0, seconds))
 
     async def _recovered(self) -> Outcome | None:
         """The outcome of a launch that an earlier triggerer made over an hour ago; None: there is none.
@@ -191,7 +196,7 @@ class ShardRun:
             capacity=plan.capacity,
             size=plan.size or self.launch.size,
             client_token=client_token(self.token_id, number),
-            tags=self._tags(),
+            tags={**self.launch.tags, **self.policy.tags},
         )
         task = await self.fleet.launch(
             self.current, share=self.share, in_doubt=self._note_doubt, tell=self._tell, note=self._note
@@ -211,6 +216,7 @@ class ShardRun:
 
     async def _watch(self, task: EcsTask) -> Outcome:
         self.task, self.replayed = task, task.stopped
+        self.waits.launched()
         if self.on_launch is not None:
             await self.on_launch(task)
         shard_log = self._shard_log(task)
@@ -269,15 +275,17 @@ class ShardRun:
             start_seconds = self._age_seconds(task) + max(STOP_SECONDS, self.policy.start_seconds or 0.0)
 
     async def _wait(self, task: EcsTask, start_seconds: float | None = None) -> EcsTask | None:
-        return await self.fleet.ended(
-            self.launch.cluster,
-            task,
-            poll_seconds=self.policy.poll_seconds,
-            start_seconds=start_seconds,
-            tell=self._tell,
-            note=self._note,
-            seen=self.shell,
-        )
+        start = Start(task, self.shell)
+        with self.waits.during(start.wait, counted=False):
+            return await self.fleet.ended(
+                self.launch.cluster,
+                task,
+                poll_seconds=self.policy.poll_seconds,
+                start_seconds=start_seconds,
+                tell=self._tell,
+                note=self._note,
+                seen=start,
+            )
 
     async def _stopped(self, task: EcsTask, reason: str, seconds: float) -> EcsTask | None:
         """Stop the task and wait for its end, for ``seconds`` in all; after that the task as it is known.
@@ -296,6 +304,8 @@ class ShardRun:
             return task
 
     def _tell(self, sentence: str) -> None:
+        if self.task is None:
+            self.waits.troubled(sentence)
         self.log.warning("Shard %s: %s", self.shard, sentence)
 
     def _note(self, sentence: str) -> None:
@@ -333,17 +343,6 @@ class ShardRun:
         fitted = dataclasses.replace(launch, execute_command=self.debug or launch.execute_command).fitted(definition)
         self.shell = shell_hint(self.shard, fitted, self.log, asked=self.debug)
         return fitted
-
-    def _vcpus(self, definition: Mapping[str, Any]) -> float:
-        """The vCPUs that count against the quota or ``max_vcpus``; 0 when not known."""
-        own = self.launch.size.cpu or int(definition.get("cpu") or 0)
-        return (own or sum(each.get("cpu", 0) for each in definition.get("containerDefinitions", ()))) / 1024
-
-    def _tags(self) -> dict[str, str]:
-        """The launch's tags, plus the timeout after which the janitor stops a task that nothing watches."""
-        if self.policy.timeout_seconds is None:
-            return dict(self.launch.tags)
-        return {**self.launch.tags, TIMEOUT_TAG: str(math.ceil(self.policy.timeout_seconds))}
 
     def _seconds_left(self, task: EcsTask) -> float | None:
         """Seconds until the deadline, counted from the ECS task's creation, so that a restart does not move it."""

@@ -144,6 +144,11 @@ class Launch:
         """The launch quota that it uses: ``FARGATE``, ``FARGATE_SPOT``, or neither (empty)."""
         return bucket_of(self.capacity, self.default_strategy)
 
+    def vcpus(self, definition: Mapping[str, Any]) -> float:
+        """The vCPUs that count against the quota or ``max_vcpus``; 0 when not known."""
+        own = self.size.cpu or int(definition.get("cpu") or 0)
+        return (own or sum(each.get("cpu", 0) for each in definition.get("containerDefinitions", ()))) / 1024
+
     def fitted(self, definition: Mapping[str, Any]) -> Launch:
         """The launch, without ``network`` when the task definition's network mode does not allow it.
 

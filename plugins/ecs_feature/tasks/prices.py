@@ -146,12 +146,14 @@ class Bill:
     usd: float = 0.0
     unknown: dict[str, int] = field(default_factory=dict)
 
-    def add(self, row: Mapping[str, Any], region: str = DEFAULT_REGION) -> None:
-        """Add the record of a launch, or of services held."""
+    def add(self, row: Mapping[str, Any], region: str = DEFAULT_REGION) -> float | None:
+        """Add the record of a launch, or of services held; its dollars, None when a part of it has no known price."""
         used, price = Usage.from_dict(row), self.table.of_row(row, region)
-        self.usd += price.of(used)
-        for name in price.unknown(used):
+        usd, unknown = price.of(used), price.unknown(used)
+        self.usd += usd
+        for name in unknown:
             self.unknown[name] = self.unknown.get(name, 0) + 1
+        return None if unknown else usd
 
     @property
     def known(self) -> float | None:

@@ -7,8 +7,8 @@ else ends the try, and Airflow's retries decide.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -59,6 +59,7 @@ class Ended:
     :param capacity: what it was launched on.
     :param at: when its end was detected.
     :param billing: what its price depends on beside the task.
+    :param waited: what the shard has waited for before it -> for how many seconds.
     """
 
     outcome: Outcome
@@ -66,6 +67,7 @@ class Ended:
     capacity: str | Strategy
     at: datetime
     billing: Billing = NO_BILLING
+    waited: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def next_launch(
     if last.outcome.payer is not Payer.INFRASTRUCTURE:
         return None
     if last.outcome.kind is Kind.CAPACITY_UNAVAILABLE:
-        waits = _waits(history)
+        waits = capacity_waits(history)
         waited = (last.at - waits[0].at).total_seconds()
         if waited >= policy.capacity_seconds:
             return None
@@ -128,7 +130,7 @@ def backoff_seconds(relaunch: int, drawn: float = 0.5) -> float:
     return longest / 2 + drawn * longest / 2
 
 
-def _waits(history: Sequence[Ended]) -> list[Ended]:
+def capacity_waits(history: Sequence[Ended]) -> list[Ended]:
     """The launches without capacity at the end of the history, oldest first."""
     found: list[Ended] = []
     for ended in reversed(history):
@@ -146,7 +148,7 @@ def _placed(history: Sequence[Ended], policy: RelaunchPolicy, pause: float) -> N
     interruptions = sum(ended.outcome.kind is Kind.SPOT_INTERRUPTION for ended in history)
     if policy.fallback_interruptions and interruptions >= policy.fallback_interruptions:
         return NextLaunch(pause, ON_DEMAND, change=f"on demand after {interruptions} Spot interruptions")
-    waits = _waits(history)
+    waits = capacity_waits(history)
     if waits and policy.fallback_seconds is not None:
         waited = (last.at - waits[0].at).total_seconds()
         if waited >= policy.fallback_seconds:

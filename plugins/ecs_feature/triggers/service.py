@@ -20,6 +20,7 @@ from ecs_feature.fleet.sight import patience_seconds
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.leases import leased
 from ecs_feature.services.run_lease import RunLease
+from ecs_feature.services.snapshot import seen
 from ecs_feature.services.steadiness import Steadiness, failure_of, of_descent, of_service, with_death
 from ecs_feature.triggerer.xcoms import push
 
@@ -54,8 +55,9 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
 
     * ``TaskSuccessEvent`` (``end_in_triggerer``, the result is pushed) or
       ``TriggerEvent({"state": "success", "result": {...}})``;
-      the result is ``{"services": [{"name", "running", "peak"}], **result}``; ``descending``, a service has
-      ``others``, too: how many of its tasks the leases of other runs want,
+      the result is ``{"services": [{"name", "running", "peak"}], **result}``, with what
+      :func:`ecs_feature.services.snapshot.seen` says of each; ``descending``, a service has ``others``, too: how many
+      of its tasks the leases of other runs want,
     * ``TriggerEvent({"state": "failed", "message": str})``.
 
     :param services: names.
@@ -170,7 +172,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
     def _row(self, service: EcsService, peak: int, now: datetime) -> dict[str, Any]:
         # A deployment of a service that other runs hold keeps tasks above the desired count, which are nobody's.
         running = max(service.running - service.surplus, min(service.running, service.desired))
-        row = {"name": service.name, "running": running, "peak": peak}
+        row = {**seen(service, now), "running": running, "peak": peak}
         return {**row, "others": leased(service.tags, now, _may_be_active)} if self.descending else row
 
     def _open_services(self) -> EcsServices:

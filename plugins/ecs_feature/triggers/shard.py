@@ -31,6 +31,7 @@ from ecs_feature.triggerer.end_batches import EndBatches
 from ecs_feature.triggerer.references import is_reference, look_up_shared
 from ecs_feature.triggerer.task_log import GatheredLog, shorten_records
 from ecs_feature.triggerer.xcoms import pull_own, push
+from ecs_feature.triggers.waiting import listed
 
 KILL_SECONDS = 20.0
 """How long ``on_kill`` waits for the stop; it continues in the background, as hundreds take longer at AWS's rate."""
@@ -222,19 +223,22 @@ class ShardTrigger(BaseTrigger):  # type: ignore[misc]
     async def _run_shard(self) -> TriggerEvent:
         key = FleetKey(**self.aws)
         try:
-            async with (
-                guarded(self.run_lease, key, self._lines),
-                joined(key, idle_seconds=IDLE_SECONDS, tell=self._lines.warning) as fleet,
-            ):
-                self._run = run = self._shard_run(fleet)
-                if superseded := await self._superseded():
-                    await run.stop_superseded(superseded)
-                outcome = await run.run()
+            with listed(self.task_instance) as waits:
+                async with (
+                    guarded(self.run_lease, key, self._lines),
+                    joined(key, idle_seconds=IDLE_SECONDS, tell=waits.telling(self._lines.warning)) as fleet,
+                ):
+                    self._run = run = self._shard_run(fleet)
+                    if superseded := await self._superseded():
+                        await run.stop_superseded(superseded)
+                    outcome = await run.run()
         except EcsFeatureError as error:
             return self._refused(error)
         finally:
             self._forget_task()
         record = run.record(outcome, self._extra())
+        if quota := fleet.quota_vcpus(run.launch.bucket):
+            record["quota_vcpus"] = quota
         earlier = await self._earlier_record()
         record["launches"] = [*earlier.get("launches", ()), *record["launches"]]
         if outcome.kind is Kind.SKIPPED:

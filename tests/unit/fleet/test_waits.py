@@ -15,7 +15,7 @@ from ecs_feature.aws.resources import EcsTask
 from ecs_feature.exceptions import AwsError, LaunchError
 from ecs_feature.fleet.launch_queue import LaunchQueue
 from ecs_feature.fleet.slots import SlotRequest, Slots
-from ecs_feature.fleet.waits import start_wait, telling
+from ecs_feature.fleet.waits import Wait, start_wait, telling
 from tests.jumping_clock import now, on_the_clock
 
 MOMENT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -52,7 +52,7 @@ def test_a_wait_is_told_after_a_minute_and_then_once_a_minute_with_others(
     async def main() -> None:
         notes = Notes()
         await asyncio.sleep(began)
-        with telling(notes, lambda: "for a slot."):
+        with telling(notes, lambda: Wait("parallelism", "for a slot.")):
             await asyncio.sleep(seconds)
         await asyncio.sleep(600)
         assert notes.times == pytest.approx(at, abs=0.01)
@@ -65,7 +65,7 @@ def test_a_wait_that_cannot_be_told_goes_on(caplog: pytest.LogCaptureFixture) ->
     async def main() -> None:
         asked = []
 
-        def what() -> str:
+        def what() -> Wait:
             asked.append(now())
             raise KeyError("x")
 

@@ -26,6 +26,9 @@ def test_the_receipt_adds_up_shards_services_and_cost() -> None:
         "reason": "Your Spot Task was interrupted.",
         "task_arn": "arn:aws:ecs:us-east-1:1:task/features/0a",
         "capacity": "FARGATE_SPOT",
+        "cpu": 512,
+        "created_at": "2026-11-28T06:00:00.000+00:00",
+        "waited": {"vCPU quota": 12.5},
     }
     receipt = variant_receipt(
         states={"AA": "success", "UA": "failed", "DL": "skipped", "OO": "upstream_failed"},
@@ -45,9 +48,13 @@ def test_the_receipt_adds_up_shards_services_and_cost() -> None:
                 "task_id": "0a",
                 "outcome": "spot_interruption",
                 "capacity": "FARGATE_SPOT",
+                "cpu": 512,
                 "memory_mib": 1024,
+                "cost_usd": pytest.approx((0.04048 + 2 * 0.004445) * 0.3 / 2, abs=1e-6),
+                "created_at": "2026-11-28T06:00:00.000+00:00",
                 "started_at": None,
                 "stopped_at": None,
+                "waited": {"vCPU quota": 12.5},
                 "reason": "Your Spot Task was interrupted.",
             },
             {
@@ -56,7 +63,10 @@ def test_the_receipt_adds_up_shards_services_and_cost() -> None:
                 "task_id": "",
                 "outcome": "succeeded",
                 "capacity": "FARGATE",
+                "cpu": 0,
                 "memory_mib": 1024,
+                "cost_usd": pytest.approx((0.04048 + 2 * 0.004445) / 2, abs=1e-6),
+                "created_at": None,
                 "started_at": None,
                 "stopped_at": None,
             },
@@ -72,6 +82,24 @@ def test_the_receipt_adds_up_shards_services_and_cost() -> None:
         "gb_seconds": 7200.0,
         "cost_usd": round((0.04048 + 2 * 0.004445) * (0.3 + 1) / 2, 6),
     }
+
+
+def test_a_launch_without_a_known_price_has_no_cost_and_the_run_has_the_quota_that_was_seen_last() -> None:
+    def record(shard: str, quota: float | None, minute: int, **launch: Any) -> dict[str, Any]:
+        one = {"outcome": "succeeded", "vcpu_seconds": 60.0, "stopped_at": f"2026-11-28T06:{minute:02}:00+00:00"}
+        known = {} if quota is None else {"quota_vcpus": quota}
+        return {"shard": shard, "launches": [{**one, **launch}], **known}
+
+    def receipt(*records: dict[str, Any]) -> dict[str, Any]:
+        return variant_receipt(
+            states={}, records=iter(records), up=None, steady=None, down=None, published=None, prices=PRICES
+        )
+
+    unpriced = {"task_arn": "arn:aws:ecs:mars-1:1:task/features/0a"}
+    made = receipt(record("AA", 6.0, 9, **unpriced), record("UA", 4000.0, 12, **unpriced), record("DL", None, 59))
+    assert [launch["cost_usd"] for launch in made["launches"][:2]] == [None, None]
+    assert made["quota_vcpus"] == 4000.0
+    assert "quota_vcpus" not in receipt(record("DL", None, 59), {"shard": "OO", "launches": [], "quota_vcpus": 6.0})
 
 
 def grown(shard: str, *sizes: int, succeeded: bool = True) -> dict[str, Any]:

@@ -39,6 +39,10 @@ class Fleet:
         self.stopped: list[str] = []
         self.definitions: list[str] = []
         self.followed: list[str] = []
+        self.quota: float | None = None
+
+    def quota_vcpus(self, capacity: str) -> float | None:
+        return self.quota if capacity == "FARGATE" else None
 
     @asynccontextmanager
     async def slot(self, *_: Any, **__: Any) -> Any:
@@ -126,6 +130,17 @@ async def test_a_short_shard_costs_no_request_and_its_record_comes_with_the_end(
     assert list(event.xcoms) == ["return_value"]
     assert event.xcoms["return_value"]["outcome"] == "succeeded"
     assert launched_task(event.xcoms, 1) == (ARN, "features")
+
+
+@pytest.mark.parametrize("quota", [None, 4000.0])
+async def test_the_record_has_the_vcpu_quota_as_the_fleet_knows_it(
+    quota: float | None, pushed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = Fleet()
+    fleet.quota = quota
+    event = await event_of(fleet, monkeypatch)
+    assert event.xcoms["return_value"].get("quota_vcpus") == quota
+    assert ("quota_vcpus" in event.xcoms["return_value"]) is (quota is not None)
 
 
 async def test_a_long_shard_shows_its_task_while_it_runs(

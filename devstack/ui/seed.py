@@ -1,0 +1,487 @@
+"""Fills an Airflow's database with past runs: ``python -m devstack.ui.seed JSON``, in an environment that is its own.
+
+Airflow serializes the DAGs and makes the runs; only what tasks leave behind is written here, with the columns and
+XComs that they write. The receipt is written by the operator itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, Final
+
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.models.taskinstance import TaskInstance, uuid7
+from airflow.models.taskmap import TaskMap
+from airflow.models.trigger import Trigger
+from airflow.models.xcom import XComModel
+from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from sqlalchemy import delete, insert, select, update
+
+from devstack.ui import boards
+from devstack.ui.history import Fate, Past, ServicePast, ShardPast
+from ecs_feature.fleet.waits import Wait
+from ecs_feature.shards.records import record_text
+from ecs_feature.shards.waits_row import WAITS_KEY, Waiting, row
+
+CHUNK: Final = 5000
+SHARD: Final = "EcsShardOperator"
+LAUNCH_BURST, LAUNCHES_A_SECOND = 100, 20
+TI, XC = TaskInstance.__table__, XComModel.__table__
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run that is to be seeded.
+
+    :param date: its logical date; ``start``: when it began.
+    :param chosen: the shards that it was restricted to; empty: all.
+    :param active: whether it goes on.
+    :param broken: lanes whose services could not be raised; ``unpublished``: lanes whose publish failed.
+    :param fate: how likely what is.
+    :param version: of what it publishes.
+    """
+
+    date: datetime
+    start: datetime
+    run_type: str = "scheduled"
+    chosen: Sequence[str] = ()
+    active: bool = False
+    broken: Sequence[str] = ()
+    unpublished: Sequence[str] = ()
+    fate: Fate = field(default_factory=Fate)
+    version: int = 1
+
+    @property
+    def run_id(self) -> str:
+        return f"{self.run_type}__{self.date.isoformat()}"
+
+
+def plans(count: int, now: datetime, shards: Sequence[str], *, eventful: bool) -> list[Plan]:
+    """The runs of a daily pipeline, oldest first; the newest goes on.
+
+    :param eventful: whether something has gone wrong beyond single shards.
+    """
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    made: list[Plan] = []
+    for ago in range(count - 1, 0, -1):
+        date = today - timedelta(days=ago)
+        start = min(date + timedelta(hours=2, seconds=11), now - timedelta(hours=3))
+        more: dict[str, Any] = {}
+        if eventful and ago == 17:
+            more["broken"] = (boards.TREATMENT,)
+        if eventful and ago == 9:
+            more["unpublished"] = (boards.CONTROL, "")
+        if eventful and ago == 13:
+            more["fate"] = Fate(failed=0.2, relaunched=0.12)
+        if eventful and ago == 22:
+            more["fate"] = Fate(relaunched=0.35)
+        made.append(Plan(date, start, **more))
+        if eventful and ago in (4, 12):
+            again = date + timedelta(hours=9)
+            some = list(shards[3::7][:6])
+            made.append(
+                Plan(again, min(again, now - timedelta(hours=2)), "manual", some, fate=Fate(0, 0, 0, 0, 0), version=2)
+            )
+    made.append(Plan(today, now - timedelta(minutes=7), active=True))
+    return made
+
+
+class Seeder:
+    """Writes the runs of one DAG."""
+
+    def __init__(self, session: Any, bag: Any, dag_id: str, seed: int, now: datetime) -> None:
+        self.session, self.dag_id, self.now = session, dag_id, now
+        self.real = bag.dags[dag_id]
+        self.dag = SerializedDagModel.get_dag(dag_id, session=session)
+        self.receipt = self.real.get_task("receipt")
+        self.rng = random.Random(f"{seed}/{dag_id}")
+        self.pasts: dict[str, Past] = {}
+        shards = {lane: [self.real.get_task(each) for each in v.shards] for lane, v in self.receipt.variants.items()}
+        self.mapped = {lane for lane, tasks in shards.items() if tasks[0].is_mapped}
+        self.named = {
+            lane: {t.shard: t.task_id for t in tasks} for lane, tasks in shards.items() if lane not in self.mapped
+        }
+
+    def shards_of(self, lane: str, found: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Name -> task id and map index."""
+        tasks = self.receipt.variants[lane]
+        if lane in self.mapped:
+            return {name: (tasks.shards[0], index) for index, name in enumerate(found)}
+        return {name: (task_id, -1) for name, task_id in self.named[lane].items()}
+
+    def run(self, plan: Plan, found: Sequence[str] = (), gone: Sequence[str] = ()) -> None:
+        """Write one run.
+
+        :param found: the shards of a mapped pipeline; ``gone``: shards that the DAG does not have any more.
+        """
+        run = self._created(plan)
+        rows = {row["task_id"]: dict(row) for row in self._rows(run)}
+        self.session.execute(
+            delete(TaskInstance).where(TaskInstance.run_id == run.run_id, TaskInstance.dag_id == run.dag_id)
+        )
+        self.session.expire_all()
+        out = _Out(run, plan, rows)
+        self._before(out, found)
+        ends = [
+            self._lane(out, lane, self.shards_of(lane, found), gone if lane not in self.mapped else ())
+            for lane in self.receipt.variants
+        ]
+        end = max(ends)
+        if not plan.active:
+            self._receipt(out, end, found)
+            end += timedelta(seconds=3)
+        self._write(out, None if plan.active else end)
+
+    def _created(self, plan: Plan) -> Any:
+        conf = {"shards": list(plan.chosen)} if plan.chosen else None
+        run = self.dag.create_dagrun(
+            run_id=plan.run_id,
+            logical_date=plan.date,
+            data_interval=(plan.date, plan.date),
+            run_after=plan.date,
+            conf=conf,
+            run_type=DagRunType(plan.run_type),
+            triggered_by=DagRunTriggeredByType.TIMETABLE if plan.run_type == "scheduled" else DagRunTriggeredByType.UI,
+            state=DagRunState.RUNNING,
+            start_date=plan.start,
+            session=self.session,
+        )
+        self.session.flush()
+        return run
+
+    def _rows(self, run: Any) -> Iterable[Mapping[str, Any]]:
+        query = select(TI).where(TI.c.dag_id == run.dag_id, TI.c.run_id == run.run_id)
+        return list(self.session.execute(query).mappings())
+
+    def _before(self, out: _Out, found: Sequence[str]) -> None:
+        start, date = out.plan.start, out.plan.date
+        names = list(out.plan.chosen) or [name for tasks in self.named.values() for name in tasks]
+        plan = {
+            "partition": f"{date:%Y-%m-%d}",
+            "day": f"{date:%Y-%m-%d}",
+            "shards": list(dict.fromkeys(names)),
+            "variants": list(self.receipt.variants),
+        }
+        out.task("plan", "success", start + timedelta(seconds=1), start + timedelta(seconds=3.5), plan)
+        if found:
+            out.task("find_shards", "success", start + timedelta(seconds=4), start + timedelta(seconds=7), list(found))
+            out.maps.append(TaskMap(self.dag_id, "find_shards", out.run.run_id, -1, len(found), None))
+
+    def _lane(self, out: _Out, lane: str, cells: Mapping[str, tuple[str, int]], gone: Sequence[str]) -> datetime:
+        """Write the tasks of a lane; when its last one ended."""
+        plan, tasks, start = out.plan, self.receipt.variants[lane], out.plan.start
+        prefix = f"{lane}." if lane else ""
+        out.task(f"{prefix}register", "success", start + timedelta(seconds=4), start + timedelta(seconds=6))
+        at = start + timedelta(seconds=8)
+        holds = bool(tasks.scale_up)
+        services = ServicePast(f"{self.dag_id}/{plan.run_id}/{lane}", self._services(tasks)) if holds else None
+        if lane in plan.broken:
+            return self._broken(out, lane, cells, at)
+        ready = at
+        if services is not None:
+            up, ready = at + timedelta(seconds=2.5), at + timedelta(seconds=self.rng.uniform(45, 75))
+            out.task(tasks.scale_up, "success", at, up, services.up(up))
+            out.task(tasks.steady, "success", up, ready, services.steady(ready, up))
+        end, published = ready, []
+        past = self._past(lane, [*cells, *gone], out)
+        waiting: list[Waiting] = []
+        wanted = [name for name in cells if not plan.chosen or name in plan.chosen]
+        each: dict[str, tuple[str, int]] = {**dict(cells), **{name: (f"{prefix}shards.{name}", -1) for name in gone}}
+        for name, (task_id, index) in each.items():
+            if name in cells and name not in wanted:
+                out.shard(task_id, index, ShardPast("skipped", 1, None, ready, ready + timedelta(seconds=1)), cells)
+                continue
+            place = wanted.index(name) if len(wanted) < 1000 and name in wanted else index
+            begun = ready + timedelta(seconds=max(0.0, (place - LAUNCH_BURST) / LAUNCHES_A_SECOND))
+            done = past.ended(name, begun, plan.fate)
+            if plan.active:
+                done = self._so_far(out, done, (task_id, index), waiting)
+            out.shard(task_id, index, done, cells)
+            if done.succeeded:
+                published.append(name)
+            end = max(end, done.end or end)
+        if plan.active:
+            if waiting:
+                until = timedelta(days=30)
+                out.xcom(
+                    next(iter(cells.values()))[0],
+                    row(waiting, self.now, until),
+                    -1 if lane not in self.mapped else 0,
+                    key=WAITS_KEY,
+                )
+            return end
+        return self._after(out, lane, published, services, ready, end, missing=[n for n in cells if n not in published])
+
+    def _after(
+        self,
+        out: _Out,
+        lane: str,
+        published: list[str],
+        services: ServicePast | None,
+        ready: datetime,
+        end: datetime,
+        missing: list[str],
+    ) -> datetime:
+        tasks, plan = self.receipt.variants[lane], out.plan
+        over = end
+        if services is not None:
+            over = end + timedelta(seconds=self.rng.uniform(20, 40))
+            out.task(tasks.scale_down, "success", end + timedelta(seconds=1), over, services.down(over, ready))
+        done = end + timedelta(seconds=3)
+        if lane in plan.unpublished or not published:
+            out.task(tasks.publish, "failed", end + timedelta(seconds=1), done, tries=4)
+            return max(over, done)
+        rows, where = 1000 * len(published), f"s3://features/{self.dag_id}/{lane or 'all'}/{plan.date:%Y-%m-%d}"
+        value = {
+            "manifest_uri": f"{where}/manifest-{plan.version}.json",
+            "version": plan.version,
+            "rows": rows,
+            "files": len(published),
+            "bytes": 128 * rows,
+            "shards": sorted(published),
+            "missing": [] if plan.chosen else missing,
+        }
+        out.task(tasks.publish, "success", end + timedelta(seconds=1), done, value)
+        return max(over, done)
+
+    def _broken(self, out: _Out, lane: str, cells: Mapping[str, tuple[str, int]], at: datetime) -> datetime:
+        """Services that could not be raised: no shard was started."""
+        tasks, end = self.receipt.variants[lane], at + timedelta(seconds=90)
+        out.task(tasks.scale_up, "failed", at, end, tries=4)
+        for task_id in (tasks.steady, tasks.publish):
+            out.task(task_id, "upstream_failed", end, end, tries=0)
+        for task_id, index in cells.values():
+            out.shard(task_id, index, ShardPast("upstream_failed", 0, None, end, end), cells)
+        out.task(tasks.scale_down, "success", end, end + timedelta(seconds=2))
+        return end + timedelta(seconds=2)
+
+    def _so_far(self, out: _Out, done: ShardPast, cell: tuple[str, int], waiting: list[Waiting]) -> ShardPast:
+        """What there is of a shard whose run goes on."""
+        if done.end is not None and done.end < self.now:
+            return done
+        assert done.start is not None
+        draw = self.rng.random()
+        if draw < 0.12:
+            return ShardPast(None)
+        out.deferred.append(cell)
+        if draw < 0.35:
+            wait = Wait("vCPU quota", "for room in the account's quota of 96 vCPUs, of which 95 are taken")
+            waiting.append(Waiting(cell, wait, done.start + timedelta(seconds=20)))
+        return ShardPast("deferred", 1, None, done.start, None)
+
+    def _receipt(self, out: _Out, end: datetime, found: Sequence[str]) -> None:
+        """Let the operator write it, in front of what the others have left."""
+        ti = _Left(self.dag_id, out, "receipt")
+        params = {"shards": list(out.plan.chosen), "variants": []}
+        run = SimpleNamespace(
+            start_date=out.plan.start, run_after=out.plan.date, logical_date=out.plan.date, run_id=out.run.run_id,
+            dag_id=self.dag_id, run_type=out.plan.run_type, partition_key=None, partition_date=None, conf=None,
+        )  # fmt: skip
+        made = self.receipt.execute({"ti": ti, "dag_run": run, "params": params})
+        made["seconds"] = round((end - out.plan.start).total_seconds(), 1)
+        done = end + timedelta(seconds=2)
+        out.task("receipt", "success", end, done, made)
+        for key, value in ti.pushed.items():
+            if isinstance(value, dict) and "at" in value:
+                value["at"] = end.isoformat()
+            out.xcom("receipt", value, key=key)
+
+    def _services(self, tasks: Any) -> dict[str, int]:
+        return dict(self.real.get_task(tasks.scale_up).services)
+
+    def _past(self, lane: str, shards: Sequence[str], out: _Out) -> Past:
+        past = self.pasts.get(lane)
+        if past is None or len(past.shards) < len(shards):
+            past = self.pasts[lane] = Past(random.Random(f"{self.dag_id}/{lane}"), list(shards))
+        past.extra = {"variant": lane, "partition": f"{out.plan.date:%Y-%m-%d}"}
+        return past
+
+    def _write(self, out: _Out, end: datetime | None) -> None:
+        """Insert what was gathered."""
+        triggers = []
+        for task_id, index in out.deferred:
+            trigger = Trigger(classpath="ecs_feature.triggers.shard.ShardTrigger", kwargs={})
+            trigger.triggerer_id = 1
+            triggers.append((task_id, index, trigger))
+        self.session.add_all(trigger for _, _, trigger in triggers)
+        self.session.flush()
+        ids = {(task_id, index): trigger.id for task_id, index, trigger in triggers}
+        for each in out.instances:
+            each["trigger_id"] = ids.get((each["task_id"], each["map_index"]))
+        for table, values in ((TI, out.instances), (XC, out.xcoms)):
+            for first in range(0, len(values), CHUNK):
+                self.session.execute(insert(table), values[first : first + CHUNK])
+        bad = any(
+            each["state"] in ("failed", "upstream_failed")
+            for each in out.instances
+            if each["task_id"].endswith("publish")
+        )
+        state = "running" if end is None else "failed" if bad else "success"
+        self.session.execute(
+            update(DagRun)
+            .where(DagRun.id == out.run.id)
+            .values(
+                _state=state,
+                start_date=out.plan.start,
+                end_date=end,
+                queued_at=out.plan.start,
+                updated_at=end or self.now,
+            )
+        )
+        self.session.commit()
+
+
+class _Out:
+    """Rows of one run."""
+
+    def __init__(self, run: Any, plan: Plan, templates: Mapping[str, dict[str, Any]]) -> None:
+        self.run = SimpleNamespace(id=run.id, run_id=run.run_id, dag_id=run.dag_id)
+        self.plan = plan
+        self.templates = templates
+        self.instances: list[dict[str, Any]] = []
+        self.xcoms: list[dict[str, Any]] = []
+        self.maps: list[Any] = []
+        self.deferred: list[tuple[str, int]] = []
+        self.states: dict[str, str | None] = {}
+        self.left: dict[str, list[Any]] = {}
+        self._of_shards = next((row for row in templates.values() if row["operator"] == SHARD), None)
+
+    def task(
+        self, task_id: str, state: str, start: datetime, end: datetime | None, value: Any = None, tries: int = 1
+    ) -> None:
+        """A task that is not mapped."""
+        self._instance(self.templates[task_id], task_id, -1, state, start, end, tries)
+        self.states[task_id] = state
+        if value is not None:
+            self.left.setdefault(task_id, []).append(value)
+            self.xcom(task_id, value)
+
+    def shard(self, task_id: str, index: int, past: ShardPast, cells: Mapping[str, Any]) -> None:
+        """A shard's task and its record."""
+        template = self.templates.get(task_id, self._of_shards)
+        assert template is not None
+        self._instance(template, task_id, index, past.state, past.start, past.end, past.tries)
+        self.states[task_id if index < 0 else f"{task_id}_{index}"] = past.state
+        if past.record is not None and past.end is not None:
+            text = record_text(past.record)
+            self.left.setdefault(task_id, []).append(text)
+            self.xcom(task_id, text, index)
+
+    def xcom(self, task_id: str, value: Any, index: int = -1, key: str = "return_value") -> None:
+        moment = self.instances[-1]["end_date"] or self.plan.start
+        self.xcoms.append(
+            {
+                "dag_run_id": self.run.id,
+                "task_id": task_id,
+                "map_index": index,
+                "key": key,
+                "dag_id": self.run.dag_id,
+                "run_id": self.run.run_id,
+                "value": value,
+                "timestamp": moment,
+            }
+        )
+
+    def _instance(
+        self,
+        template: Mapping[str, Any],
+        task_id: str,
+        index: int,
+        state: str | None,
+        start: datetime | None,
+        end: datetime | None,
+        tries: int,
+    ) -> None:
+        shown = template["task_display_name"] if template["task_id"] == task_id else task_id
+        self.instances.append(
+            {
+                **template,
+                "id": uuid7(),
+                "task_id": task_id,
+                "map_index": index,
+                "task_display_name": shown,
+                "state": state,
+                "start_date": start,
+                "end_date": end,
+                "duration": (end - start).total_seconds() if start and end else None,
+                "try_number": tries,
+                "updated_at": end or start or self.plan.start,
+            }
+        )
+
+
+class _Left:
+    """What the receipt sees of the run: a task instance as far as the operator asks one."""
+
+    def __init__(self, dag_id: str, out: _Out, task_id: str) -> None:
+        self.dag_id, self.run_id, self.task_id, self._out = dag_id, out.run.run_id, task_id, out
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_pull(self, task_ids: str | Sequence[str], key: str = "return_value", **_: Any) -> Any:
+        if key != "return_value":
+            return None
+        if isinstance(task_ids, str):
+            return next(iter(self._out.left.get(task_ids, ())), None)
+        return [value for task_id in task_ids for value in self._out.left.get(task_id, ())]
+
+    def xcom_push(self, key: str, value: Any, **_: Any) -> None:
+        self.pushed[key] = value
+
+    def get_task_states(self, **_: Any) -> dict[str, dict[str, str | None]]:
+        return {self.run_id: self._out.states}
+
+
+def seed(size: boards.Size) -> None:
+    """Serialize the DAGs and write all runs."""
+    manager = DagBundlesManager()
+    manager.sync_bundles_to_db()
+    (bundle,) = manager.get_all_dag_bundles()
+    bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+    if bag.import_errors:
+        raise SystemExit(f"The seeded DAGs cannot be imported: {bag.import_errors}")
+    sync_bag_to_db(bag, bundle.name, None)
+    logging.disable(logging.WARNING)
+    ExecutorSafeguard.test_mode = True  # else each receipt warns that no task runner calls it
+    now = datetime.now(UTC).replace(microsecond=0)
+    with create_session() as session:
+        session.execute(update(DagModel).values(is_paused=False))
+        named = Seeder(session, bag, boards.NAMED, size.seed, now)
+        for number, plan in enumerate(plans(size.named_runs, now, boards.STATES, eventful=True)):
+            named.run(plan, gone=("PR",) if number < size.named_runs // 3 else ())
+        names = boards.tenants(size.shards)
+        mapped = Seeder(session, bag, boards.MAPPED, size.seed, now)
+        for number, plan in enumerate(plans(size.runs, now, names, eventful=False)):
+            fewer = 3 if number < size.runs // 3 and size.shards > 20 else 0
+            mapped.run(plan, found=names[: size.shards - fewer])
+        hostile = Seeder(session, bag, boards.HOSTILE_DAG, size.seed, now)
+        for ago in (2, 1):
+            date = now.replace(hour=0, minute=0, second=0) - timedelta(days=ago)
+            hostile.run(Plan(date, date + timedelta(hours=1), "manual", fate=Fate(failed=0.3 if ago == 1 else 0.0)))
+        foreign = SerializedDagModel.get_dag(boards.FOREIGN, session=session)
+        date = now.replace(hour=0, minute=0, second=0) - timedelta(days=1)
+        run = foreign.create_dagrun(
+            run_id=f"manual__{date.isoformat()}", logical_date=date, data_interval=(date, date), run_after=date,
+            run_type=DagRunType.MANUAL, triggered_by=DagRunTriggeredByType.UI, state=DagRunState.SUCCESS,
+            start_date=date, session=session,
+        )  # fmt: skip
+        run.end_date = date + timedelta(seconds=3)
+        for ti in run.task_instances:
+            ti.state, ti.start_date, ti.end_date, ti.try_number = "success", date, date + timedelta(seconds=1), 1
+
+
+if __name__ == "__main__":
+    seed(boards.Size(**json.loads(sys.argv[1])))

@@ -1,0 +1,174 @@
+"""The pipelines of a DAG as the board shows them: lanes, their tasks and shards, from its newest serialized version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from airflow.models.dag_version import DagVersion
+from airflow.models.serialized_dag import SerializedDagModel
+from sqlalchemy import select
+
+from ecs_feature.estimates.facts import shard_tasks
+from ecs_feature.partitions.runs import Partitioning
+from ecs_feature.shards import task_in
+from ecs_feature.triggerer.references import is_reference, source_of
+
+SHARD: Final = "EcsShardOperator"
+PLAN: Final = "FeaturePlanOperator"
+PUBLISH: Final = "FeaturePublishOperator"
+_MOST_KEPT: Final = 64
+_kept: dict[str, tuple[Any, Pipelines]] = {}
+"""By DAG: the version, and what was read from it; the web server is asked for the same ones every few seconds."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """The shards of one variant of one pipeline.
+
+    :param name: what the ids of its tasks begin with: group and variant, either, or nothing.
+    :param tasks: shard -> task id, in the pipeline's order; empty when mapped.
+    :param mapped: id of its mapped task; empty when its shards are named.
+    :param found_by: the task that has found a mapped lane's shards.
+    :param publish: id of the task that publishes; empty: nothing is published.
+    :param services: name -> how many of its tasks a run holds.
+    """
+
+    name: str
+    group: str = ""
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    mapped: str = ""
+    found_by: str = ""
+    publish: str = ""
+    services: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def variant(self) -> str:
+        return self.name.removeprefix(self.group).removeprefix(".")
+
+    def task(self, name: str) -> str:
+        """The id of one of its tasks, whether it has it or not."""
+        return task_in(self.name, name)
+
+    @property
+    def receipt(self) -> str:
+        return task_in(self.group, "receipt")
+
+
+@dataclass(frozen=True)
+class Pipelines:
+    """Those of a DAG.
+
+    :param lanes: in the DAG's order; none: the DAG has no pipeline.
+    :param task_ids: of all tasks.
+    """
+
+    dag_id: str
+    lanes: tuple[Lane, ...] = ()
+    partitioning: Partitioning = field(default_factory=Partitioning)
+    task_ids: frozenset[str] = frozenset()
+
+    @property
+    def shards(self) -> list[str]:
+        """The names that the DAG's file has, in its order."""
+        return list(dict.fromkeys(name for lane in self.lanes for name in lane.tasks))
+
+    @property
+    def lane_by_task(self) -> dict[str, str]:
+        """Id of a shard's task -> name of its lane."""
+        return {task_id: lane.name for lane in self.lanes for task_id in (lane.mapped, *lane.tasks.values()) if task_id}
+
+    def lane_of(self, task_id: str) -> Lane | None:
+        """The lane of a shard's task."""
+        mine = (lane for lane in self.lanes if task_id == lane.mapped or task_id in lane.tasks.values())
+        return next(mine, None)
+
+
+def pipelines_of(dag_id: str, session: Any) -> Pipelines:
+    """The DAG's pipelines; without lanes where it has none, or is not known. One small query where it is kept."""
+    newest = session.execute(
+        select(SerializedDagModel.id, SerializedDagModel.dag_hash)
+        .join(DagVersion, SerializedDagModel.dag_version_id == DagVersion.id)
+        .where(SerializedDagModel.dag_id == dag_id)
+        .order_by(DagVersion.version_number.desc())
+        .limit(1)
+    ).first()
+    if newest is None:
+        return Pipelines(dag_id)
+    version = (newest.id, newest.dag_hash)
+    kept = _kept.get(dag_id)
+    if kept is None or kept[0] != version:
+        row = session.get(SerializedDagModel, newest.id)
+        kept = (version, Pipelines(dag_id) if row is None else read(row.dag))
+        while len(_kept) >= _MOST_KEPT:
+            _kept.pop(next(iter(_kept)), None)
+        _kept[dag_id] = kept
+    return kept[1]
+
+
+def read(dag: Any) -> Pipelines:
+    """From a serialized DAG."""
+    plans = [task.task_id for task in dag.task_dict.values() if task.task_type == PLAN]
+    groups = sorted((task_id.removesuffix("plan").removesuffix(".") for task_id in plans), key=len, reverse=True)
+    if not plans:
+        return Pipelines(dag.dag_id)
+    named: dict[str, dict[str, str]] = {}
+    mapped: dict[str, tuple[str, str]] = {}
+    services: dict[str, Mapping[str, int]] = {}
+    partitions = []
+    for task, arguments in shard_tasks(dag):
+        lane = str(arguments.get("record", {}).get("variant", ""))
+        tasks, shard = named.setdefault(lane, {}), str(arguments["shard"])
+        if task.is_mapped:
+            mapped[lane] = (task.task_id, source_of(shard) if is_reference(shard) else "")
+        else:
+            tasks[shard] = task.task_id
+        services[lane] = (arguments.get("run_lease") or {}).get("counts", {})
+        partitions.append(arguments.get("partition"))
+    known = dag.task_dict
+    lanes = []
+    for name, tasks in named.items():
+        publish = known.get(task_in(name, "publish"))
+        task_id, found_by = mapped.get(name, ("", ""))
+        lanes.append(
+            Lane(
+                name,
+                next((group for group in groups if _within(name, group)), ""),
+                tasks,
+                task_id,
+                found_by,
+                publish.task_id if publish is not None and publish.task_type == PUBLISH else "",
+                services[name],
+            )
+        )
+    given: Mapping[str, Any] = next((each for each in partitions if each is not None), {})
+    return Pipelines(dag.dag_id, tuple(lanes), Partitioning.from_dict(given), frozenset(known))
+
+
+def _within(lane: str, group: str) -> bool:
+    return not group or lane == group or lane.startswith(f"{group}.")
+
+
+def shard_of(task_id: str, display_name: str | None, names: Mapping[str, str]) -> str:
+    """The name of a named shard's task, also of one that the DAG does not have any more.
+
+    :param names: task id -> name, of those that it has.
+    """
+    known = names.get(task_id)
+    if known is not None:
+        return known
+    return display_name if display_name and display_name != task_id else task_id.rpartition(".")[2]
+
+
+def lane_name(task_id: str) -> str:
+    """The lane of a shard's task that the DAG does not have any more: ``[lane.]shards.ID`` or ``[lane.]shard``."""
+    head, _, last = task_id.rpartition(".")
+    if last == "shard" and not head.endswith("shards"):
+        return head
+    return head.removesuffix("shards").removesuffix(".")
+
+
+def names_of(lanes: Sequence[Lane]) -> dict[str, str]:
+    """Task id -> shard."""
+    return {task_id: name for lane in lanes for name, task_id in lane.tasks.items()}
