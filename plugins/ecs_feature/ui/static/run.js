@@ -2,6 +2,7 @@
 
 import { getJson, usePoll } from "./api.js";
 import { Legend } from "./bars.js";
+import { mayClear } from "./clearing.js";
 import { count, seconds, usd } from "./format.js";
 import { Gantt } from "./gantt.js";
 import { Headline } from "./headline.js";
@@ -10,6 +11,7 @@ import { stateWords } from "./mark.js";
 import { added, tickedOf, toggled } from "./picked.js";
 import { Reasons } from "./reasons.js";
 import { Receipt } from "./receipt.js";
+import { openRerun } from "./rerun.js";
 import { ORDERS, busyOf, chosen, criticalOf, rowsOf } from "./rows.js";
 import { RUN_CSS } from "./run_style.js";
 import { useStyles } from "./style.js";
@@ -78,11 +80,10 @@ function useMayClear(dagId, runId, row) {
   useEffect(() => {
     let gone = false;
     const ask = async () => {
-      const { mayClear } = await import("./clearing.js"); // what writes is loaded when it is needed
       const answer = await mayClear(dagId, runId, [row.task_id, row.map_index]);
       if (!gone) setMay(answer);
     };
-    if (known) ask().catch(() => undefined);
+    if (known) ask();
     return () => {
       gone = true;
     };
@@ -209,8 +210,8 @@ function Rerun({ dagId, view, ticked, again, onClear }) {
     onClear();
     again();
   };
-  const open = async () => {
-    const { openRerun } = await import("./rerun.js");
+  const open = () => {
+    /** @type {[string, string, string, number][]} */
     const cells = ticked.map((row) => [row.lane, row.name, row.task_id, row.map_index]);
     openRerun({ dagId, runs: [{ run: view.run, cells }], onDone: done });
   };
