@@ -185,7 +185,7 @@ function useHeight(ref) {
   useEffect(() => {
     const measure = () => {
       const top = ref.current?.getBoundingClientRect().top ?? 0;
-      setHeight(Math.max(LEAST, Math.floor(window.innerHeight - top - 104)));
+      setHeight(Math.max(LEAST, Math.floor(window.innerHeight - top - 96)));
     };
     measure();
     const timer = setTimeout(measure, 300); // the host's header settles late

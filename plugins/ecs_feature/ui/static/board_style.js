@@ -14,7 +14,7 @@ export const BOARD_CSS = `
 .ecsf-board .ecsf-input { width: 150px; }
 .ecsf-board label.ecsf-pick { display: inline-flex; align-items: center; gap: 6px; font-size: 13px; color: ${MUTED}; }
 .ecsf-board select.ecsf-input { width: auto; padding: 0 6px; }
-.ecsf-board .ecsf-chip { cursor: pointer; padding: 0 9px; font-variant-numeric: tabular-nums; }
+.ecsf-board .ecsf-chip { cursor: pointer; padding: 0 8px; gap: 5px; font-size: 12px; font-variant-numeric: tabular-nums; }
 .ecsf-board .ecsf-chip[aria-pressed="true"] { border-color: var(--chakra-colors-fg, #18181b); box-shadow: inset 0 0 0 1px var(--chakra-colors-fg, #18181b); }
 .ecsf-board .ecsf-chip:hover { background: var(--chakra-colors-bg-muted, #f4f4f5); }
 .ecsf-board .ecsf-mark, .ecsf-sheet .ecsf-mark { width: 14px; height: 14px; flex: none; display: block; }
@@ -32,7 +32,7 @@ export const BOARD_CSS = `
 .ecsf-b-bars i { position: absolute; bottom: 0; left: 0; width: 10px; border-radius: 1px; }
 .ecsf-b-bar-ok { background: var(--chakra-colors-success-solid, #008000); }
 .ecsf-b-bar-bad { background: var(--chakra-colors-failed-solid, #dc2626); }
-.ecsf-b-bars .ecsf-b-bar-cost { left: 12px; width: 4px; background: #d08700; }
+.ecsf-b-bars .ecsf-b-bar-cost { left: 12px; width: 4px; background: ${MUTED}; opacity: .45; }
 .ecsf-b-head small { position: absolute; left: 0; top: 39px; min-width: 100%; font-size: 11px; line-height: 13px; font-weight: 600; white-space: nowrap; text-align: center; pointer-events: none; }
 .ecsf-b-head b { position: absolute; left: 0; right: 0; bottom: 3px; font-size: 11px; line-height: 14px; font-weight: 500; color: ${MUTED}; font-variant-numeric: tabular-nums; white-space: nowrap; overflow: hidden; }
 .ecsf-b-head .ecsf-b-active b { color: var(--chakra-colors-fg, #18181b); font-weight: 700; text-decoration: underline; text-underline-offset: 2px; }

@@ -78,12 +78,12 @@ export const CELL_CSS = `
 .ecsf-is-waiting { border: 1px solid ${GREY}; background-image: ${svg("<g fill='#848490'><circle cx='4' cy='8' r='1.4'/><circle cx='8' cy='8' r='1.4'/><circle cx='12' cy='8' r='1.4'/></g>")}; }
 .ecsf-is-nothing { border: 1px solid ${PALE}; background-image: ${svg("<path d='M5 8h6' stroke='#848490' stroke-width='1.8' stroke-linecap='round'/>")}; }
 .ecsf-is-left-out { background-image: ${svg("<circle cx='8' cy='8' r='1.5' fill='#9ca3af'/>")}; }
-.ecsf-heat-failed { background-image: ${CROSS("white")}; box-shadow: inset 0 0 0 2px ${RED}; }
-.ecsf-heat-failed::before { content: ""; position: absolute; inset: 4px; border-radius: 2px; background: ${RED} ${CROSS("white")} no-repeat center / 14px 14px; }
+.ecsf-heat-failed { box-shadow: inset 0 0 0 2px ${RED}; }
+.ecsf-heat-failed::before { content: ""; position: absolute; inset: 3px; border-radius: 3px; background: ${RED} ${CROSS("white")} no-repeat center / 13px 13px; }
 .ecsf-heat-missing { box-shadow: inset 0 0 0 2px ${AMBER}; }
 .ecsf-relaunched::after { content: ""; position: absolute; top: -2px; right: -2px; width: 6px; height: 6px; border-radius: 3px; background: #f59e0b; box-shadow: 0 0 0 1px var(--chakra-colors-bg, #fff); }
 .ecsf-dim { opacity: .18; }
-.ecsf-on { box-shadow: 0 0 0 1.5px var(--chakra-colors-bg, #fff), 0 0 0 3.5px var(--chakra-colors-fg, #18181b); z-index: 1; }
+.ecsf-part.ecsf-on { box-shadow: 0 0 0 1.5px var(--chakra-colors-bg, #fff), 0 0 0 3.5px var(--chakra-colors-fg, #18181b); z-index: 1; }
 @media (forced-colors: active) { .ecsf-part { forced-color-adjust: none; } }
 ${heats}
 `;

@@ -245,9 +245,9 @@ export class Grid {
       event.preventDefault();
       const place = { row: event.shiftKey ? Math.max(0, to[0]) : to[0], column: to[1] };
       if (event.shiftKey && row >= 0) this.anchor ??= { row, column };
+      if (!event.shiftKey) this.settle();
       this.go(place);
       if (event.shiftKey && this.anchor) this.hooks.onRange(this.anchor, this.active, false);
-      else this.settle();
       return;
     }
     if (event.key === " " && row >= 0) {

@@ -43,7 +43,7 @@ export function factsOf(cells, effect, estimate) {
   }
   if (estimate.p50_seconds !== null && estimate.p50_seconds !== undefined) {
     const [low, high] = [seconds(estimate.p50_seconds), seconds(estimate.p90_seconds)];
-    rows.push(["time", low === high ? low : `${low} to ${high} (half of such runs; nine of ten)`]);
+    rows.push(["time", low === high ? low : `${low} (p50) to ${high} (p90)`]);
   }
   if (estimate.usd !== null && estimate.usd !== undefined) rows.push(["cost", `about ${usd(estimate.usd * 1e6)}`]);
   rows.push(["limited by", estimate.quota ? String(estimate.quota) : "no quota"]);
