@@ -49,13 +49,14 @@ function wordsOf(status, value) {
   return `Airflow answered with status ${status}.`;
 }
 
-/** @param {string} path e.g. `api/board` @param {Record<string, any>} [params] */
-export function getJson(path, params = {}) {
+/** @param {string} path e.g. `api/board` @param {Record<string, any>} [params] @param {any} [body] asks by POST: for what is too long for an address */
+export function getJson(path, params = {}, body = undefined) {
   const url = new URL(path, base);
   for (const [name, value] of Object.entries(params)) {
     if (value !== undefined && value !== null) url.searchParams.set(name, String(value));
   }
-  return ask(url);
+  if (body === undefined) return ask(url);
+  return ask(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
 
 /** Airflow's public API. @param {string} method @param {string} path below `api/v2/` @param {any} [body] */

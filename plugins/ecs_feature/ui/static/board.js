@@ -1,0 +1,199 @@
+/** The board: shards by name, runs by partition; tick cells and rerun them. */
+
+import { root } from "./api.js";
+import { BOARD_CSS } from "./board_style.js";
+import { valueOf } from "./cells.js";
+import { Chips, Controls } from "./controls.js";
+import { mayClear } from "./clearing.js";
+import { seconds, usd } from "./format.js";
+import { Grid } from "./grid.js";
+import { pathOf } from "./link.js";
+import { between, codeAt, grouped, keysIn, added, toggled, taskOf, canRerun, wordsOf } from "./selection.js";
+import { boundsOf, rowsOf, statsOf } from "./stats.js";
+import { Strip } from "./strip.js";
+import { useStyles } from "./style.js";
+import { useBoard } from "./use_board.js";
+
+const { createElement: h, useEffect, useMemo, useRef, useState } = globalThis.React ?? {};
+const LEAST = 220;
+
+/** @param {{dagId?: string}} props */
+export function Board({ dagId = "" }) {
+  useStyles(BOARD_CSS);
+  const [runs, setRuns] = useState(30);
+  const board = useBoard(dagId, runs);
+  const { data, error } = board;
+  if (!data) return h("div", { className: "ecsf-root" }, h("p", { className: "ecsf-note", role: error ? "alert" : "status" }, error || "Reading the board…"));
+  if (!data.pipeline) {
+    return h("div", { className: "ecsf-root" }, h("p", { className: "ecsf-note" }, "This DAG has no feature pipeline, so there are no shards to show. Make one with FeaturePipeline(...) in its file."));
+  }
+  if (!data.runs.length) {
+    return h("div", { className: "ecsf-root" }, h("p", { className: "ecsf-note" }, "This pipeline has not run yet. Trigger it, or start a backfill; its shards appear here."));
+  }
+  return h(Filled, { dagId, board, runs, setRuns });
+}
+
+/** @param {{dagId: string, board: any, runs: number, setRuns: (runs: number) => void}} props */
+function Filled({ dagId, board, runs, setRuns }) {
+  const { data, error, news, again, need } = board;
+  const [wanted, setWanted] = useState({ heat: "state", find: "", sort: "name", states: "", lane: "" });
+  const [selected, setSelected] = useState(/** @type {Set<string>} */ (new Set()));
+  const [drawn, setDrawn] = useState(/** @type {string[] | null} */ (null));
+  const [active, setActive] = useState(/** @type {{run: string, shard: string} | null} */ (null));
+  const may = useMay(dagId, data);
+  const names = data.lanes.map((/** @type {any} */ lane) => lane.lane);
+  const lanes = useMemo(() => shownLanes(names, wanted.lane), [names.join("\n"), wanted.lane]);
+  const stats = useMemo(() => statsOf(data, lanes), [data, lanes]);
+  const rows = useMemo(() => rowsOf(data, stats, wanted), [data, stats, wanted.find, wanted.sort, wanted.states]);
+  const what = valueOf(wanted.heat);
+  const bounds = useMemo(() => (what ? boundsOf(data, lanes, what) : []), [data, lanes, what]);
+  const sorted = { duration: "seconds", cost: "micro_usd", "last change": "changed" }[wanted.sort] ?? "";
+  useEffect(() => {
+    for (const each of new Set([what ?? "", sorted])) if (each) need(each);
+  }, [what, sorted, data]);
+  const shown = useMemo(() => (drawn ? added(selected, drawn) : selected), [selected, drawn]);
+  const groups = useMemo(() => grouped(shown, data), [shown, data]);
+
+  const ref = useRef(/** @type {any} */ (null));
+  const grid = useRef(/** @type {Grid | null} */ (null));
+  const strip = useRef(/** @type {any} */ (null));
+  /** What the hooks of the grid need at the moment of the event. */
+  const now = useRef(/** @type {any} */ (null));
+  now.current = { data, lanes, rows, may };
+  useEffect(() => {
+    const inRange = (/** @type {any} */ a, /** @type {any} */ b) => {
+      const { data, lanes, rows } = now.current;
+      return keysIn(data, lanes, between(a.column, b.column), between(a.row, b.row).map((row) => rows[row]).filter((shard) => shard !== undefined));
+    };
+    const made = new Grid(ref.current, {
+      onMove: ({ row, column }) => {
+        const { data, rows } = now.current;
+        setActive({ run: data.runs[column].run_id, shard: data.shards[rows[row]] });
+      },
+      onTick: ({ row, column }, lane) => {
+        const { data, lanes, rows, may } = now.current;
+        if (may) setSelected((old) => toggled(old, keysIn(data, lane ? [lane] : lanes, [column], [rows[row]])));
+      },
+      onRange: (from, to, done) => {
+        if (!now.current.may) return;
+        const keys = inRange(from, to);
+        setDrawn(done ? null : keys);
+        if (done) setSelected((old) => added(old, keys));
+      },
+      onClear: () => setSelected(new Set()),
+      onEnter: () => strip.current?.querySelector("button, a")?.focus(),
+      onOpen: (event, run) => board.open(event, `dags/${pathOf(dagId)}/runs/${pathOf(run.run_id)}/plugin/shards-run`),
+    });
+    grid.current = made;
+    return () => made.destroy();
+  }, []);
+
+  useEffect(() => {
+    grid.current?.update({
+      data,
+      lanes,
+      rows,
+      selected: shown,
+      painting: { data, lanes, heat: wanted.heat, bounds, states: wanted.states, relaunched: new Map() },
+      failures: stats.failures,
+      gone: new Set(data.gone),
+      value: (shard) => valueWords(stats, wanted, shard),
+      width: lanes.length > 1 ? 28 : 20,
+      hrefOf: (run) => new URL(`dags/${pathOf(dagId)}/runs/${pathOf(run.run_id)}/plugin/shards-run`, root).href,
+    });
+  }, [data, lanes, rows, shown, wanted.heat, wanted.sort, wanted.states, bounds, stats]);
+  const height = useHeight(ref);
+
+  const tickAll = (/** @type {string} */ codes) => {
+    setSelected((old) => added(old, keysIn(data, lanes, between(0, data.runs.length - 1), rows, codes)));
+  };
+  const rerun = async () => {
+    const { openRerun } = await import("./rerun.js");
+    openRerun({
+      dagId,
+      runs: groups,
+      onDone: (ids) => {
+        const gone = new Set(ids);
+        setSelected((old) => new Set([...old].filter((key) => !gone.has(key.split("\u0000")[0]))));
+        again();
+      },
+    });
+  };
+  return h(
+    "div",
+    { className: "ecsf-root ecsf-board" },
+    h(Controls, { wanted, setWanted, names, runs, setRuns, more: data.runs.length >= runs || runs > 30, backfill: may ? `dags/${pathOf(dagId)}/backfills` : null }),
+    h(Chips, { counts: stats.counts, wanted, setWanted, may, tickAll, many: shown.size, onClear: () => setSelected(new Set()), onRerun: groups.length ? rerun : null, words: wordsOf(groups) }),
+    error ? h("p", { className: "ecsf-note", role: "alert" }, `${error} What is shown may be old.`) : null,
+    h("div", { ref, className: "ecsf-b-grid", role: "grid", "aria-label": "Shards by run", "aria-multiselectable": true, style: { height } }),
+    h("div", { ref: strip }, h(Strip, { dagId, chosen: chosenOf(data, lanes, active), stamp: data.at })),
+    h("div", { className: "ecsf-hidden", role: "status", "aria-live": "polite" }, [shown.size ? `${shown.size} ticked` : "", news].filter(Boolean).join(". ")),
+  );
+}
+
+/** @param {string[]} names @param {string} wanted a lane's name; empty: all, as far as they can be told apart in one cell */
+function shownLanes(names, wanted) {
+  if (names.includes(wanted)) return [wanted];
+  return names.length <= 3 ? names : names.slice(0, 1);
+}
+
+/** @param {any} stats @param {any} wanted @param {number} shard */
+function valueWords(stats, wanted, shard) {
+  if (wanted.sort === "last change") {
+    const at = stats.changed[shard];
+    return at ? new Date(at).toISOString().slice(5, 16).replace("T", " ") : "–";
+  }
+  if (wanted.heat === "cost" || wanted.sort === "cost") return usd(stats.micro_usd[shard]);
+  return Number.isNaN(stats.seconds[shard]) ? "" : seconds(stats.seconds[shard]);
+}
+
+/** @param {any} data @param {string[]} lanes @param {{run: string, shard: string} | null} active */
+function chosenOf(data, lanes, active) {
+  const run = active ? data.runs.findIndex((/** @type {any} */ each) => each.run_id === active.run) : -1;
+  const shard = active ? data.shards.indexOf(active.shard) : -1;
+  if (run < 0 || shard < 0) return [];
+  return lanes.map((name) => {
+    const lane = data.lanes.find((/** @type {any} */ each) => each.lane === name);
+    return { run: data.runs[run], lane, shard: data.shards[shard], code: codeAt(data, name, run, shard), task: taskOf(data, lane, run, shard) };
+  });
+}
+
+/** Whether the user may rerun: asked once, of a cell that has ended. @param {string} dagId @param {any} data */
+function useMay(dagId, data) {
+  const [may, setMay] = useState(false);
+  useEffect(() => {
+    let gone = false;
+    for (let run = data.runs.length - 1; run >= 0; run--) {
+      for (const lane of data.lanes) {
+        const shard = data.shards.findIndex((/** @type {string} */ _, /** @type {number} */ at) => canRerun(codeAt(data, lane.lane, run, at)));
+        const task = shard < 0 ? null : taskOf(data, lane, run, shard);
+        if (!task) continue;
+        mayClear(dagId, data.runs[run].run_id, task).then((value) => !gone && setMay(value));
+        return () => {
+          gone = true;
+        };
+      }
+    }
+    return undefined;
+  }, [dagId]);
+  return may;
+}
+
+/** What is left of the window for the grid. @param {any} ref */
+function useHeight(ref) {
+  const [height, setHeight] = useState(420);
+  useEffect(() => {
+    const measure = () => {
+      const top = ref.current?.getBoundingClientRect().top ?? 0;
+      setHeight(Math.max(LEAST, Math.floor(window.innerHeight - top - 96)));
+    };
+    measure();
+    const timer = setTimeout(measure, 300); // the host's header settles late
+    window.addEventListener("resize", measure);
+    return () => {
+      clearTimeout(timer);
+      window.removeEventListener("resize", measure);
+    };
+  }, []);
+  return height;
+}

@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { changeWords, merged, withValues } from "./static/changes.js";
+import { labelOf, classOf } from "./static/cells.js";
+import { bodyOf, effectOf } from "./static/clearing.js";
+import { headsOf, partsOf } from "./static/heads.js";
+import { ask, clearOf, factsOf, totalOf } from "./static/rerun_facts.js";
+import { added, between, canRerun, grouped, keyOf, keysIn, taskOf, toggled, wordsOf } from "./static/selection.js";
+import { STATES } from "./static/states.js";
+import { boundsOf, LEVELS, levelOf, rowsOf, statsOf } from "./static/stats.js";
+import { factsOf as detail, linesOf, whyOf } from "./static/strip.js";
+
+const cells = (states, more = {}) => ({ states, seconds: [10, 20, 300], micro_usd: [1, 5, 2], changed: [0, 4, 9], relaunched: [], tries: {}, ...more });
+const board = () => ({
+  pipeline: true,
+  at: "2026-01-03T00:00:00Z",
+  values: true,
+  shards: ["CA", "NY", "<b>"],
+  gone: [],
+  lanes: [
+    { lane: "control", variant: "control", mapped: false, tasks: ["control.shards.CA", "control.shards.NY", null] },
+    { lane: "found", variant: "", mapped: true, tasks: ["found.shard"] },
+  ],
+  runs: [
+    { run_id: "a", partition: "2026-01-31", start: "2026-01-31T00:00:00Z" },
+    { run_id: "b", partition: "2026-02-01", start: "2026-02-01T00:00:00Z" },
+  ],
+  cells: { control: [cells("PFM"), cells("rPn")], found: [cells("PP "), cells("FPP", { map: [2, 0, 1], relaunched: [1], tries: { 0: 2 } })] },
+});
+
+test("only what has ended can run again", () => {
+  assert.deepEqual(STATES.map((state) => state.code).filter(canRerun).sort().join(""), "FMPRSn");
+  assert.equal(canRerun(""), false);
+  const data = board();
+  assert.deepEqual(keysIn(data, ["control"], [0, 1], [0, 1, 2]).length, 5); // the running one is left out
+  assert.deepEqual(keysIn(data, ["control", "found"], [0, 1], [0, 1, 2], "F"), [keyOf("a", "control", "NY"), keyOf("b", "found", "CA")]);
+});
+
+test("ticks go on, and all off when all were on", () => {
+  const one = toggled(new Set(), ["x"]);
+  assert.deepEqual([...toggled(one, ["x", "y"])], ["x", "y"]);
+  assert.equal(toggled(one, ["x"]).size, 0);
+  assert.equal(toggled(one, []).size, 1);
+  assert.deepEqual([...added(one, ["y"])], ["x", "y"]);
+  assert.deepEqual(between(4, 2), [2, 3, 4]);
+});
+
+test("what is ticked is grouped by run, with task ids and map indexes", () => {
+  const data = board();
+  const set = new Set([keyOf("b", "found", "CA"), keyOf("a", "control", "NY"), keyOf("b", "control", "CA"), keyOf("gone", "control", "CA"), keyOf("a", "control", "<b>")]);
+  const groups = grouped(set, data);
+  assert.deepEqual(groups.map((group) => group.run.run_id), ["a", "b"]);
+  assert.deepEqual(groups[0].cells, [["control", "NY", "control.shards.NY", -1]]); // <b> has no task in this lane
+  assert.deepEqual(groups[1].cells, [["found", "CA", "found.shard", 2]]); // control's CA is running
+  assert.equal(wordsOf(groups), "Rerun 2 in 2 runs…");
+  assert.equal(wordsOf(groups.slice(0, 1)), "Rerun 1 in 1 run…");
+  assert.deepEqual(taskOf(data, data.lanes[1], 0, 1), ["found.shard", 1]); // no map: the shard's own index
+});
+
+test("counts, sorting and finding", () => {
+  const data = board();
+  const stats = statsOf(data, ["control"]);
+  assert.deepEqual([stats.counts.P, stats.counts.F, stats.counts.M, stats.counts.r, stats.counts.n], [2, 1, 1, 1, 1]);
+  const rows = (wanted) => rowsOf(data, stats, { find: "", sort: "name", states: "", ...wanted });
+  assert.deepEqual(rows({}), [0, 1, 2]);
+  assert.deepEqual(rows({ sort: "failures" }), [1, 0, 2]);
+  assert.deepEqual(rows({ sort: "duration" }), [2, 1, 0]);
+  assert.deepEqual(rows({ sort: "cost" }), [1, 2, 0]);
+  assert.deepEqual(rows({ sort: "last change" }), [2, 1, 0]);
+  assert.deepEqual(rows({ find: " ny" }), [1]);
+  assert.deepEqual(rows({ states: "FM" }), [1, 2]);
+});
+
+test("heat has steps from the values, and none without a value", () => {
+  const data = board();
+  const bounds = boundsOf(data, ["control"], "seconds");
+  assert.equal(bounds.length, LEVELS - 1);
+  assert.equal(levelOf(null, bounds), 0);
+  assert.equal(levelOf(10, bounds), 1);
+  assert.equal(levelOf(300, bounds), LEVELS);
+  assert.deepEqual(boundsOf({ cells: { x: [null] } }, ["x"], "seconds"), []);
+  const painting = { data, lanes: ["control"], heat: "duration", bounds, states: "", relaunched: new Map() };
+  assert.match(classOf(painting, "control", 0, 1), /ecsf-heat-failed/); // failures stay visible
+  assert.match(classOf({ ...painting, states: "P" }, "control", 0, 1), /ecsf-dim/);
+  const both = { ...painting, lanes: ["control", "found"] };
+  assert.equal(labelOf(both, 1, 0), "CA, 2026-02-01: control running, 10 s, < $0.0001; found failed, 10 s, < $0.0001, try 2");
+});
+
+test("a partial answer replaces its runs; another shape is read anew", () => {
+  const data = board();
+  const part = { ...board(), partial: true, at: "later", runs: [{ ...board().runs[1], state: "success" }], cells: { control: [cells("PPn")], found: [null] } };
+  const next = merged(data, part);
+  assert.equal(next.at, "later");
+  assert.equal(next.cells.control[1].states, "PPn");
+  assert.equal(next.cells.control[0], data.cells.control[0]);
+  assert.equal(next.cells.found[1], null);
+  assert.equal(changeWords(data, next), "1 published");
+  assert.equal(merged(data, { ...part, shards: ["CA"] }), null);
+  assert.equal(merged(data, { ...part, runs: [{ run_id: "new" }] }), null);
+  const bare = board();
+  delete bare.cells.control[0].seconds;
+  assert.deepEqual(withValues(bare, board()).cells.control[0].seconds, [10, 20, 300]);
+});
+
+test("what is cleared, and what a dry run says of it", () => {
+  const mine = [["control", "CA", "control.shards.CA", -1], ["found", "NY", "found.shard", 7]];
+  assert.deepEqual(bodyOf("r", mine, true), { dry_run: true, dag_run_id: "r", task_ids: ["control.shards.CA", ["found.shard", 7]], include_downstream: true, only_failed: false });
+  assert.equal(bodyOf("r", mine, false).prevent_running_task, true);
+  const instances = [
+    { task_id: "control.shards.CA", map_index: -1, state: "failed" },
+    { task_id: "found.shard", map_index: 7, state: "success" },
+    { task_id: "control.publish", map_index: -1, state: "success" },
+  ];
+  assert.deepEqual(effectOf(instances, mine), { others: ["control.publish"], busy: [], extra: [], lost: [] });
+  assert.equal(ask(instances, mine).stop, "");
+  assert.match(ask([...instances, { task_id: "receipt", map_index: -1, state: "running" }], mine).stop, /receipt is still going on/);
+  assert.match(ask([...instances, { task_id: "found.shard", map_index: 8, state: "success" }], mine).stop, /1 shard that you have not ticked/);
+  assert.match(ask(instances.slice(1), mine).stop, /no longer has CA/);
+  assert.equal(clearOf(mine), "control: CA; found: NY");
+  const estimate = { p50_seconds: 60, p90_seconds: 90, usd: 0.5, quota: "vCPU quota", services: [{ name: "s", from: 0, to: 2 }] };
+  assert.deepEqual(Object.fromEntries(factsOf(mine, effectOf(instances, mine), estimate)).services, "s 0 → 2 → 0");
+  assert.equal(totalOf([estimate, estimate]), "About $1.00, up to 1 m 30 s");
+  assert.equal(totalOf([]), "");
+});
+
+test("heads say what changes", () => {
+  assert.deepEqual(partsOf("2013-02-08"), ["Feb 2013", "8"]);
+  assert.deepEqual(partsOf("2013-02-08T05"), ["8 Feb", "05"]);
+  assert.deepEqual(partsOf("2013-02"), ["2013", "Feb"]);
+  assert.deepEqual(partsOf("2013-W06"), ["2013", "06"]);
+  assert.deepEqual(headsOf(["2013-01-30", "2013-01-31", "2013-02-01", "2013-02-02"].map((partition) => ({ partition }))), [["Jan", "30"], ["", "31"], ["Feb", "1"], ["", "2"]]);
+});
+
+test("the strip's words", () => {
+  assert.deepEqual(detail(null), []);
+  const found = { state: "F", exit_code: 137, usd: 0.001, try: 2, launches: [{ outcome: "spot interrupted" }, { cpu: 1024, memory_mib: 2048, started_at: "2026-01-01T00:00:00Z", stopped_at: "2026-01-01T00:01:00Z" }] };
+  assert.deepEqual(detail(found), ["exit code 137", "1 m", "$0.0010", "1 vCPU, 2 GB", "2 launches, spot interrupted before", "try 2"]);
+  assert.equal(whyOf({ waits_for: { what: "launch rate", words: "its turn in the launch rate" } }), "waits for its turn in the launch rate");
+  assert.equal(whyOf({ waits_for: null, reason: "OutOfMemory" }), "OutOfMemory");
+  assert.deepEqual(linesOf({ content: [{ event: "::group::x" }, { event: "one" }, "two"] }), ["one", "two"]);
+});
