@@ -68,28 +68,28 @@ def expected(ui: Any, dag_id: str, lanes: list[str], names: dict[str, str]) -> d
             for shard in shards:
                 key = lane, run["logical_date"][:10], shard
                 newest[key] = max(newest.get(key, (0, "")), (version, run["dag_run_id"]))
+    days = {run["dag_run_id"]: run["logical_date"][:10] for run in runs}
+    left = _with_record(ui, dag_id)
+    mapped = {} if names else {run_id: _found(ui, dag_id, run_id) for run_id in days}
     found = {}
-    for run in runs:
-        run_id, day = run["dag_run_id"], run["logical_date"][:10]
-        with_record = _with_record(ui, dag_id, run_id)
-        mapped = (
-            ui.json(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/find_shards/xcomEntries/return_value")[
-                "value"
-            ]
-            if not names
-            else []
-        )
-        for task in ui.pages(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances"):
-            if task["operator"] != "EcsShardOperator":
-                continue
-            lane = task["task_id"].partition(".")[0] if len(lanes) > 1 else lanes[0]
-            index = task["map_index"]
-            shard = mapped[index] if index >= 0 else names.get(task["task_id"], task["task_id"].rpartition(".")[2])
-            left = (task["task_id"], index) in with_record
-            by = newest.get((lane, day, shard))
-            mine = shard in published[run_id, lane][1]
-            found[Cell(lane, run_id, shard)] = _words(task["state"], left, mine, by is not None and by[1] != run_id)
+    for task in ui.pages(f"/dags/{dag_id}/dagRuns/~/taskInstances", "task_instances"):
+        if task["operator"] != "EcsShardOperator":
+            continue
+        run_id, index = task["dag_run_id"], task["map_index"]
+        lane = task["task_id"].partition(".")[0] if len(lanes) > 1 else lanes[0]
+        name = names.get(task["task_id"], task["task_id"].rpartition(".")[2])
+        shard = mapped[run_id][index] if index >= 0 else name
+        by = newest.get((lane, days[run_id], shard))
+        mine = shard in published[run_id, lane][1]
+        there = (run_id, task["task_id"], index) in left
+        found[Cell(lane, run_id, shard)] = _words(task["state"], there, mine, by is not None and by[1] != run_id)
     return found
+
+
+def _found(ui: Any, dag_id: str, run_id: str) -> list[str]:
+    """The shards of a mapped run."""
+    path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/find_shards/xcomEntries/return_value"
+    return list(ui.json(path)["value"])
 
 
 def _words(state: str | None, left: bool, mine: bool, by_other: bool) -> str:
@@ -117,10 +117,6 @@ def _published(ui: Any, dag_id: str, runs: Iterable[Any], lanes: list[str]) -> d
     return found
 
 
-def _with_record(ui: Any, dag_id: str, run_id: str) -> set[tuple[str, int]]:
-    path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/~/xcomEntries"
-    return {
-        (entry["task_id"], entry["map_index"])
-        for entry in ui.pages(path, "xcom_entries")
-        if entry["key"] == "return_value"
-    }
+def _with_record(ui: Any, dag_id: str) -> set[tuple[str, str, int]]:
+    entries = ui.pages(f"/dags/{dag_id}/dagRuns/~/taskInstances/~/xcomEntries", "xcom_entries", xcom_key="return_value")
+    return {(entry["run_id"], entry["task_id"], entry["map_index"]) for entry in entries}

@@ -17,7 +17,7 @@ from devstack.ui.stack import UiStack
 
 FOLDER = ROOT / "build" / "test" / f"browser-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 BASE_PATH = "/airflow"
-SIZE = Size(shards=40, runs=6, named_runs=24)
+SIZE = Size(shards=40, runs=6, named_runs=14)
 
 
 class Ui:

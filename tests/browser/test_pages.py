@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -19,9 +20,9 @@ def newest(ui: Any, dag_id: str) -> str:
     return str(ui.json("/ecs_feature/api/board", dag_id=dag_id)["runs"][-1]["run_id"])
 
 
-def findings(page: Any) -> list[str]:
+def findings(page: Any, part: str = OURS) -> list[str]:
     """What axe-core says of our part of the page."""
-    found = Axe().run(page, context=OURS, options={"resultTypes": ["violations"]}).response["violations"]
+    found = Axe().run(page, context=part, options={"resultTypes": ["violations"]}).response["violations"]
     return [
         f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:200]}"
         for each in found
@@ -30,12 +31,16 @@ def findings(page: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_nothing_serious_on_the_run_and_the_overview(ui: Any, dark: bool) -> None:
+def test_axe_finds_nothing_serious(ui: Any, dark: bool) -> None:
     with ui.open(run_page(boards.NAMED, run_of_day(ui, boards.NAMED, 13)), dark=dark) as page:
         expect(page.locator("li.ecsf-reason").first).to_be_visible()
         assert findings(page) == []
         page.goto(f"{ui.stack.url}/plugin/ecs-features", wait_until="domcontentloaded")
         expect(page.locator(OURS).get_by_role("link", name=boards.NAMED)).to_be_visible()
+        assert findings(page) == []
+        page.goto(f"{ui.stack.url}/dags/{boards.NAMED}/plugin/shards", wait_until="domcontentloaded")
+        page.locator(f"{OURS} [role=gridcell]").first.click()
+        expect(page.get_by_role("region", name="The chosen shard")).to_be_visible()
         assert findings(page) == []
 
 
@@ -44,6 +49,21 @@ def test_names_of_strangers_are_text_in_the_run(ui: Any) -> None:
         for name in boards.HOSTILE:
             expect(page.locator(OURS).get_by_text(name, exact=True).first).to_be_attached()
         assert page.locator(f"{OURS} img, {OURS} b").count() == 0
+
+
+def test_names_of_strangers_are_text_in_the_board_and_its_sheet(ui: Any) -> None:
+    with ui.open(f"/dags/{boards.HOSTILE_DAG}/plugin/shards", width=1280) as page:
+        for name in boards.HOSTILE:
+            expect(page.locator(f"{OURS} [role=rowheader] bdi").get_by_text(name, exact=True)).to_be_attached()
+        page.locator(f"{OURS} [role=gridcell]").first.click()
+        page.keyboard.press("Control+Home")
+        for _ in boards.HOSTILE:
+            page.keyboard.press("Shift+ArrowDown")
+        page.keyboard.press("ArrowRight")
+        page.get_by_role("button", name=re.compile("^Rerun 8")).click()
+        expect(page.get_by_role("dialog")).to_contain_text(boards.HOSTILE[0])
+        assert page.locator(f"{OURS} img, {OURS} a b, dialog img, dialog b").count() == 0
+        page.keyboard.press("Escape")
 
 
 def test_a_foreign_dag_says_so_in_one_line(ui: Any) -> None:
