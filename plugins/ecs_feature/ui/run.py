@@ -73,7 +73,7 @@ def run_view(session: Any, dag_id: str, run_id: str) -> dict[str, Any]:
         "receipt": next(iter(receipts.values()), None),
         "receipts": receipts,
         "versions": _versions(session, pipelines, run, partition),
-        "make_current": {"available": can_move_back(session), "dag_id": ROLLBACK_DAG, "conf": "manifest_uri"},
+        "make_current": {"available": can_move_back(session), "dag_id": ROLLBACK_DAG},
     }
 
 

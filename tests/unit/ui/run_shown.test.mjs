@@ -34,7 +34,7 @@ globalThis.document = { createElement: () => ({ dataset: {} }), head: { append: 
 const { RunPage, RunView } = await import("./static/run.js");
 const { Versions } = await import("./static/versions.js");
 const { Line, Overview } = await import("./static/overview.js");
-await import("./static/run_tab.js");
+await import("./static/shards_tab.js");
 await import("./static/nav_page.js");
 
 /** All elements and texts below, with function components called. */
@@ -183,7 +183,7 @@ describe("a run's page", () => {
   });
   test("asks for the run first, and says so", () => {
     assert.deepEqual(shown(h(RunView, { dagId: "d", runId: "r" })).texts, ["Reading the run …"]);
-    assert.equal(typeof globalThis["Shards run"], "function");
+    assert.equal(typeof globalThis["Shards"], "function");
   });
   for (const first of HOSTILE) {
     test(`of names like ${JSON.stringify(first).slice(0, 40)}`, () => {
