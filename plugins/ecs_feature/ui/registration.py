@@ -14,7 +14,7 @@ _PAGES: Final = (
     ("Shards", "shards_tab.js", "dag_run", "shards-run"),
     ("ECS features", "nav_page.js", "nav", "ecs-features"),
 )
-"""Name, module, destination, route. Airflow takes the component from ``globalThis[NAME]``: where the name is the same, it is one
+"""Name, module, destination, route. Airflow takes the component from ``globalThis[NAME]``: the two of one name are one
 component, which gets a run's id on the page of a run."""
 
 
