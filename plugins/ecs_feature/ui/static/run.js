@@ -8,7 +8,7 @@ import { Gantt } from "./gantt.js";
 import { Headline } from "./headline.js";
 import { Link, pathOf } from "./link.js";
 import { stateWords } from "./mark.js";
-import { added, tickedOf, toggled } from "./picked.js";
+import { added, canTick, tickedOf, toggled } from "./picked.js";
 import { Reasons } from "./reasons.js";
 import { Receipt } from "./receipt.js";
 import { openRerun } from "./rerun.js";
@@ -262,7 +262,7 @@ function Strip({ dagId, runId, row, critical, onFind }) {
         ? [
             h("strong", { key: "name" }, h("bdi", null, row.name)),
             h("span", { key: "state" }, stateWords(row.state)),
-            row.outcome_words ? h("span", { key: "outcome" }, row.outcome_words) : null,
+            row.outcome_words && canTick(row) ? h("span", { key: "outcome" }, row.outcome_words) : null,
             h("span", { key: "seconds" }, Number.isFinite(row.start) ? `ran ${seconds(row.seconds)}` : "not started"),
             row.micro_usd === null || row.micro_usd === undefined
               ? null

@@ -110,18 +110,26 @@ export function Versions({ dagId, runId, view, again, may }) {
     asked
       ? h(
           "div",
-          { className: "ecsf-row", style: { padding: "10px 14px" }, role: "group", "aria-label": "Confirm" },
+          {
+            className: "ecsf-row",
+            style: { padding: "10px 14px", justifyContent: "space-between" },
+            role: "group",
+            "aria-label": "Confirm",
+          },
           h(
             "span",
             null,
             `Readers of ${view.run.partition}${asked.lane ? ` (${asked.lane})` : ""} will get version ${asked.version} again. A run of Airflow does it, so it is in the audit log.`,
           ),
-          h("span", { className: "ecsf-grow" }),
-          h("button", { type: "button", className: "ecsf-button", onClick: () => setAsked(null) }, "Cancel"),
           h(
-            "button",
-            { type: "button", className: "ecsf-button ecsf-primary", autoFocus: true, onClick: confirm },
-            `Make version ${asked.version} current`,
+            "span",
+            { className: "ecsf-row", style: { flexWrap: "nowrap" } },
+            h("button", { type: "button", className: "ecsf-button", onClick: () => setAsked(null) }, "Cancel"),
+            h(
+              "button",
+              { type: "button", className: "ecsf-button ecsf-primary", autoFocus: true, onClick: confirm },
+              `Make version ${asked.version} current`,
+            ),
           ),
         )
       : null,
