@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 LABEL = re.compile(r"(?s)(?P<shard>.+), (?P<partition>\d{4}-\d\d-\d\d): (?P<words>.+)")
+GOING_ON = "running or waiting"
 COLLECT = """
 async () => {
   const host = document.querySelector(".ecsf-root [role=grid]"), found = new Set();
@@ -101,7 +102,17 @@ def _words(state: str | None, left: bool, mine: bool, by_other: bool) -> str:
         return "nothing to do" if left else "not part of this run"
     if state in ("failed", "upstream_failed"):
         return "failed"
-    return "running" if state == "deferred" else "waiting"
+    return GOING_ON if state == "deferred" else "waiting"
+
+
+def alike(shown_: dict[Cell, str], wanted: dict[Cell, str]) -> dict[Cell, str]:
+    """What is shown, without cells of no shard; a deferred task may run or wait, which Airflow's API does not say."""
+    found = {}
+    for cell, words in shown_.items():
+        if words != "no such shard":
+            going_on = wanted.get(cell) == GOING_ON and words in ("running", "waiting")
+            found[cell] = GOING_ON if going_on else words
+    return found
 
 
 def _published(ui: Any, dag_id: str, runs: Iterable[Any], lanes: list[str]) -> dict[tuple[str, str], tuple[int, Any]]:
