@@ -151,6 +151,12 @@ def test_callbacks_in_the_dags_default_arguments_make_shards_end_on_a_worker() -
         ({"schedule": "@daily"}, "schedule: in a task group"),
         ({"params": {"a": 1}}, "params: in a task group"),
         ({"max_active_runs": 9}, "max_active_runs: in a task group"),
+        (
+            {"on_failure": print},
+            "on_failure: in a task group it is the DAG's; give it to DAG.on_failure_callback=",
+        ),
+        ({"on_success": [print]}, "on_success: in a task group it is the DAG's; give it to DAG.on_success_callback="),
+        ({"deadline": object()}, "deadline: in a task group it is the DAG's; give it to DAG"),
         ({"task_definition": ""}, "task_definition: none is given"),
         ({"variants": [Variant("a", "rt")]}, "task_definition: each of the variants has its own"),
         ({"task_definition": "", "services": [ScaledService("s")], "variants": [Variant("a", "rt")]}, "services: each"),

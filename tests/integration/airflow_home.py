@@ -32,6 +32,14 @@ sync_bag_to_db(bag, bundle.name, None)
 """
 """The beginning of a program that works with the DAGs of ``dags/`` in its home, once its database is there."""
 
+COMMANDS_FIRST = """
+import airflow.cli.cli_parser, airflow.dag_processing.dagbag, airflow.models.serialized_dag, ecs_feature.cli.definition
+import ecs_feature.cli.estimate_command, ecs_feature.cli.logs_command, ecs_feature.cli.rerun_command, ecs_feature.plugin
+from sqlalchemy.orm import configure_mappers
+configure_mappers()
+"""
+"""What the process imports that commands are forked from, see :class:`forks.Forks`: nothing in it reads a database."""
+
 
 def environment(home: Path) -> dict[str, str]:
     """For processes whose Airflow lives in ``home`` and knows nothing of the test's own."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from airflow_home import SYNC_DAGS, environment, home_with
+from airflow_home import COMMANDS_FIRST, SYNC_DAGS, environment, home_with
 from forks import Forks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,7 +125,7 @@ def estimate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estimate]:
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 
-    with Forks("import airflow.cli.cli_parser, airflow.models.serialized_dag\n", home, environ) as forks:
+    with Forks(COMMANDS_FIRST, home, environ) as forks:
         made = forks.run(HISTORY)
         assert made.returncode == 0, made.stderr[-3000:]
         yield lambda *arguments: forks.run_module("airflow", "ecs-feature", "estimate", *arguments)

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from airflow_home import SYNC_DAGS, environment, home_with
+from airflow_home import COMMANDS_FIRST, SYNC_DAGS, environment, home_with
 from forks import Forks
 from operator_context import CLUSTER, register_logged
 
@@ -143,7 +143,7 @@ class World:
             # The package is also installed: Airflow warns of a plugin that it knows already.
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         }
-        self.forks = Forks("import airflow.models.serialized_dag\n", home, self.environment)
+        self.forks = Forks(COMMANDS_FIRST, home, self.environment)
         made = self.forks.run(SETUP)
         assert made.returncode == 0, made.stderr[-3000:]
         self.ids: dict[str, str] = json.loads(made.stdout.splitlines()[-1])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_home import SYNC_DAGS, environment, home_with
+from airflow_home import COMMANDS_FIRST, SYNC_DAGS, environment, home_with
 from forks import Forks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,7 +131,7 @@ class World:
             "PYTHONPATH": str(ROOT / "plugins"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         }
-        self.forks = Forks("import airflow.models.serialized_dag\n", home, variables)
+        self.forks = Forks(COMMANDS_FIRST, home, variables)
         made = self.forks.run(SETUP)
         assert made.returncode == 0, made.stderr[-3000:]
 

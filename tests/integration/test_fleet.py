@@ -243,6 +243,7 @@ async def test_a_task_that_an_earlier_triggerer_has_launched_for_a_shard_is_not_
     for who in ("flights/run", "flights/another"):
         async with joined(KEY) as fleet, fleet.slot("g", None, vcpus=0.25, started_by=started_by(who)):
             left.append(fleet._quota.left("FARGATE"))
+            assert fleet.quota_vcpus("FARGATE") == 4000
     assert left[0] == left[1] + 0.25
 
 

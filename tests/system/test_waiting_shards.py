@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devstack.errors import StackError
+from ecs_feature.links.shards_tab import shards_url
+from ecs_feature.results.manifests import ManifestStore, version_of
+from ecs_feature.results.summaries import paragraph
 from ecs_feature.services.snapshot import newest
 from ecs_feature.shards.waits_row import WAITS_KEY, waits_in
 
+BACK = "ecs_feature_rollback"
 DAG, DAY = "small_features", datetime(2013, 2, 26, tzinfo=UTC)
 NO_ROOM = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
 SHARDS = ("control.shards.UA", "control.shards.OO")
@@ -58,3 +62,45 @@ def test_a_shard_without_capacity_says_so_while_it_waits_and_no_more_when_it_is_
     down = stack.api.xcom(DAG, run_id, "control.scale_down")
     (service,) = newest([up, steady, down])
     assert f"{DAG}/{run_id}/control" not in [each["holder"] for each in service["holders"]]
+    _check_that_it_is_told(stack, run_id, receipt)
+    _check_the_way_back(stack, receipt["variants"]["control"]["manifest_uri"])
+
+
+def _check_that_it_is_told(stack: Any, run_id: str, receipt: dict[str, Any]) -> None:
+    """The DAG processor calls the pipeline's notifier, which reads the receipt."""
+    where = {"Bucket": "ecs-feature-local", "Key": f"told/{DAG} {DAY:%Y-%m-%d}"}
+
+    def told() -> str:
+        found = stack.client("s3").list_objects_v2(Bucket=where["Bucket"], Prefix=where["Key"])
+        return stack.client("s3").get_object(**where)["Body"].read().decode() if found.get("Contents") else ""
+
+    stack.stack.processes.wait_until(lambda: told(), what="Nobody is told of the run", timeout_seconds=60)
+    assert told().startswith(f"{paragraph(receipt)} Shards: ")
+    assert told().endswith(shards_url(DAG, run_id, ""))
+
+
+def _check_the_way_back(stack: Any, manifest_uri: str) -> None:
+    """An earlier version is made current by Airflow's public API, and refused once another publish has come first."""
+    prefix, first = version_of(manifest_uri)
+    store = ManifestStore(stack.client("s3"), prefix)
+    content = store.version(first)
+    for _ in range(2):
+        store.publish(content["shards"], {"dag_id": DAG, "run_id": "another"})
+
+    def run(instead_of: int) -> tuple[str, str]:
+        conf = {"manifest_uri": manifest_uri, "instead_of": instead_of}
+        run_id = stack.api.post(f"/dags/{BACK}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"]
+        stack.stack.processes.wait_until(
+            lambda: stack.api.run_state(BACK, run_id) in ("success", "failed"),
+            what="The way back does not end",
+            timeout_seconds=90,
+        )
+        return run_id, stack.api.run_state(BACK, run_id)
+
+    assert run(first + 1)[1] == "failed"
+    assert store.current()["version"] == first + 2  # type: ignore[index]
+    run_id, state = run(first + 2)
+    assert state == "success"
+    assert store.current()["version"] == first  # type: ignore[index]
+    left = stack.api.xcom(BACK, run_id, "make_current")
+    assert (left["version"], left["before"], left["dag_id"]) == (first, first + 2, DAG)

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from ecs_feature.aws.errors import translated
 from ecs_feature.environment import filled
 from ecs_feature.exceptions import EcsFeatureError, PublishError
+from ecs_feature.links.shards_tab import shards_url
 from ecs_feature.operators.partitioned import PartitionedOperator
 from ecs_feature.operators.patience import patiently
 from ecs_feature.partitions.grains import SEPARATOR
@@ -29,8 +30,9 @@ class FeaturePublishOperator(PartitionedOperator):
     """Checks what every shard that ran has left, and publishes a new manifest with an atomic swap.
 
     Shards that the run left out keep the files of the version before. The task's outlets (assets) get an event with the
-    partition as its key, and the manifest's URI, version and sizes as its extra; and one without a key when the run has
-    no partition key of its own, because Airflow starts a DAG with ``schedule=[Asset(...)]`` for no other.
+    partition as its key; and one without a key when the run has no partition key of its own, because Airflow starts a
+    DAG with ``schedule=[Asset(...)]`` for no other. Their extra has the manifest's URI, version and sizes, how many
+    shards the run has computed and how many are missing, and the address of its Shards tab.
 
     XCom: ``{"manifest_uri", "version", "rows", "files", "bytes", "shards", "missing"}``; rows, files and bytes are of
     the whole manifest, ``shards`` are the names that this run computed, ``missing`` those of the pipeline that no run
@@ -117,7 +119,7 @@ class FeaturePublishOperator(PartitionedOperator):
                 len(known),
                 some(missing),
             )
-        self._emit(context, {**summary, "missing": len(missing)}, sorted(shards))
+        self._emit(context, {**summary, "shards": len(shards), "missing": len(missing)}, sorted(shards))
         return {**summary, "shards": sorted(shards), "missing": missing}
 
     def _read(self, records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -146,7 +148,7 @@ class FeaturePublishOperator(PartitionedOperator):
         each = self.asset_partitions == "shard"
         for outlet in self.outlets:
             event = context["outlet_events"][outlet]
-            event.extra = {**extra, **known}
+            event.extra = {**extra, **known, "shards_url": shards_url(context["ti"].dag_id, context["ti"].run_id)}
             if key is None:
                 continue
             event.add_partitions([f"{key}{SEPARATOR}{name}" for name in shards] if each else [key])

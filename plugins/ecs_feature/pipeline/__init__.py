@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ecs_feature.notifications.pipeline import PipelineNotifier
 from ecs_feature.pipeline.results import Partial
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import ScaledService, Variant
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from ecs_feature.pipeline.dag import FeatureTaskGroup
 
-__all__ = ["EbsVolume", "FeaturePipeline", "Partial", "ScaledService", "Variant"]
+__all__ = ["EbsVolume", "FeaturePipeline", "Partial", "PipelineNotifier", "ScaledService", "Variant"]
 
 
 class FeaturePipeline(PipelineSpec):

@@ -28,6 +28,7 @@ from ecs_feature.operators.publish import FeaturePublishOperator
 from ecs_feature.operators.receipt import FeatureReceiptOperator, VariantTasks
 from ecs_feature.operators.service_scale import EcsServiceScaleOperator
 from ecs_feature.operators.task_definition import EcsTaskDefinitionOperator
+from ecs_feature.pipeline.alerts import as_list
 from ecs_feature.pipeline.containers import container_of
 from ecs_feature.pipeline.results import completeness
 from ecs_feature.pipeline.schedules import partitioning_of
@@ -70,6 +71,9 @@ def build_dag(pipeline: PipelineSpec) -> DAG:
         params=dict(pipeline.params),
         tags=["ecs_feature", *pipeline.tags],
         doc_md=_about(pipeline),
+        on_success_callback=as_list(pipeline.on_success) or None,
+        on_failure_callback=as_list(pipeline.on_failure) or None,
+        deadline=as_list(pipeline.deadline) or None,
     ) as dag:
         _build(pipeline, dag)
     return dag

@@ -49,6 +49,20 @@ def check_result(result: str, publish: Publish, named: Sequence[str]) -> None:
         raise ConfigurationError(f"publish: {', '.join(unknown)} is required, but no shard of the pipeline.")
 
 
+def check_output(result: str, output_uri: str, input_uri: str, asset_partitions: str) -> None:
+    """:raises ConfigurationError: when what is computed cannot lie or be told of there."""
+    if asset_partitions not in ("partition", "shard"):
+        raise ConfigurationError(f"asset_partitions: {asset_partitions!r} is not known; give partition or shard.")
+    if not output_uri and result == "file":
+        raise ConfigurationError(
+            'output_uri: none is given; give an S3 prefix, or result="exit_code" for a job that publishes nothing '
+            "(docs/own-dag.md)."
+        )
+    for name, uri in (("input_uri", input_uri), ("output_uri", output_uri)):
+        if uri and not uri.startswith("s3://"):
+            raise ConfigurationError(f"{name}: {uri!r} is not an S3 URI; write s3://bucket/prefix.")
+
+
 def completeness(publish: Publish) -> Completeness:
     """What must be there before a run is published."""
     if publish == "all":

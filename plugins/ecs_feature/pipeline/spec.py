@@ -12,7 +12,8 @@ from ecs_feature.environment import CONTRACT_VARIABLES, load_environment, substi
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.partitions.grains import keyed
 from ecs_feature.partitions.runs import Partitioning
-from ecs_feature.pipeline.results import Publish, check_result
+from ecs_feature.pipeline.alerts import Callbacks, check_callbacks, check_deadline
+from ecs_feature.pipeline.results import Publish, check_output, check_result
 from ecs_feature.pipeline.schedules import check_partition
 from ecs_feature.pipeline.settings import (
     Capacity,
@@ -61,10 +62,13 @@ _FILLED: Final = (
     "region_name",
 )
 """The fields whose strings may have placeholders, beside shards and what variants have."""
-_OF_THE_DAG: Final = frozenset(
-    {"dag_id", "schedule", "start_date", "end_date", "catchup", "max_active_runs", "tags", "params"}
-)
-"""The fields that a pipeline in somebody's DAG leaves to it."""
+_OF_THE_DAG: Final = {
+    **dict.fromkeys(("dag_id", "schedule", "start_date", "end_date", "catchup", "max_active_runs"), "..."),
+    **dict.fromkeys(("tags", "params", "deadline"), "..."),
+    "on_success": "on_success_callback=...",
+    "on_failure": "on_failure_callback=...",
+}
+"""The fields that a pipeline in somebody's DAG leaves to it, and how they are given there."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class PipelineSpec:
             features.published >> EmptyOperator(task_id="train")
 
     :param dag_id: of the DAG; this and what else is the DAG's (``schedule``, ``start_date``, ``end_date``, ``catchup``,
-        ``max_active_runs``, ``tags``, ``params``) is only for ``dag()``.
+        ``max_active_runs``, ``tags``, ``params``, ``on_success``, ``on_failure``, ``deadline``) is only for ``dag()``.
     :param schedule: as in ``DAG``; one run is one partition. With a cron text like ``@daily`` that is the day that
         begins when the run starts; with ``airflow.sdk``'s ``CronDataIntervalTimetable("@daily", timezone="UTC")`` it is
         the day that has ended.
@@ -178,6 +182,10 @@ class PipelineSpec:
     :param shared_partition: several runs may compute one partition; the newest file of each shard wins.
     :param asset_partitions: what the events of a publish have as partition key: the ``partition``; or, one event for
         each ``shard``, ``PARTITION|SHARD``.
+    :param on_success: called with Airflow's context when a run has succeeded: a :class:`PipelineNotifier`, another
+        notifier or a function, or a list of them; docs/notify.md.
+    :param on_failure: likewise when a run has failed.
+    :param deadline: ``airflow.sdk``'s DeadlineAlert, or a list of them: who is told that a run is late.
     :param group_id: of the task group that the tasks are in, set by ``task_group()``.
     :raises ConfigurationError: at parse time; the sentence names the field, the value and the limit.
     """
@@ -235,6 +243,9 @@ class PipelineSpec:
     partition: str = "day"
     shared_partition: bool = False
     asset_partitions: Literal["partition", "shard"] = "partition"
+    on_success: Callbacks = None
+    on_failure: Callbacks = None
+    deadline: Any = None
     group_id: str = field(default="", repr=False)
     partitioning: Partitioning | None = field(default=None, repr=False)
 
@@ -253,8 +264,9 @@ class PipelineSpec:
             if each.name in _OF_THE_DAG and getattr(self, each.name) != _default(each)
         ]
         if given:
+            how = _OF_THE_DAG[given[0]]
             raise ConfigurationError(
-                f"{given[0]}: in a task group it is the DAG's; give it to DAG(...), and leave it out of the pipeline."
+                f"{given[0]}: in a task group it is the DAG's; give it to DAG({how}), and leave it out of the pipeline."
             )
 
     def resolved(self) -> Self:
@@ -318,21 +330,13 @@ class PipelineSpec:
         for group in (Capacity, Retries, Logs, Timeouts, Storage):
             group.of(self)
         check_partition(self.partition)
-        if self.asset_partitions not in ("partition", "shard"):
-            raise ConfigurationError(
-                f"asset_partitions: {self.asset_partitions!r} is not known; give partition or shard."
-            )
         self.network()
         check_environment(self.environment)
         check_command(self.command)
-        if not self.output_uri and self.result == "file":
-            raise ConfigurationError(
-                'output_uri: none is given; give an S3 prefix, or result="exit_code" for a job that publishes nothing '
-                "(docs/own-dag.md)."
-            )
-        for uri in ("input_uri", "output_uri"):
-            if getattr(self, uri) and not getattr(self, uri).startswith("s3://"):
-                raise ConfigurationError(f"{uri}: {getattr(self, uri)!r} is not an S3 URI; write s3://bucket/prefix.")
+        check_output(self.result, self.output_uri, self.input_uri, self.asset_partitions)
+        check_callbacks("on_success", self.on_success)
+        check_callbacks("on_failure", self.on_failure)
+        check_deadline(self.deadline)
         taken = set(RUN_PARAMS) & set(self.params)
         if taken:
             raise ConfigurationError(f"params: {', '.join(sorted(taken))} belong to the pipeline; rename yours.")

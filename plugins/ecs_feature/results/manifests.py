@@ -12,6 +12,7 @@ Readers read ``current``, then the version that it names, then that version's fi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from ecs_feature.aws.s3 import of_s3, split_uri
 from ecs_feature.exceptions import PublishError
 
 PUBLISH_ROUNDS = 20
+VERSION_URI = r"(s3://[^/]+/.+)/manifest/v=([0-9]+)\.json"
+"""A regular expression."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,19 @@ def merge(
     }
 
 
+def version_of(uri: str) -> tuple[str, int]:
+    """The prefix and the number of a version's URI, ``s3://.../manifest/v=0003.json``.
+
+    :raises PublishError: when it is no version's.
+    """
+    match = re.fullmatch(VERSION_URI, uri)
+    if match is None:
+        raise PublishError(
+            f"manifest_uri: {uri!r:.300} is no version of a manifest; give s3://.../manifest/v=0003.json."
+        )
+    return match[1], int(match[2])
+
+
 @dataclass(eq=False)
 class ManifestStore:
     """Reads and moves the manifest below ``prefix`` (``s3://bucket/...``), with a boto3 ``s3`` client."""
@@ -103,10 +119,11 @@ class ManifestStore:
             known = ", ".join(map(str, self.versions())) or "none at all"
             raise PublishError(f"version: {self.prefix} has no version {number}; it has {known}.") from None
 
-    def roll_back(self, number: int | None = None) -> Published:
+    def roll_back(self, number: int | None = None, instead_of: int | None = None) -> Published:
         """Move the pointer to an earlier version, which stays as it is; nothing is deleted.
 
         :param number: of the version; default: the one before the current one.
+        :param instead_of: the version that must be the current one; None: whichever it is.
         :raises PublishError: there is no such version, it is the current one, or another publish comes in between.
         """
         pointer, etag = self._pointer()
@@ -115,6 +132,11 @@ class ManifestStore:
         target = number if number is not None else self._get(pointer["uri"])["previous"]
         if target is None:
             raise PublishError(f"version: {self.prefix} is at version {pointer['version']}, its first one.")
+        if instead_of not in (None, pointer["version"]):
+            raise PublishError(
+                f"version: {self.prefix} is at version {pointer['version']}, not at {instead_of}: another publish came "
+                "first; look at it (show), and try again."
+            )
         if target == pointer["version"]:
             raise PublishError(f"version: {self.prefix} is at version {target} already.")
         manifest = self.version(target)

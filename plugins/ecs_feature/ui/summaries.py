@@ -57,6 +57,11 @@ class Summary:
     cells: RunCells
     at: datetime
 
+    @property
+    def again(self) -> int:
+        """How many shards had more than one try."""
+        return sum(len(cells.tries) for cells in self.cells.lanes.values())
+
 
 def cells_of(session: Any, pipelines: Pipelines, runs: Sequence[Any]) -> dict[str, RunCells]:
     """By run id."""
@@ -64,8 +69,13 @@ def cells_of(session: Any, pipelines: Pipelines, runs: Sequence[Any]) -> dict[st
     mapped = [lane.mapped for lane in pipelines.lanes if lane.mapped]
     counted = queries.counts(session, pipelines.dag_id, list(found), mapped)
     since = {run_id: each.at - CLOCKS for run_id, each in found.items()}
+    asked = {
+        run_id: since[run_id]
+        for run_id, known in counted.items()
+        if known.changed_at > since[run_id] or known.again != found[run_id].again
+    }
     changed: dict[str, list[Any]] = {}
-    for row in queries.changed_rows(session, pipelines.dag_id, since):
+    for row in queries.changed_rows(session, pipelines.dag_id, asked):
         changed.setdefault(row.run_id, []).append(row)
     made = {}
     by_id = {run.run_id: run for run in runs}
@@ -74,7 +84,7 @@ def cells_of(session: Any, pipelines: Pipelines, runs: Sequence[Any]) -> dict[st
     for run_id, each in found.items():
         places = _Places(each.cells, lanes, names)
         rows = _other_than(places, changed.get(run_id, ()), active=queries.is_active(by_id[run_id]))
-        if len(rows) <= MOST_CHANGED and _adds_up(places, rows, counted.get(run_id, {})):
+        if len(rows) <= MOST_CHANGED and _adds_up(places, rows, counted[run_id].states if run_id in counted else {}):
             made[run_id] = each.cells
             again[run_id] = rows
     _bring_up_to_date(session, pipelines, [by_id[run_id] for run_id in made], made, again, since)
@@ -95,6 +105,7 @@ def _summaries(session: Any, runs: Sequence[Any]) -> dict[str, Summary]:
             known.at = min(known.at, read.at)
             known.cells.lanes.update(read.cells.lanes)
             known.cells.versions.update(read.cells.versions)
+            known.cells.prefixes.update(read.cells.prefixes)
             costs = [cost for cost in (known.cells.usd, read.cells.usd) if cost is not None]
             known.cells.usd = round(sum(costs), 6) if costs else None
     return found
@@ -107,6 +118,7 @@ def _read(value: Any) -> Summary:
     cells = RunCells(
         {name: each for name, each in lanes.items() if each.shards},
         versions={str(name): int(each["version"]) for name, each in value["lanes"].items()},
+        prefixes={str(name): str(each.get("prefix") or "") for name, each in value["lanes"].items()},
         usd=value["usd"],
         partition=str(value["partition"] or ""),
     )
@@ -238,6 +250,7 @@ def _publish(cells: RunCells, fresh: RunCells, pipelines: Pipelines, left: Left,
             continue
         names = frozenset(map(str, value.get("shards") or ()))
         cells.versions[lane.name] = fresh.versions.get(lane.name, 0)
+        cells.prefixes[lane.name] = fresh.prefixes.get(lane.name, "")
         mine.codes = [
             PUBLISHED if code in (RAN, MISSING, PUBLISHED) and name in names else RAN if code == PUBLISHED else code
             for name, code in zip(mine.shards, mine.codes, strict=True)

@@ -84,8 +84,10 @@ async def test_others_tasks_are_taken_off_the_quota_by_capacity() -> None:
     account.clusters["empty"] = {}
     account.own = {f"own{n}" for n in range(50)}
     quota = account.reader()
+    assert quota.quota("FARGATE") is None
     await asyncio.gather(*(quota.known("FARGATE") for _ in range(1000)))
     assert quota.left("FARGATE") == 100 - 60
+    assert (quota.quota("FARGATE"), quota.quota("EC2")) == (100, None)
     await quota.known("FARGATE_SPOT")
     assert quota.left("FARGATE_SPOT") == 96
     assert account.calls["get_service_quota"] == 2

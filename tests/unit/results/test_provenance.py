@@ -70,7 +70,8 @@ def published(*shards: str, run_key: str | None = None, **options: Any) -> list[
         **options,
     )
     events = OutletEventAccessors()
-    ti = SimpleNamespace(xcom_pull=pull, bundle_instance=SimpleNamespace(version="abc123"))
+    bundle = SimpleNamespace(version="abc123")
+    ti = SimpleNamespace(dag_id="d", run_id="r", xcom_pull=pull, bundle_instance=bundle)
     run = SimpleNamespace(partition_key=run_key)
     operator.execute({"ti": ti, "params": {"shards": list(shards)}, "outlet_events": events, "dag_run": run})
     return sorted(_serialize_outlet_events(events), key=lambda each: str(each["partition_key"]))
@@ -87,6 +88,8 @@ def test_the_asset_gets_an_event_of_the_partition_and_one_for_whoever_knows_no_p
         assert event["dest_asset_key"] == {"name": ASSET.name, "uri": ASSET.uri}
         assert event["extra"]["manifest_uri"] == f"{PREFIX}/manifest/v=0001.json"
         assert (event["extra"]["partition"], event["extra"]["variant"]) == ("2026-03-28", "a")
+        assert (event["extra"]["shards"], event["extra"]["missing"], event["extra"]["rows"]) == (2, 0, 0)
+        assert event["extra"]["shards_url"].endswith("/dags/d/runs/r/plugin/shards-run")
     assert keys(published("CA", run_key="2026-03-28T00:00:00")) == ["2026-03-28"]
 
 
