@@ -103,7 +103,9 @@ export function ticksOf(axis, width, words, room = 72) {
   const busy = axis.pieces.filter((piece) => !piece.idle);
   const seconds = busy.reduce((sum, piece) => sum + piece.to - piece.from, 0);
   const pixels = Math.max(width, room) * (busy.reduce((sum, piece) => sum + piece.width, 0) / 100);
-  const step = STEPS.find((each) => (each / seconds) * pixels >= room) ?? STEPS[STEPS.length - 1] * Math.ceil(seconds / 2592000 / 4);
+  const step =
+    STEPS.find((each) => (each / seconds) * pixels >= room) ??
+    STEPS[STEPS.length - 1] * Math.ceil(seconds / 2592000 / 4);
   /** @type {Tick[]} */
   const ticks = [];
   let free = -Infinity;

@@ -8,6 +8,7 @@ export function guarded(View) {
     /** @param {any} props */
     constructor(props) {
       super(props);
+      /** @type {{error: any}} */
       this.state = { error: null };
     }
 

@@ -47,7 +47,12 @@ export function Headline({ headline, active }) {
         h("dd", { className: "ecsf-state" }, h(Mark, { state: headline.state }), stateWords(headline.state)),
       ),
       figuresOf(headline, active).map(([term, value, more]) =>
-        h("div", { key: term, className: "ecsf-figure" }, h("dt", null, term), h("dd", null, value, more ? h("small", null, ` ${more}`) : null)),
+        h(
+          "div",
+          { key: term, className: "ecsf-figure" },
+          h("dt", null, term),
+          h("dd", null, value, more ? h("small", null, ` ${more}`) : null),
+        ),
       ),
     ),
     active
@@ -56,11 +61,26 @@ export function Headline({ headline, active }) {
           { style: { marginTop: 10 } },
           h(
             "div",
-            { className: "ecsf-progress", role: "progressbar", "aria-label": "Shards done", "aria-valuemin": 0, "aria-valuemax": total, "aria-valuenow": done },
-            h("span", { style: { width: `${share - failed}%`, background: "var(--chakra-colors-success-solid, #008000)" } }),
+            {
+              className: "ecsf-progress",
+              role: "progressbar",
+              "aria-label": "Shards done",
+              "aria-valuemin": 0,
+              "aria-valuemax": total,
+              "aria-valuenow": done,
+            },
+            h("span", {
+              style: { width: `${share - failed}%`, background: "var(--chakra-colors-success-solid, #008000)" },
+            }),
             h("span", { style: { width: `${failed}%`, background: "var(--chakra-colors-failed-solid, #dc2626)" } }),
           ),
-          h("div", { className: "ecsf-row ecsf-muted", style: { marginTop: 4, fontSize: 13 } }, h("span", null, `${many(done)} of ${many(total)} shards done`), h("span", { className: "ecsf-grow" }), h("span", null, left)),
+          h(
+            "div",
+            { className: "ecsf-row ecsf-muted", style: { marginTop: 4, fontSize: 13 } },
+            h("span", null, `${many(done)} of ${many(total)} shards done`),
+            h("span", { className: "ecsf-grow" }),
+            h("span", null, left),
+          ),
         )
       : null,
   );

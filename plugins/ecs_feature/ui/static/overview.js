@@ -1,7 +1,8 @@
 /** The page of all pipelines: a line each. */
 
 import { getJson, usePoll } from "./api.js";
-import { count, moment, seconds, usd } from "./format.js";
+import { ago, ahead, daysOf, holderWords } from "./days.js";
+import { count, moment, usd } from "./format.js";
 import { Link, pathOf } from "./link.js";
 import { Mark, stateWords } from "./mark.js";
 import { RUN_CSS } from "./run_style.js";
@@ -12,63 +13,6 @@ const { createElement: h, useCallback, useEffect, useRef, useState } = globalThi
 const POLL_SECONDS = 30;
 const NAMED = 3;
 const WIDTHS = ["17%", "22%", "15%", "19%", "8%", "8%", "11%"];
-
-/** How long ago. @param {string | null | undefined} iso @param {number} now milliseconds */
-export function ago(iso, now) {
-  const at = Date.parse(iso ?? "");
-  if (Number.isNaN(at)) return "";
-  const gone = (now - at) / 1000;
-  return gone < 60 ? "just now" : `${seconds(gone).split(" ").slice(0, 2).join(" ")} ago`;
-}
-
-/** When something will be. @param {string | null | undefined} iso @param {number} now milliseconds */
-export function ahead(iso, now) {
-  const at = Date.parse(iso ?? "");
-  if (Number.isNaN(at)) return "";
-  return at <= now ? "due" : `in ${seconds((at - now) / 1000)}`;
-}
-
-/** Worse first: what a day's dot shows when the day has several runs. */
-const WORST = ["failed", "running", "queued", "success"];
-const DOTS = 30;
-
-/** @param {string} state */
-function rank(state) {
-  const at = WORST.indexOf(state);
-  return at < 0 ? WORST.length : at;
-}
-
-/**
- * A dot a day: of a pipeline that runs each hour, the runs of a day share one, which shows the worst.
- * @param {{run_id: string, partition: string, state: string}[]} dots the oldest first
- * @returns {{run_id: string, partition: string, state: string, runs: number}[]}
- */
-export function daysOf(dots) {
-  const hourly = dots.length > DOTS + 1;
-  const days = new Map();
-  dots.forEach((dot, at) => {
-    const day = hourly ? (/^\d{4}-\d\d-\d\d/.exec(dot.partition)?.[0] ?? dot.partition) : String(at);
-    const known = days.get(day);
-    if (!known) days.set(day, { ...dot, partition: hourly ? day : dot.partition, runs: 1 });
-    else {
-      known.runs += 1;
-      if (rank(dot.state) <= rank(known.state)) Object.assign(known, { run_id: dot.run_id, state: dot.state });
-    }
-  });
-  return [...days.values()].slice(-DOTS);
-}
-
-/**
- * A lease's holder, `dag/run/variant`, in the words of its pipeline's line.
- * @param {{holder: string, count: number}} holder @param {string} dagId @param {{run_id: string, partition: string}[]} dots
- */
-export function holderWords({ holder, count: many }, dagId, dots) {
-  const tasks = ` × ${many}`;
-  if (!holder.startsWith(`${dagId}/`)) return holder + tasks;
-  const own = holder.slice(dagId.length + 1);
-  const dot = dots.find((each) => own === each.run_id || own.startsWith(`${each.run_id}/`));
-  return (dot ? dot.partition + own.slice(dot.run_id.length) : own) + tasks;
-}
 
 export function Overview() {
   useStyles(RUN_CSS);
@@ -101,7 +45,13 @@ export function Overview() {
     h("h2", { style: { fontSize: 20, fontWeight: 600, margin: 0 } }, "ECS features"),
     error ? h("p", { className: "ecsf-note", role: "alert" }, error) : null,
     found || error ? null : h("p", { className: "ecsf-note", role: "status" }, "Reading the pipelines …"),
-    found && !pipelines.length ? h("p", { className: "ecsf-note" }, "There is no pipeline yet that you may read. make init NAME=my_features writes one; docs/start.md goes on from there.") : null,
+    found && !pipelines.length
+      ? h(
+          "p",
+          { className: "ecsf-note" },
+          "There is no pipeline yet that you may read. make init NAME=my_features writes one; docs/start.md goes on from there.",
+        )
+      : null,
     pipelines.length ? h(Table, { pipelines, now }) : null,
   );
 }
@@ -109,20 +59,56 @@ export function Overview() {
 /** @param {{pipelines: any[], now: number}} props */
 function Table({ pipelines, now }) {
   const heads = ["Pipeline", "30 days", "Last run", "Services", "24 h", "30 days", "Next run"];
-  const sum = (/** @type {string} */ name) => pipelines.reduce((total, each) => (each[name] === null ? total : (total ?? 0) + each[name]), /** @type {number | null} */ (null));
+  const sum = (/** @type {string} */ name) =>
+    pipelines.reduce(
+      (total, each) => (each[name] === null ? total : (total ?? 0) + each[name]),
+      /** @type {number | null} */ (null),
+    );
   return h(
     "div",
     { className: "ecsf-card ecsf-scroll" },
     h(
       "table",
       { className: "ecsf-table ecsf-pipelines" },
-      h("thead", null, h("tr", null, heads.map((name, at) => h("th", { key: at, style: { width: WIDTHS[at] }, scope: "col", className: at === 4 || at === 5 ? "ecsf-number" : "" }, at === 4 || at === 5 ? h("span", { title: "Estimated cost of the runs that began in this time" }, `Cost, ${name}`) : name)))),
-      h("tbody", null, pipelines.map((pipeline) => h(Line, { key: pipeline.dag_id, pipeline, now }))),
+      h(
+        "thead",
+        null,
+        h(
+          "tr",
+          null,
+          heads.map((name, at) =>
+            h(
+              "th",
+              {
+                key: at,
+                style: { width: WIDTHS[at] },
+                scope: "col",
+                className: at === 4 || at === 5 ? "ecsf-number" : "",
+              },
+              at === 4 || at === 5
+                ? h("span", { title: "Estimated cost of the runs that began in this time" }, `Cost, ${name}`)
+                : name,
+            ),
+          ),
+        ),
+      ),
+      h(
+        "tbody",
+        null,
+        pipelines.map((pipeline) => h(Line, { key: pipeline.dag_id, pipeline, now })),
+      ),
       pipelines.length > 1
         ? h(
             "tfoot",
             null,
-            h("tr", null, h("td", { colSpan: 4, className: "ecsf-muted" }, count(pipelines.length, "pipeline")), h("td", { className: "ecsf-number" }, dollars(sum("today_usd"))), h("td", { className: "ecsf-number" }, dollars(sum("month_usd"))), h("td", null)),
+            h(
+              "tr",
+              null,
+              h("td", { colSpan: 4, className: "ecsf-muted" }, count(pipelines.length, "pipeline")),
+              h("td", { className: "ecsf-number" }, dollars(sum("today_usd"))),
+              h("td", { className: "ecsf-number" }, dollars(sum("month_usd"))),
+              h("td", null),
+            ),
           )
         : null,
     ),
@@ -135,13 +121,22 @@ function dollars(value) {
 }
 
 /** @param {{pipeline: any, now: number}} props */
-function Line({ pipeline, now }) {
+export function Line({ pipeline, now }) {
   const { dag_id: dagId, last, dots, services } = pipeline;
   const runPath = (/** @type {string} */ run) => `dags/${pathOf(dagId)}/runs/${pathOf(run)}/plugin/shards-run`;
   return h(
     "tr",
     null,
-    h("td", null, h("div", { className: "ecsf-row" }, h(Link, { to: `dags/${pathOf(dagId)}/plugin/shards` }, h("bdi", null, dagId)), pipeline.paused ? h("span", { className: "ecsf-badge" }, "paused") : null)),
+    h(
+      "td",
+      null,
+      h(
+        "div",
+        { className: "ecsf-row" },
+        h(Link, { to: `dags/${pathOf(dagId)}/plugin/shards` }, h("bdi", null, dagId)),
+        pipeline.paused ? h("span", { className: "ecsf-badge" }, "paused") : null,
+      ),
+    ),
     h(
       "td",
       null,
@@ -151,39 +146,83 @@ function Line({ pipeline, now }) {
             { className: "ecsf-dots" },
             daysOf(dots).map((dot) => {
               const words = `${dot.partition}: ${stateWords(dot.state)}${dot.runs > 1 ? `, ${dot.runs} runs` : ""}`;
-              return h(Link, { key: dot.run_id, to: runPath(dot.run_id), title: words, label: words, className: "" }, h(Mark, { state: dot.state }));
+              return h(
+                Link,
+                { key: dot.run_id, to: runPath(dot.run_id), title: words, label: words, className: "" },
+                h(Mark, { state: dot.state }),
+              );
             }),
           )
         : h("span", { className: "ecsf-muted" }, "no runs"),
     ),
-    h("td", null, last ? h(Last, { last, path: runPath(last.run_id), now }) : h("span", { className: "ecsf-muted" }, "–")),
-    h("td", null, services.length ? services.map((/** @type {any} */ service) => h(Service, { key: `${service.arn ?? ""} ${service.name}`, service, dagId, dots, now })) : h("span", { className: "ecsf-muted" }, "–")),
+    h(
+      "td",
+      null,
+      last ? h(Last, { last, path: runPath(last.run_id), now }) : h("span", { className: "ecsf-muted" }, "–"),
+    ),
+    h(
+      "td",
+      null,
+      services.length
+        ? services.map((/** @type {any} */ service) =>
+            h(Service, { key: `${service.arn ?? ""} ${service.name}`, service, dagId, dots, now }),
+          )
+        : h("span", { className: "ecsf-muted" }, "–"),
+    ),
     h("td", { className: "ecsf-number" }, dollars(pipeline.today_usd)),
     h("td", { className: "ecsf-number" }, dollars(pipeline.month_usd)),
-    h("td", { style: { whiteSpace: "nowrap" }, title: moment(pipeline.next) }, pipeline.next ? ahead(pipeline.next, now) : h("span", { className: "ecsf-muted" }, pipeline.paused ? "paused" : "none planned")),
+    h(
+      "td",
+      { style: { whiteSpace: "nowrap" }, title: moment(pipeline.next) },
+      pipeline.next
+        ? ahead(pipeline.next, now)
+        : h("span", { className: "ecsf-muted" }, pipeline.paused ? "paused" : "none planned"),
+    ),
   );
 }
 
 /** @param {{last: any, path: string, now: number}} props */
 function Last({ last, path, now }) {
-  const shards = [last.ok ? `${last.ok.toLocaleString("en")} ok` : "", last.failed ? `${last.failed.toLocaleString("en")} failed` : ""].filter(Boolean).join(", ");
+  const shards = [
+    last.ok ? `${last.ok.toLocaleString("en")} ok` : "",
+    last.failed ? `${last.failed.toLocaleString("en")} failed` : "",
+  ]
+    .filter(Boolean)
+    .join(", ");
   return h(
     "div",
     null,
-    h("span", { className: "ecsf-state" }, h(Mark, { state: last.state }), h(Link, { to: path, title: stateWords(last.state) }, h("bdi", null, last.partition)), h("span", { className: "ecsf-hidden" }, stateWords(last.state))),
-    h("div", { className: "ecsf-muted", style: { fontSize: 12 } }, [shards, ago(last.end ?? last.start, now)].filter(Boolean).join(" · ")),
+    h(
+      "span",
+      { className: "ecsf-state" },
+      h(Mark, { state: last.state }),
+      h(Link, { to: path, title: stateWords(last.state) }, h("bdi", null, last.partition)),
+      h("span", { className: "ecsf-hidden" }, stateWords(last.state)),
+    ),
+    h(
+      "div",
+      { className: "ecsf-muted", style: { fontSize: 12 } },
+      [shards, ago(last.end ?? last.start, now)].filter(Boolean).join(" · "),
+    ),
   );
 }
 
 /** @param {{service: any, dagId: string, dots: any[], now: number}} props */
 function Service({ service, dagId, dots, now }) {
   const holders = (service.holders ?? []).map((/** @type {any} */ holder) => holderWords(holder, dagId, dots));
-  const held = holders.length ? `held by ${holders.slice(0, NAMED).join(", ")}${holders.length > NAMED ? ` and ${holders.length - NAMED} more` : ""}` : "held by nobody";
+  const held = holders.length
+    ? `held by ${holders.slice(0, NAMED).join(", ")}${holders.length > NAMED ? ` and ${holders.length - NAMED} more` : ""}`
+    : "held by nobody";
   const desired = service.desired === service.running ? "" : ` of ${service.desired}`;
   return h(
     "div",
     { style: { padding: "2px 0" }, title: moment(service.at) },
     h("span", null, h("bdi", null, service.name), ": ", h("strong", null, `${service.running}${desired}`), " running"),
-    h("div", { className: "ecsf-muted", style: { fontSize: 12 } }, h("bdi", null, held), service.at ? ` · seen ${ago(service.at, now)}` : ""),
+    h(
+      "div",
+      { className: "ecsf-muted", style: { fontSize: 12 } },
+      h("bdi", null, held),
+      service.at ? ` · seen ${ago(service.at, now)}` : "",
+    ),
   );
 }

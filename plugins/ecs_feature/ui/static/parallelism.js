@@ -21,7 +21,8 @@ export function scaleOf(points, quota) {
 export function Parallelism({ axis, points, quota }) {
   const { peak, seen, top } = scaleOf(points, quota);
   const { line, area } = useMemo(() => stepPaths(axis, points, top), [axis, points, top]);
-  const room = quota === null ? "quota not known" : `quota ${Math.floor(quota).toLocaleString("en")}${seen ? "" : ", far above"}`;
+  const room =
+    quota === null ? "quota not known" : `quota ${Math.floor(quota).toLocaleString("en")}${seen ? "" : ", far above"}`;
   const y = quota === null ? 0 : 100 - (100 * quota) / top;
   return h(
     "div",
@@ -31,14 +32,24 @@ export function Parallelism({ axis, points, quota }) {
       { className: "ecsf-label" },
       h("span", null, "ECS tasks at once"),
       h("small", null, `peak ${peak.toLocaleString("en")}`),
-      h("small", { title: "How many of the run's tasks the account's vCPU quota has room for" }, seen ? "╌ " : "", room),
+      h(
+        "small",
+        { title: "How many of the run's tasks the account's vCPU quota has room for" },
+        seen ? "╌ " : "",
+        room,
+      ),
     ),
     h(
       "div",
       { className: "ecsf-plot" },
       h(
         "svg",
-        { viewBox: "0 0 1000 100", preserveAspectRatio: "none", role: "img", "aria-label": `At most ${peak} ECS tasks ran at once; ${room}` },
+        {
+          viewBox: "0 0 1000 100",
+          preserveAspectRatio: "none",
+          role: "img",
+          "aria-label": `At most ${peak} ECS tasks ran at once; ${room}`,
+        },
         h("path", { d: area, className: "ecsf-area" }),
         h("path", { d: line }),
         seen ? h("line", { x1: 0, x2: 1000, y1: y, y2: y }) : null,

@@ -25,6 +25,11 @@ export function scaled(service) {
   return `${service.before} → ${service.peak} → ${after}${others}`;
 }
 
+/** @param {number | null | undefined} n */
+function whole(n) {
+  return Math.round(n ?? 0).toLocaleString("en");
+}
+
 /** @param {string[]} names */
 function some(names) {
   return names.slice(0, NAMED).join(", ") + (names.length > NAMED ? ` and ${names.length - NAMED} more` : "");
@@ -38,16 +43,24 @@ export function hintsOf(variant) {
   const { memory, ephemeral } = variant;
   if (memory) {
     const advice = memory.suggested_mib ? `; ${memory.suggested_mib.toLocaleString("en")} MiB were enough` : "";
-    hints.push(`${count(memory.shards.length, "shard")} ran out of ${memory.too_little_mib.toLocaleString("en")} MiB of memory${advice}.`);
+    hints.push(
+      `${count(memory.shards.length, "shard")} ran out of ${memory.too_little_mib.toLocaleString("en")} MiB of memory${advice}.`,
+    );
   }
   if (ephemeral) {
     const advice = ephemeral.suggested_gib ? `; ${ephemeral.suggested_gib} GiB were enough` : "";
-    hints.push(`${count(ephemeral.shards.length, "shard")} filled ${ephemeral.too_little_gib} GiB of storage${advice}.`);
+    hints.push(
+      `${count(ephemeral.shards.length, "shard")} filled ${ephemeral.too_little_gib} GiB of storage${advice}.`,
+    );
   }
-  for (const [what, many] of Object.entries(variant.unpriced ?? {})) hints.push(`The price of ${what} is not known (${many}); the cost leaves it out.`);
+  for (const [what, many] of Object.entries(variant.unpriced ?? {}))
+    hints.push(`The price of ${what} is not known (${many}); the cost leaves it out.`);
   for (const service of variant.services ?? []) {
     const replaced = Object.entries(service.replaced ?? {});
-    if (replaced.length) hints.push(`Tasks of ${service.name} were replaced: ${replaced.map(([why, many]) => `${many} × ${why}`).join("; ")}.`);
+    if (replaced.length)
+      hints.push(
+        `Tasks of ${service.name} were replaced: ${replaced.map(([why, many]) => `${many} × ${why}`).join("; ")}.`,
+      );
   }
   return hints;
 }
@@ -55,32 +68,60 @@ export function hintsOf(variant) {
 /** @param {{receipts: Record<string, any>, active: boolean}} props by task group; "" is the DAG's own */
 export function Receipt({ receipts, active }) {
   const cards = Object.entries(receipts ?? {}).flatMap(([group, receipt]) =>
-    Object.entries(receipt?.variants ?? {}).map(([name, variant]) => h(Card, { key: `${group} ${name}`, name: [group, name].filter(Boolean).join(" / "), variant })),
+    Object.entries(receipt?.variants ?? {}).map(([name, variant]) =>
+      h(Card, { key: `${group} ${name}`, name: [group, name].filter(Boolean).join(" / "), variant }),
+    ),
   );
   if (cards.length) return h("div", { className: "ecsf-cards" }, cards);
-  return h("p", { className: "ecsf-note" }, active ? "The receipt is written when the run ends." : "This run has left no receipt: its task “receipt” did not run.");
+  return h(
+    "p",
+    { className: "ecsf-note" },
+    active
+      ? "The receipt is written when the run ends."
+      : "This run has left no receipt: its task “receipt” did not run.",
+  );
 }
 
 /** @param {{name: string, variant: any}} props */
 function Card({ name, variant }) {
   const shards = variant.shards ?? {};
-  const part = (/** @type {number} */ many, /** @type {string} */ words) => (many ? `, ${many.toLocaleString("en")} ${words}` : "");
+  const part = (/** @type {number} */ many, /** @type {string} */ words) =>
+    many ? `, ${many.toLocaleString("en")} ${words}` : "";
   const facts = [
-    ["Shards", `${(shards.succeeded ?? 0).toLocaleString("en")} of ${(shards.total ?? 0).toLocaleString("en")} succeeded${part(shards.failed, "failed")}${part(shards.skipped, "skipped")}`],
-    ["Published", variant.manifest_uri ? `${count(variant.rows ?? 0, "row")} in ${count(variant.files ?? 0, "file")}, ${size(variant.bytes ?? 0)}` : "nothing"],
+    [
+      "Shards",
+      `${(shards.succeeded ?? 0).toLocaleString("en")} of ${(shards.total ?? 0).toLocaleString("en")} succeeded${part(shards.failed, "failed")}${part(shards.skipped, "skipped")}`,
+    ],
+    [
+      "Published",
+      variant.manifest_uri
+        ? `${count(variant.rows ?? 0, "row")} in ${count(variant.files ?? 0, "file")}, ${size(variant.bytes ?? 0)}`
+        : "nothing",
+    ],
     ...(variant.services ?? []).map((/** @type {any} */ service) => [service.name, scaled(service)]),
-    ["Compute", `${count(Math.round(variant.vcpu_seconds ?? 0), "vCPU second")}, ${count(Math.round(variant.gb_seconds ?? 0), "GB second")}`],
+    ["Compute", `${whole(variant.vcpu_seconds)} vCPU s, ${whole(variant.gb_seconds)} GB s`],
   ];
-  const cost = variant.cost_usd === null || variant.cost_usd === undefined ? "not known" : usd(variant.cost_usd * 1e6) + (variant.unpriced ? " +" : "");
+  const cost =
+    variant.cost_usd === null || variant.cost_usd === undefined
+      ? "not known"
+      : usd(variant.cost_usd * 1e6) + (variant.unpriced ? " +" : "");
   const hints = hintsOf(variant);
   return h(
     "section",
     { className: "ecsf-card" },
-    h("div", { className: "ecsf-card-head" }, h("strong", null, h("bdi", null, name || "all")), h("span", { className: "ecsf-big", title: "Estimate from the published prices" }, cost)),
+    h(
+      "div",
+      { className: "ecsf-card-head" },
+      h("strong", null, h("bdi", null, name || "all")),
+      h("span", { className: "ecsf-big", title: "Estimate from the published prices" }, cost),
+    ),
     h(
       "dl",
       null,
-      facts.map(([term, words], at) => [h("dt", { key: `t${at}` }, h("bdi", null, term)), h("dd", { key: `d${at}` }, words)]),
+      facts.map(([term, words], at) => [
+        h("dt", { key: `t${at}` }, h("bdi", null, term)),
+        h("dd", { key: `d${at}` }, words),
+      ]),
     ),
     hints.map((hint) => h("p", { key: hint, className: "ecsf-hint" }, hint)),
   );

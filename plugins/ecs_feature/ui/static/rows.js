@@ -61,7 +61,10 @@ export function ordered(rows, order) {
     name: () => 0,
   });
   const compare = known[order] ?? known.start;
-  return [...rows].sort((one, other) => compare(one, other) || natural.compare(one.name, other.name) || natural.compare(one.lane, other.lane));
+  return [...rows].sort(
+    (one, other) =>
+      compare(one, other) || natural.compare(one.name, other.name) || natural.compare(one.lane, other.lane),
+  );
 }
 
 /** Without NaN where both are infinite. @param {number} one @param {number} other */
@@ -102,9 +105,11 @@ export function busyOf(rows, services) {
  */
 export function criticalOf(names, rows, services) {
   const wanted = new Set(names);
+  const lanes = new Set(services.filter((service) => wanted.has(service.name)).map((service) => service.lane));
   let shard = /** @type {Row | null} */ (null);
   for (const row of rows) {
-    if (wanted.has(row.name) && Number.isFinite(row.end) && (!shard || row.end > shard.end)) shard = row;
+    if (!wanted.has(row.name) || !Number.isFinite(row.end) || (lanes.size && !lanes.has(row.lane))) continue;
+    if (!shard || row.end > shard.end) shard = row;
   }
   const lane = shard ? shard.lane : null;
   const needed = services.filter((service) => wanted.has(service.name) && service.lane === lane);
