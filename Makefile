@@ -8,7 +8,7 @@ LAUNCHER = $(or $(PYTHON),$(shell for each in python3 python3.12 python3.13 pyth
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment init demo backfill-demo up bench chaos test test-slow lint lock clean
+.PHONY: help environment init demo backfill-demo up bench chaos screenshots test test-slow lint lock clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  */\1 /p' $(MAKEFILE_LIST) | while read -r name words; do printf '  make %-15s%s\n' "$$name" "$$words"; done
@@ -33,6 +33,9 @@ chaos: environment  ## Run real DAGs under seeded faults and kills, beside the s
 
 bench: environment  ## Measure the same fan-out on both sides, with PostgreSQL (SHARDS=1000 SECONDS=10 SIDES=ours,stock SUITE=full PATCH=1)
 	@$(BIN)/python -m devstack.bench
+
+screenshots: environment  ## Make docs/images of the Shards tab's views, from a seeded Airflow (ARGS="board run": these)
+	@$(BIN)/python -m devstack.ui.pictures $(ARGS)
 
 test: environment  ## Run the whole suite (ARGS="tests/unit -x": a part of it)
 	@$(BIN)/python -m pytest -n auto $(or $(ARGS),tests -m "not slow")

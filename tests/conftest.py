@@ -27,7 +27,7 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
-TIMEOUT_SECONDS = {"tests/chaos/": 900, "tests/system/": 500, "tests/integration/": 180}
+TIMEOUT_SECONDS = {"tests/browser/": 180, "tests/chaos/": 900, "tests/system/": 500, "tests/integration/": 180}
 """Of each test in a folder, its fixtures included: for the start of a stack, for the runs that a module waits for, and
 for Airflow commands on a busy machine. All others have the time-out of pyproject.toml."""
 

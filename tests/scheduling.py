@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-TOGETHER = ("tests/chaos/", "tests/system/")
+TOGETHER = ("tests/chaos/", "tests/system/", "tests/browser/")
 """The tests of such a folder share one stack, so that they go to one worker."""
 HALVES = "tests/system/test_r"
 """The system tests are two pieces, each with a stack of its own: they are the longest of all. This is where the second

@@ -52,7 +52,7 @@ def _run(folder: Path) -> None:
     try:
         suite.run(asked, folder, results, tell)
     finally:
-        if results.measured or results.predictions:
+        if results.measured or results.predictions or results.boards:
             report.write(folder / report.name(asked), report.report(asked, results))
     for bar in results.bars:
         sys.stdout.write(f"{bar.line()}\n")
@@ -61,7 +61,7 @@ def _run(folder: Path) -> None:
 
 def _draw(folder: Path, target: Path) -> int:
     """Tabulate the fan-outs of all reports, and draw those without patches; of one that is in several, the newest."""
-    from devstack.bench import plots, tables
+    from devstack.bench import board_page, plots, tables
 
     reports: list[dict[str, Any]] = [json.loads(path.read_text()) for path in folder.glob("report*.json")]
     reports.sort(key=lambda each: str(each["machine"]["at"]))
@@ -71,9 +71,12 @@ def _draw(folder: Path, target: Path) -> int:
         if not each["options"].get("patch")
         for name, fan_out in each["fan_outs"].items()
     }
-    drawn = plots.draw(fan_outs, target)
-    (target / "results.md").write_text(tables.results(reports))
-    sys.stdout.write(f"Plots: {', '.join(path.name for path in drawn)} and results.md in {target}\n")
+    drawn = [path for each in reports[::-1] if each.get("boards") for path in board_page.write(each, target)][:2]
+    if others := [each for each in reports if each["fan_outs"] or each.get("estimate")]:
+        drawn += plots.draw(fan_outs, target)
+        (target / "results.md").write_text(tables.results(others))
+        drawn.append(target / "results.md")
+    sys.stdout.write(f"{', '.join(path.name for path in drawn)} in {target}\n")
     return 0
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from devstack.errors import UsageError
 
 SIDES = ("ours", "stock", "stock_logs", "executor")
-PARTS = ("compare", "sizes", "large", "runs", "triggerers", "estimate")
+PARTS = ("compare", "sizes", "large", "runs", "triggerers", "estimate", "ui")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Options:
     :param sides: SIDES.
     :param parts: SUITE, ``full`` is all. ``compare``: the sides; ``sizes``: more sizes of both, named shards and parse
         times; ``large``: 5,000 shards; ``runs``: five runs of 2,000 at once; ``triggerers``: 2,000 on one and on two;
-        ``estimate``: what ``airflow ecs-feature estimate`` says, and what the runs then take.
+        ``estimate``: what ``airflow ecs-feature estimate`` says, and what the runs then take; ``ui``: large boards.
     :param pace: PACE, of the local Fargate's state changes.
     :param triggerers: TRIGGERERS.
     :param capacity: CAPACITY of each triggerer.

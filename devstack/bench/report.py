@@ -35,6 +35,7 @@ def report(options: Options, results: Results) -> dict[str, Any]:
         "bars": [bar.to_json() for bar in results.bars],
         "parse": results.parse,
         "estimate": {name: each.to_json() for name, each in results.predictions.items()},
+        "boards": {name: each.to_json() for name, each in results.boards.items()},
         "options": dataclasses.asdict(options),
         "machine": machine(),
         "fan_outs": {name: details(each) for name, each in results.measured.items()},

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from devstack.bench import bars, estimates
+from devstack.bench import bars, board, estimates
 from devstack.bench.bars import Bar
 from devstack.bench.executor import executor_bench
 from devstack.bench.fan_outs import FanOut, Side
@@ -40,6 +40,7 @@ class Results:
     bars: list[Bar] = field(default_factory=list)
     parse: dict[str, Any] = field(default_factory=dict)
     predictions: dict[str, Prediction] = field(default_factory=dict)
+    boards: dict[str, board.Board] = field(default_factory=dict)
 
     def add(self, name: str, measured: Measured, held: Iterable[Bar] = ()) -> None:
         """Keep a fan-out, and what must hold for it."""
@@ -73,6 +74,9 @@ def run(options: Options, folder: Path, results: Results, tell: Tell) -> None:
         _waves(options, folder, results, tell)
     if "estimate" in options.parts:
         _estimates(options, folder / "estimate", results, tell)
+    if "ui" in options.parts:
+        results.boards = board.run(folder / "ui", tell)
+        results.bars += board.bars(results.boards)
     if "executor" in options.sides:
         fan_out = FanOut("executor", options.executor_shards, options.seconds)
         with executor_bench(folder / "executor", fan_out, pace=options.pace) as running:

@@ -41,25 +41,25 @@ def results(reports: Iterable[Mapping[str, Any]]) -> str:
         fan_outs |= {(name, patched): each for name, each in report["fan_outs"].items()}
         predictions |= {name + patched: each for name, each in report.get("estimate", {}).items()}
         held |= {bar["what"] + patched: bar for bar in report["bars"]}
-    lines += ["", *_table(HEADS, [_row(name, patched, each) for (name, patched), each in fan_outs.items()])]
+    lines += ["", *table(HEADS, [_row(name, patched, each) for (name, patched), each in fan_outs.items()])]
     if predictions:
         rows = [_prediction(name, each) for name, each in predictions.items()]
-        lines += ["", "## What was said before the runs", "", *_table(PREDICTION_HEADS, rows)]
+        lines += ["", "## What was said before the runs", "", *table(PREDICTION_HEADS, rows)]
     bars = [
         (what, f"{bar['value']:.4g}", _bound(bar), "yes" if bar["passed"] else "**no**") for what, bar in held.items()
     ]
-    lines += ["", "## What must hold", "", *_table(("what", "measured", "bar", "holds"), bars)]
+    lines += ["", "## What must hold", "", *table(("what", "measured", "bar", "holds"), bars)]
     processes = sorted({name for each in fan_outs.values() for name in each["cpu_by_process"]})
     cpu = [
         [name + patched, *(f"{1000 * each['cpu_by_process'].get(process, 0.0):.1f}" for process in processes)]
         for (name, patched), each in fan_outs.items()
     ]
-    lines += ["", "## CPU, ms a shard, by process", "", *_table(("fan-out", *processes), cpu)]
+    lines += ["", "## CPU, ms a shard, by process", "", *table(("fan-out", *processes), cpu)]
     calls = [
         (name + patched, ", ".join(f"{op} {n:,}" for op, n in each["api_calls"].items()))
         for (name, patched), each in fan_outs.items()
     ]
-    lines += ["", "## AWS API calls", "", *_table(("fan-out", "calls"), calls)]
+    lines += ["", "## AWS API calls", "", *table(("fan-out", "calls"), calls)]
     return "\n".join(lines) + "\n"
 
 
@@ -104,7 +104,8 @@ def _bound(bar: Mapping[str, Any]) -> str:
     return f"at most {bar['most']:g}" if bar["most"] is not None else f"at least {bar['least']:g}"
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """A table's lines."""
     names = list(heads)
     return [
         f"| {' | '.join(names)} |",

@@ -458,7 +458,13 @@ def seed(size: boards.Size) -> None:
     ExecutorSafeguard.test_mode = True  # else each receipt warns that no task runner calls it
     now = datetime.now(UTC).replace(microsecond=0)
     with create_session() as session:
+        tomorrow = now.replace(hour=0, minute=0, second=0) + timedelta(days=1)
         session.execute(update(DagModel).values(is_paused=False))
+        session.execute(
+            update(DagModel)
+            .where(DagModel.dag_id.in_((boards.NAMED, boards.MAPPED)))
+            .values(next_dagrun=tomorrow, next_dagrun_create_after=tomorrow)
+        )
         named = Seeder(session, bag, boards.NAMED, size.seed, now)
         for number, plan in enumerate(plans(size.named_runs, now, boards.STATES, eventful=True)):
             named.run(plan, gone=("PR",) if number < size.named_runs // 3 else ())

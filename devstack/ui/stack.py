@@ -10,14 +10,13 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
 from devstack import airflow, ports
-from devstack.errors import StackError
 from devstack.postgres import Postgres
 from devstack.processes import ROOT, Processes
 from devstack.ui import boards
@@ -117,6 +116,12 @@ class UiStack:
         )
         return str(answer.raise_for_status().json()["access_token"])
 
+    def json(self, path: str, **params: Any) -> Any:
+        """The JSON of a GET below :attr:`url`, as an admin."""
+        headers = {"Authorization": f"Bearer {self.token('admin')}"}
+        answer = httpx.get(f"{self.url}{path}", params=params, headers=headers, trust_env=False, timeout=60)
+        return answer.raise_for_status().json()
+
     def environment(self, database_url: str | None = None) -> dict[str, str]:
         """Of every process of this Airflow."""
         installation = airflow.Installation(
@@ -137,8 +142,7 @@ class UiStack:
                 "logging": {"logging_level": "WARNING"},
             },
         )
-        keys = _keys(self.home)
-        return {**airflow.inherited(os.environ), **airflow.settings(installation, keys)}
+        return {**airflow.inherited(os.environ), **airflow.settings(installation, airflow.load_secrets(self.home))}
 
     def _answers(self) -> bool:
         try:
@@ -147,11 +151,7 @@ class UiStack:
             return False
 
 
-def _keys(home: Path) -> airflow.Secrets:
-    return airflow.load_secrets(home)
-
-
-def migrated(processes: Processes, environment: object) -> Path:
+def migrated(processes: Processes, environment: Callable[[str], Mapping[str, str]]) -> Path:
     """A SQLite database as Airflow makes it: made once for its version and kept in build/, because that takes long."""
     kept = ROOT / "build" / "test" / f"airflow-{importlib.metadata.version('apache-airflow-core')}.db"
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -159,11 +159,8 @@ def migrated(processes: Processes, environment: object) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
             draft = kept.with_name(f"draft-{secrets.token_hex(4)}.db")
-            assert callable(environment)
             env = environment(f"sqlite:///{draft}")
             migration = processes.start("db-migrate", airflow.command("db", "migrate"), env)
             processes.finish(migration, timeout_seconds=MIGRATE_SECONDS)
             draft.rename(kept)
-    if not kept.exists():
-        raise StackError(f"{kept} was not made.")
     return kept
