@@ -61,7 +61,7 @@ ${CELL_CSS}
 `;
 
 export const SHEET_CSS = `
-.ecsf-sheet { width: min(720px, calc(100vw - 32px)); max-height: calc(100vh - 64px); margin: auto; padding: 0; border: 1px solid ${LINE}; border-radius: 10px; background: var(--chakra-colors-bg-panel, ${BG}); color: var(--chakra-colors-fg, #18181b); font-size: 14px; line-height: 1.45; box-shadow: 0 16px 48px rgb(0 0 0 / .28); }
+.ecsf-sheet { width: min(720px, calc(100vw - 32px)); max-height: calc(100vh - 64px); margin: auto; padding: 0; border: 1px solid ${LINE}; border-radius: 10px; background: ${BG}; color: var(--chakra-colors-fg, #18181b); font-size: 14px; line-height: 1.45; box-shadow: 0 16px 48px rgb(0 0 0 / .28); }
 .ecsf-sheet[open] { display: flex; flex-direction: column; }
 .ecsf-sheet::backdrop { background: rgb(0 0 0 / .45); }
 .ecsf-sheet header { padding: 16px 20px 8px; }

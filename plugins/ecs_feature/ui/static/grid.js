@@ -1,11 +1,9 @@
 /** The board's grid: recycled rows, so that 5,000 shards scroll as well as 50. Plain DOM; only text is ever put into it. */
 
-import { classOf, labelOf } from "./cells.js";
+import { element, newRow, paintRow, ROW } from "./grid_row.js";
 import { headInto, headsOf, newHead } from "./heads.js";
 import { pointed, withPointer } from "./pointer.js";
-import { keyOf } from "./selection.js";
 
-export const ROW = 22;
 const SPARE = 6;
 /** Columns are painted in blocks, so that scrolling sideways seldom paints. */
 const BLOCK = 8;
@@ -116,7 +114,11 @@ export class Grid {
     this.window(view);
     const seen = Math.ceil(this.host.clientHeight / ROW) + SPARE;
     const first = Math.max(0, Math.floor(this.host.scrollTop / ROW) - SPARE / 2);
-    while (this.pool.length < seen) this.pool.push(this.newRow());
+    while (this.pool.length < seen) {
+      const row = newRow();
+      this.body.append(row);
+      this.pool.push(row);
+    }
     const many = this.pool.length;
     const held = this.body.contains(document.activeElement) && document.activeElement !== this.body;
     let focus = null;
@@ -128,7 +130,7 @@ export class Grid {
         row.position = -1;
         continue;
       }
-      if (row.position !== position || row.version !== this.version) this.paintRow(row, position);
+      if (row.position !== position || row.version !== this.version) paintRow(row, position, view, this.version, this.columns);
     }
     for (const row of this.pool) {
       const mine = row.position === this.active.row ? this.active.column - this.columns[0] : -1;
@@ -153,74 +155,6 @@ export class Grid {
     if (from === this.columns[0] && to === this.columns[1]) return;
     this.columns = [from, to];
     this.version += 1;
-  }
-
-  /** @returns {any} */
-  newRow() {
-    const row = /** @type {any} */ (element("div", "ecsf-b-row", "row"));
-    row.head = element("div", "ecsf-b-name", "rowheader");
-    row.head.append(document.createElement("bdi"), document.createElement("b"), document.createElement("span"));
-    row.gap = element("div", "ecsf-b-gap", "none");
-    row.append(row.head, row.gap);
-    row.cells = [];
-    row.position = row.tabbed = -1;
-    row.hidden = true;
-    this.body.append(row);
-    return row;
-  }
-
-  /** @param {any} row @param {number} position */
-  paintRow(row, position) {
-    const view = /** @type {View} */ (this.view);
-    const { data, lanes, painting, selected } = view;
-    const shard = view.rows[position];
-    if (row.hidden) row.hidden = false;
-    if (row.position !== position) {
-      row.style.transform = `translateY(${position * ROW}px)`;
-      row.setAttribute("aria-rowindex", String(position + 2));
-    }
-    row.position = position;
-    row.version = this.version;
-    const [name, failed, value] = row.head.children;
-    text(name, data.shards[shard]);
-    name.title = data.shards[shard] + (view.gone.has(shard) ? " (no longer a shard of this DAG)" : "");
-    text(failed, view.failures[shard] ? `${view.failures[shard]}×` : "");
-    text(value, view.value(shard));
-    row.head.classList.toggle("ecsf-b-gone", view.gone.has(shard));
-    const [from, to] = this.columns;
-    if (row.from !== from || row.wide !== view.width) row.gap.style.width = `${from * view.width}px`;
-    row.from = from;
-    row.wide = view.width;
-    while (row.cells.length > to - from) row.cells.pop().remove();
-    while (row.cells.length < to - from) row.cells.push(row.appendChild(newCell()));
-    for (let column = from; column < to; column++) {
-      const cell = row.cells[column - from];
-      if (cell.column !== column) {
-        cell.column = column;
-        cell.setAttribute("aria-colindex", String(column + 2));
-      }
-      while (cell.children.length > lanes.length) cell.lastChild.remove();
-      while (cell.children.length < lanes.length) cell.append(document.createElement("i"));
-      let ticked = 0;
-      for (let at = 0; at < lanes.length; at++) {
-        let look = classOf(painting, lanes[at], column, shard);
-        if (selected.size && selected.has(keyOf(data.runs[column].run_id, lanes[at], data.shards[shard]))) {
-          look += " ecsf-on";
-          ticked += 1;
-        }
-        const part = cell.children[at];
-        if (part.look !== look) part.className = part.look = look;
-      }
-      const label = labelOf(painting, column, shard);
-      if (cell.label !== label) {
-        cell.label = label;
-        cell.setAttribute("aria-label", label);
-      }
-      if (cell.ticked !== ticked) {
-        cell.ticked = ticked;
-        cell.setAttribute("aria-selected", String(ticked > 0));
-      }
-    }
   }
 
   /** Make a place the active one, and bring it in sight. @param {Place} place @param {boolean} [focus] */
@@ -299,24 +233,4 @@ export class Grid {
   placeOf(target) {
     return pointed(target, this.view);
   }
-}
-
-/** @param {string} name @param {string} className @param {string} role */
-function element(name, className, role) {
-  const made = document.createElement(name);
-  made.className = className;
-  made.setAttribute("role", role);
-  return made;
-}
-
-/** @returns {any} */
-function newCell() {
-  const cell = /** @type {any} */ (element("div", "ecsf-b-cell", "gridcell"));
-  cell.tabIndex = -1;
-  return cell;
-}
-
-/** @param {any} node @param {string} value */
-function text(node, value) {
-  if (node.textContent !== value) node.textContent = value;
 }
