@@ -1,6 +1,6 @@
 """Runs that lease one service at once, in any interleaving of single API calls, with crashes and lost answers.
 
-Hypothesis chooses who makes the next call. ECS_FEATURE_HISTORIES sets how many histories: 1,000 without it.
+Hypothesis chooses who makes the next call. ECS_FEATURE_HISTORIES sets how many histories: 400 without it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lease_world import Actor, Scalable, World, acquiring, finish_all, releasing
 
 from ecs_feature.services.leases import CLOCK_SKEW, SharingPolicy
 
-HISTORIES = int(os.environ.get("ECS_FEATURE_HISTORIES", "1000"))
+HISTORIES = int(os.environ.get("ECS_FEATURE_HISTORIES", "400"))
 LEASE = timedelta(hours=1)
 HOLDERS = ("a", "b", "c")
 POLICIES = (

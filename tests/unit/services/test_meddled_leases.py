@@ -96,7 +96,7 @@ class Meddled(RuleBasedStateMachine):
 
 
 Meddled.TestCase.settings = settings(
-    max_examples=400,
+    max_examples=200,
     stateful_step_count=20,
     deadline=None,
     database=None,
