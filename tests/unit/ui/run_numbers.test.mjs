@@ -7,7 +7,7 @@ import { figuresOf } from "./static/headline.js";
 import { pathOf, safeUrl } from "./static/link.js";
 import { ago, ahead, daysOf, holderWords } from "./static/days.js";
 import { scaleOf } from "./static/parallelism.js";
-import { keysOf, ranged, share, stillThere, toggled } from "./static/picked.js";
+import { added, canTick, keysOf, share, tickedOf, toggled } from "./static/picked.js";
 import { hintsOf, scaled, size } from "./static/receipt.js";
 import { barsOf, busyOf, chosen, criticalOf, keyOf, rowsOf, serviceKey, stepPaths } from "./static/rows.js";
 import { consoleUrl } from "./static/versions.js";
@@ -228,6 +228,10 @@ describe("rows", () => {
     ];
     assert.deepEqual(busyOf([], services), [[0, 9]]);
   });
+  test("the critical path is of the variant whose service is named, when the others' shard goes on as long", () => {
+    const services = [{ name: "encoder-control", lane: "control", segments: [] }];
+    assert.equal(criticalOf(["encoder-control", "s-2"], rows, services).shard.lane, "control");
+  });
   test("the critical path is of the variant whose shard ended last", () => {
     const services = ["control", "treatment"].map((lane) => ({ name: "encoder", lane, segments: [] }));
     const found = criticalOf(["encoder", "s-2"], rows, services);
@@ -282,16 +286,19 @@ describe("ticking", () => {
     assert.deepEqual([share(all, keys), all.size], ["all", 3]);
     assert.deepEqual([...toggled(all, keys)], ["x"]);
   });
-  test("a range goes either way, and changes no set in place", () => {
-    const before = new Set();
-    assert.deepEqual([...ranged(before, ["a", "b", "c", "d"], 2, 1)], ["b", "c"]);
-    assert.equal(before.size, 0);
+  test("more is ticked without a change of the set in place", () => {
+    const before = new Set(["a"]);
+    assert.deepEqual([...added(before, ["a", "b"])], ["a", "b"]);
+    assert.equal(before.size, 1);
+  });
+  test("only what has ended can run again", () => {
+    assert.equal([..."PRSMFnrw- "].filter((state) => canTick({ state })).join(""), "PRSMFn");
   });
   test("keys cannot be mixed up, and what the run has lost is not rerun", () => {
     assert.notEqual(keyOf("a:1", 2), keyOf("a", 12));
     const rows = rowsOf(LANES);
     assert.deepEqual(
-      stillThere(new Set([rows[1].key, "-1:gone"]), rows).map((row) => row.name),
+      tickedOf(new Set([rows[1].key, rows[2].key, "-1:gone"]), rows).map((row) => row.name),
       ["s-2"],
     );
   });

@@ -32,6 +32,7 @@ globalThis.React = {
 globalThis.document = { createElement: () => ({ dataset: {} }), head: { append: () => undefined } };
 
 const { RunPage, RunView } = await import("./static/run.js");
+const { Versions } = await import("./static/versions.js");
 const { Line, Overview } = await import("./static/overview.js");
 await import("./static/run_tab.js");
 await import("./static/nav_page.js");
@@ -205,10 +206,16 @@ describe("a run's page", () => {
     assert.ok(options.length > 18 && options.length < 50, String(options.length));
     assert.equal(options[0].props["aria-setsize"], 5000);
   });
-  test("has a button for each version but the current, and none where nothing can move it", () => {
-    const buttons = (view) => page(view).texts.filter((text) => text === "Make current").length;
+  test("has a button for each version but the current, and none where nothing or nobody may move it", () => {
     const view = full(["control", "treatment", "x"]);
-    assert.deepEqual([buttons(view), buttons({ ...view, make_current: { available: false } })], [2, 0]);
+    const buttons = (how, may) =>
+      shown(h(Versions, { dagId: "d", runId: "r", view: { ...view, make_current: how }, may })).texts.filter(
+        (text) => text === "Make current",
+      ).length;
+    assert.deepEqual(
+      [buttons({ available: true }, true), buttons({ available: true }, false), buttons({}, true)],
+      [2, 0, 0],
+    );
   });
 });
 

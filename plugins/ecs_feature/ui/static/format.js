@@ -6,12 +6,7 @@ export function seconds(value) {
   if (value > 0 && value < 1) return "< 1 s";
   let rest = Math.round(value);
   const parts = [];
-  for (const [unit, size] of /** @type {[string, number][]} */ ([
-    ["d", 86400],
-    ["h", 3600],
-    ["m", 60],
-    ["s", 1],
-  ])) {
+  for (const [unit, size] of /** @type {[string, number][]} */ ([["d", 86400], ["h", 3600], ["m", 60], ["s", 1]])) {
     const many = Math.floor(rest / size);
     rest -= many * size;
     if (many) parts.push(`${many} ${unit}`);

@@ -13,8 +13,8 @@ const { createElement: h, useLayoutEffect, useMemo, useRef, useState } = globalT
 
 /**
  * @param {{rows: Row[], all: number, services: any[], busy: [number, number][], view: any, critical: {keys: Set<string>, shard: Row | null},
- *   picked: Set<string>, onPick: (keys: string[], range?: [number, number]) => void, active: string | null, onActive: (key: string) => void,
- *   variants: boolean, reveal: {key: string} | null}} props
+ *   picked: Set<string>, onPick: (keys: string[], more?: boolean) => void, active: string | null, onActive: (key: string) => void,
+ *   variants: boolean, ticks: boolean, reveal: {key: string} | null}} props
  */
 export function Gantt(props) {
   const { rows, all, services, busy, view, critical, variants } = props;

@@ -4,6 +4,9 @@ import { keyOf } from "./rows.js";
 
 /** @typedef {[string, string, string, number]} Cell lane, shard, task id, map index */
 
+/** States of shards that have ended. */
+const AT_REST = "PRSMFn";
+
 /** @param {Cell[]} cells */
 export function keysOf(cells) {
   return cells.map(([, , task, index]) => keyOf(task, index));
@@ -26,14 +29,17 @@ export function toggled(picked, keys) {
   return next;
 }
 
-/** Tick everything between two rows, both included. @param {Set<string>} picked @param {string[]} keys @param {number} from @param {number} to */
-export function ranged(picked, keys, from, to) {
-  const next = new Set(picked);
-  for (const key of keys.slice(Math.min(from, to), Math.max(from, to) + 1)) next.add(key);
-  return next;
+/** Tick more. @param {Set<string>} picked @param {string[]} keys @returns {Set<string>} */
+export function added(picked, keys) {
+  return new Set([...picked, ...keys]);
 }
 
-/** Only what the run still has. @param {Set<string>} picked @param {import("./rows.js").Row[]} rows */
-export function stillThere(picked, rows) {
-  return rows.filter((row) => picked.has(row.key));
+/** Only what has ended can run again. @param {import("./rows.js").Row} row */
+export function canTick(row) {
+  return AT_REST.includes(row.state);
+}
+
+/** The ticked shards that the run still has, and that can still run again. @param {Set<string>} picked @param {import("./rows.js").Row[]} rows */
+export function tickedOf(picked, rows) {
+  return rows.filter((row) => picked.has(row.key) && canTick(row));
 }

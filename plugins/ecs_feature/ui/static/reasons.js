@@ -1,6 +1,5 @@
 /** A run's failures by reason; one click ticks all shards of a reason. */
 
-import { count } from "./format.js";
 import { Mark } from "./mark.js";
 import { keysOf, share } from "./picked.js";
 
@@ -11,8 +10,8 @@ const NAMED = 12;
 
 /** @typedef {{words: string, outcome: string, cells: import("./picked.js").Cell[]}} Reason */
 
-/** @param {{reasons: Reason[], picked: Set<string>, onPick: (keys: string[]) => void, variants: boolean, active: boolean}} props */
-export function Reasons({ reasons, picked, onPick, variants, active }) {
+/** @param {{reasons: Reason[], picked: Set<string>, onPick: (keys: string[]) => void, variants: boolean, active: boolean, ticks: boolean}} props */
+export function Reasons({ reasons, picked, onPick, variants, active, ticks }) {
   if (!reasons.length) {
     return h(
       "p",
@@ -24,13 +23,13 @@ export function Reasons({ reasons, picked, onPick, variants, active }) {
     "ul",
     { className: "ecsf-card ecsf-list", style: { padding: "2px 14px" } },
     reasons.map((reason) =>
-      h(ReasonRow, { key: `${reason.outcome} ${reason.words}`, reason, picked, onPick, variants }),
+      h(ReasonRow, { key: `${reason.outcome} ${reason.words}`, reason, picked, onPick, variants, ticks }),
     ),
   );
 }
 
-/** @param {{reason: Reason, picked: Set<string>, onPick: (keys: string[]) => void, variants: boolean}} props */
-function ReasonRow({ reason, picked, onPick, variants }) {
+/** @param {{reason: Reason, picked: Set<string>, onPick: (keys: string[]) => void, variants: boolean, ticks: boolean}} props */
+function ReasonRow({ reason, picked, onPick, variants, ticks }) {
   const [whole, setWhole] = useState(false);
   const keys = keysOf(reason.cells);
   const ticked = share(picked, keys);
@@ -45,15 +44,7 @@ function ReasonRow({ reason, picked, onPick, variants }) {
       h("span", { style: { paddingTop: 3 } }, h(Mark, { state: reason.outcome === "missing" ? "M" : "F" })),
       h("span", null, h("strong", null, `${reason.cells.length.toLocaleString("en")} × `), reason.words),
     ),
-    h(
-      "button",
-      { type: "button", className: "ecsf-button", "aria-pressed": ticked === "all", onClick: () => onPick(keys) },
-      ticked === "all"
-        ? "✓ Ticked"
-        : keys.length === 1
-          ? "Tick it"
-          : `Tick all ${count(keys.length, "shard").replace(" shards", "")}`,
-    ),
+    ticks ? h(TickAll, { keys, ticked: ticked === "all", onPick }) : null,
     h(
       "div",
       { className: "ecsf-names" },
@@ -71,5 +62,15 @@ function ReasonRow({ reason, picked, onPick, variants }) {
           )
         : null,
     ),
+  );
+}
+
+/** @param {{keys: string[], ticked: boolean, onPick: (keys: string[]) => void}} props */
+function TickAll({ keys, ticked, onPick }) {
+  const words = keys.length === 1 ? "Tick it" : `Tick all ${keys.length.toLocaleString("en")}`;
+  return h(
+    "button",
+    { type: "button", className: "ecsf-button", "aria-pressed": ticked, onClick: () => onPick(keys) },
+    ticked ? "✓ Ticked" : words,
   );
 }

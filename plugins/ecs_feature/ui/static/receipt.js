@@ -25,6 +25,11 @@ export function scaled(service) {
   return `${service.before} → ${service.peak} → ${after}${others}`;
 }
 
+/** @param {number | null | undefined} n */
+function whole(n) {
+  return Math.round(n ?? 0).toLocaleString("en");
+}
+
 /** @param {string[]} names */
 function some(names) {
   return names.slice(0, NAMED).join(", ") + (names.length > NAMED ? ` and ${names.length - NAMED} more` : "");
@@ -94,10 +99,7 @@ function Card({ name, variant }) {
         : "nothing",
     ],
     ...(variant.services ?? []).map((/** @type {any} */ service) => [service.name, scaled(service)]),
-    [
-      "Compute",
-      `${count(Math.round(variant.vcpu_seconds ?? 0), "vCPU second")}, ${count(Math.round(variant.gb_seconds ?? 0), "GB second")}`,
-    ],
+    ["Compute", `${whole(variant.vcpu_seconds)} vCPU s, ${whole(variant.gb_seconds)} GB s`],
   ];
   const cost =
     variant.cost_usd === null || variant.cost_usd === undefined

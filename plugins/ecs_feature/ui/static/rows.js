@@ -105,9 +105,11 @@ export function busyOf(rows, services) {
  */
 export function criticalOf(names, rows, services) {
   const wanted = new Set(names);
+  const lanes = new Set(services.filter((service) => wanted.has(service.name)).map((service) => service.lane));
   let shard = /** @type {Row | null} */ (null);
   for (const row of rows) {
-    if (wanted.has(row.name) && Number.isFinite(row.end) && (!shard || row.end > shard.end)) shard = row;
+    if (!wanted.has(row.name) || !Number.isFinite(row.end) || (lanes.size && !lanes.has(row.lane))) continue;
+    if (!shard || row.end > shard.end) shard = row;
   }
   const lane = shard ? shard.lane : null;
   const needed = services.filter((service) => wanted.has(service.name) && service.lane === lane);

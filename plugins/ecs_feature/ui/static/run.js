@@ -2,14 +2,16 @@
 
 import { getJson, usePoll } from "./api.js";
 import { Legend } from "./bars.js";
+import { mayClear } from "./clearing.js";
 import { count, seconds, usd } from "./format.js";
 import { Gantt } from "./gantt.js";
 import { Headline } from "./headline.js";
 import { Link, pathOf } from "./link.js";
 import { stateWords } from "./mark.js";
-import { ranged, stillThere, toggled } from "./picked.js";
+import { added, canTick, tickedOf, toggled } from "./picked.js";
 import { Reasons } from "./reasons.js";
 import { Receipt } from "./receipt.js";
+import { openRerun } from "./rerun.js";
 import { ORDERS, busyOf, chosen, criticalOf, rowsOf } from "./rows.js";
 import { RUN_CSS } from "./run_style.js";
 import { useStyles } from "./style.js";
@@ -71,6 +73,24 @@ export function RunView({ dagId = "", runId = "" }) {
   return h(RunPage, { dagId, runId, view, error, again });
 }
 
+/** Whether the user may rerun shards of this run; null: not known yet. @param {string} dagId @param {string} runId @param {any} row one of its shards */
+function useMayClear(dagId, runId, row) {
+  const [may, setMay] = useState(/** @type {boolean | null} */ (null));
+  const known = Boolean(row);
+  useEffect(() => {
+    let gone = false;
+    const ask = async () => {
+      const answer = await mayClear(dagId, runId, [row.task_id, row.map_index]);
+      if (!gone) setMay(answer);
+    };
+    if (known) ask();
+    return () => {
+      gone = true;
+    };
+  }, [dagId, runId, known]);
+  return may;
+}
+
 /** @param {{dagId: string, runId: string, view: any, error: string, again: () => void}} props */
 export function RunPage({ dagId, runId, view, error, again }) {
   const [picked, setPicked] = useState(/** @type {Set<string>} */ (new Set()));
@@ -85,10 +105,12 @@ export function RunPage({ dagId, runId, view, error, again }) {
   );
   const busy = useMemo(() => busyOf(rows, view.services), [rows, view]);
   const critical = useMemo(() => criticalOf(view.critical ?? [], rows, view.services), [rows, view]);
-  const ticked = stillThere(picked, rows);
+  const ticked = tickedOf(picked, rows);
   const variants = view.lanes.length > 1;
-  const pick = (/** @type {string[]} */ keys, /** @type {[number, number] | undefined} */ range) =>
-    setPicked((before) => (range ? ranged(before, keys, range[0], range[1]) : toggled(before, keys)));
+  const may = useMayClear(dagId, runId, rows[0]);
+  const ticks = may !== false;
+  const pick = (/** @type {string[]} */ keys, /** @type {boolean | undefined} */ more) =>
+    setPicked((before) => (more ? added(before, keys) : toggled(before, keys)));
   const find = () => {
     if (!critical.shard) return;
     setWanted({ ...wanted, lane: "", find: "" });
@@ -125,7 +147,7 @@ export function RunPage({ dagId, runId, view, error, again }) {
         onChange: (order) => setWanted({ ...wanted, order }),
       }),
       h("span", { className: "ecsf-grow" }),
-      h(Rerun, { dagId, view, ticked, again, onClear: () => setPicked(new Set()) }),
+      may && h(Rerun, { dagId, view, ticked, again, onClear: () => setPicked(new Set()) }),
     ),
     h(Gantt, {
       rows: shown,
@@ -139,20 +161,25 @@ export function RunPage({ dagId, runId, view, error, again }) {
       active,
       onActive: setActive,
       variants,
+      ticks,
       reveal,
     }),
     h(Strip, { dagId, runId, row: rows.find((row) => row.key === active), critical, onFind: find }),
     h(
       Section,
       { title: "Failures by reason" },
-      h(Reasons, { reasons: view.reasons, picked, onPick: pick, variants, active: view.run.active }),
+      h(Reasons, { reasons: view.reasons, picked, onPick: pick, variants, ticks, active: view.run.active }),
     ),
     h(
       Section,
       { title: "Receipt" },
       h(Receipt, { receipts: view.receipts ?? (view.receipt ? { "": view.receipt } : {}), active: view.run.active }),
     ),
-    h(Section, { title: `Versions of ${view.run.partition}` }, h(Versions, { dagId, runId, view, again })),
+    h(
+      Section,
+      { title: `Versions of ${view.run.partition}` },
+      h(Versions, { dagId, runId, view, again, may: may === true }),
+    ),
   );
 }
 
@@ -179,10 +206,14 @@ function Segmented({ label, value, options, onChange }) {
 /** @param {{dagId: string, view: any, ticked: any[], again: () => void, onClear: () => void}} props */
 function Rerun({ dagId, view, ticked, again, onClear }) {
   if (!ticked.length) return null;
-  const open = async () => {
-    const { openRerun } = await import("./rerun.js");
+  const done = () => {
+    onClear();
+    again();
+  };
+  const open = () => {
+    /** @type {[string, string, string, number][]} */
     const cells = ticked.map((row) => [row.lane, row.name, row.task_id, row.map_index]);
-    openRerun({ dagId, runs: [{ run: view.run, cells }], onDone: again });
+    openRerun({ dagId, runs: [{ run: view.run, cells }], onDone: done });
   };
   return h(
     "span",
@@ -231,7 +262,7 @@ function Strip({ dagId, runId, row, critical, onFind }) {
         ? [
             h("strong", { key: "name" }, h("bdi", null, row.name)),
             h("span", { key: "state" }, stateWords(row.state)),
-            row.outcome_words ? h("span", { key: "outcome" }, row.outcome_words) : null,
+            row.outcome_words && canTick(row) ? h("span", { key: "outcome" }, row.outcome_words) : null,
             h("span", { key: "seconds" }, Number.isFinite(row.start) ? `ran ${seconds(row.seconds)}` : "not started"),
             row.micro_usd === null || row.micro_usd === undefined
               ? null

@@ -51,8 +51,9 @@ export const RUN_CSS = `
 .ecsf-span.running.active { background: var(--chakra-colors-running-solid, #22c55e); }
 .ecsf-span.running.nothing { background: transparent; border: 2px solid ${MUTED}; }
 .ecsf-span.relaunched { background: repeating-linear-gradient(135deg, ${AMBER} 0 3px, color-mix(in srgb, ${AMBER} 30%, transparent) 3px 6px); border: 1px solid ${AMBER}; }
-.ecsf-span.steady { height: 12px; background: color-mix(in srgb, var(--chakra-colors-brand-solid, #3d5a88) 70%, transparent); color: #fff; font-size: 10px; line-height: 12px; padding-left: 4px; overflow: hidden; white-space: nowrap; }
+.ecsf-span.steady { height: 12px; background: color-mix(in srgb, var(--chakra-colors-brand-solid, #3d5a88) 40%, transparent); color: var(--chakra-colors-fg, #18181b); font-size: 10px; line-height: 12px; padding-left: 4px; overflow: hidden; white-space: nowrap; }
 .ecsf-span.scaling.down { background: ${STRONG}; }
+.ecsf-cross::before { content: "\\2715"; }
 .ecsf-cross { position: absolute; top: 50%; transform: translate(3px, -50%); font-size: 11px; font-weight: 700; color: ${RED}; line-height: 1; }
 .ecsf-critical { position: absolute; top: 2px; bottom: 2px; border: 1.5px solid var(--chakra-colors-fg, #18181b); border-radius: 4px; pointer-events: none; }
 .ecsf-parallel { height: 76px; border-top: 1px solid ${LINE}; align-items: stretch; }
@@ -95,7 +96,7 @@ export const RUN_CSS = `
 .ecsf-dots a { display: block; padding: 1px; line-height: 0; border-radius: 3px; }
 .ecsf-dots .ecsf-mark { width: 10px; height: 10px; }
 .ecsf-pipelines { table-layout: fixed; min-width: 880px; }
-.ecsf-pipelines th { white-space: normal; vertical-align: bottom; }
+.ecsf-pipelines th, .ecsf-pipelines th.ecsf-number { white-space: normal; vertical-align: bottom; }
 .ecsf-pipelines tbody tr:last-child td { border-bottom: 1px solid ${LINE}; }
 .ecsf-pipelines tbody:last-child tr:last-child td { border-bottom: 0; }
 .ecsf-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }

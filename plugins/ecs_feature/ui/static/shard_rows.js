@@ -3,6 +3,7 @@
 import { Outline } from "./bars.js";
 import { seconds } from "./format.js";
 import { Mark, stateWords } from "./mark.js";
+import { canTick } from "./picked.js";
 import { barsOf } from "./rows.js";
 
 const { createElement: h, useEffect, useLayoutEffect, useRef, useState } = globalThis.React ?? {};
@@ -15,7 +16,7 @@ const SPARE = 6;
 /** @typedef {import("./rows.js").Row} Row */
 
 /** The window of rows, as a list box: one stop of the Tab key, arrows move in it. @param {any} props */
-export function Shards({ rows, axis, box, picked, onPick, active, onActive, critical, variants, reveal }) {
+export function Shards({ rows, axis, box, picked, onPick, active, onActive, critical, variants, ticks, reveal }) {
   const scroller = useRef(null);
   const anchor = useRef(-1);
   const [first, setFirst] = useState(0);
@@ -44,13 +45,15 @@ export function Shards({ rows, axis, box, picked, onPick, active, onActive, crit
     onActive(rows[next].key);
   };
   const pick = (/** @type {number} */ index, /** @type {boolean} */ range) => {
-    if (index < 0) return;
-    if (range && anchor.current >= 0)
+    if (index < 0 || !ticks) return;
+    if (range && anchor.current >= 0) {
+      const [from, to] = [Math.min(anchor.current, index), Math.max(anchor.current, index)];
+      const between = rows.slice(from, to + 1).filter(canTick);
       onPick(
-        rows.map((/** @type {Row} */ row) => row.key),
-        [anchor.current, index],
+        between.map((/** @type {Row} */ row) => row.key),
+        true,
       );
-    else onPick([rows[index].key]);
+    } else if (canTick(rows[index])) onPick([rows[index].key]);
     anchor.current = index;
   };
   const keys = (/** @type {KeyboardEvent} */ event) => {
@@ -85,6 +88,7 @@ export function Shards({ rows, axis, box, picked, onPick, active, onActive, crit
         active: index === at,
         critical: critical.keys.has(row.key),
         variant: variants ? row.variant : "",
+        ticks,
         onPick: pick,
         onActive,
       }),
@@ -99,7 +103,7 @@ export function Shards({ rows, axis, box, picked, onPick, active, onActive, crit
       style: { height },
       role: "listbox",
       tabIndex: 0,
-      "aria-label": "Shards of this run; Space ticks one",
+      "aria-label": ticks ? "Shards of this run; Space ticks one" : "Shards of this run",
       "aria-multiselectable": true,
       "aria-activedescendant": at >= begin && at < begin + most ? `ecsf-shard-${at % most}` : undefined,
       onScroll: scrolled,
@@ -116,17 +120,11 @@ export function Shards({ rows, axis, box, picked, onPick, active, onActive, crit
   );
 }
 
-/** @param {{row: Row, index: number, of: number, id: string, axis: any, picked: boolean, active: boolean, critical: boolean, variant: string, onPick: (index: number, range: boolean) => void, onActive: (key: string) => void}} props */
-function ShardRow({ row, index, of, id, axis, picked, active, critical, variant, onPick, onActive }) {
+/** @param {{row: Row, index: number, of: number, id: string, axis: any, picked: boolean, active: boolean, critical: boolean, variant: string, ticks: boolean, onPick: (index: number, range: boolean) => void, onActive: (key: string) => void}} props */
+function ShardRow({ row, index, of, id, axis, picked, active, critical, variant, ticks, onPick, onActive }) {
   const bars = barsOf(axis, row.segments);
   const words = row.segments.map(([kind, from, to]) => `${kind} ${seconds(to - from)}`).join(", ");
-  const said = [
-    `${row.name}${variant ? ` (${variant})` : ""}: ${stateWords(row.state)}`,
-    words,
-    critical ? "on the critical path" : "",
-  ]
-    .filter(Boolean)
-    .join("; ");
+  const said = [stateWords(row.state), words, critical ? "on the critical path" : ""].filter(Boolean).join("; ");
   const last = bars.length - 1;
   const clicked = (/** @type {any} */ event) => {
     onActive(row.key);
@@ -144,10 +142,9 @@ function ShardRow({ row, index, of, id, axis, picked, active, critical, variant,
       id,
       role: "option",
       "aria-selected": picked,
-      "aria-label": said,
       "aria-setsize": of,
       "aria-posinset": index + 1,
-      title: said,
+      title: `${row.name}: ${said}`,
       "data-active": active ? "" : undefined,
       style: { top: index * ROW },
       onClick: clicked,
@@ -155,10 +152,17 @@ function ShardRow({ row, index, of, id, axis, picked, active, critical, variant,
     h(
       "div",
       { className: "ecsf-label" },
-      h("span", { className: "ecsf-tick-box", "data-tick": "" }),
+      ticks
+        ? h("span", {
+            className: "ecsf-tick-box",
+            "data-tick": "",
+            style: canTick(row) ? undefined : { visibility: "hidden" },
+          })
+        : null,
       h(Mark, { state: row.state }),
       h("bdi", { className: "ecsf-name" }, row.name),
-      variant ? h("bdi", { className: "ecsf-variant" }, variant) : null,
+      variant ? h("bdi", { className: "ecsf-variant" }, " ", variant) : null,
+      h("span", { className: "ecsf-hidden" }, `: ${said}`),
     ),
     h(
       "div",
@@ -171,7 +175,7 @@ function ShardRow({ row, index, of, id, axis, picked, active, critical, variant,
         }),
       ),
       row.state === "F" && last >= 0
-        ? h("span", { className: "ecsf-cross", style: end > 98 ? { right: 0 } : { left: `${end}%` } }, "✕")
+        ? h("span", { className: "ecsf-cross", style: end > 98 ? { right: 0 } : { left: `${end}%` } })
         : null,
       critical ? h(Outline, { bars }) : null,
     ),

@@ -1,5 +1,6 @@
 /** The look that all views share: Airflow's own theme variables, so light and dark follow the host. */
 
+
 const COMMON = `
 .ecsf-root { color: var(--chakra-colors-fg, #18181b); font-size: 14px; line-height: 1.45; padding: 12px; }
 .ecsf-root *, .ecsf-root *::before { box-sizing: border-box; }

@@ -17,8 +17,8 @@ export function consoleUrl(uri) {
   return `https://console.aws.amazon.com/s3/object/${encodeURIComponent(found[1])}?prefix=${encodeURIComponent(found[2])}`;
 }
 
-/** @param {{dagId: string, runId: string, view: any, again: () => void}} props */
-export function Versions({ dagId, runId, view, again }) {
+/** @param {{dagId: string, runId: string, view: any, again: () => void, may: boolean}} props `may` change anything */
+export function Versions({ dagId, runId, view, again, may }) {
   const [asked, setAsked] = useState(/** @type {any} */ (null));
   const [said, setSaid] = useState("");
   const { versions, make_current: how } = view;
@@ -95,7 +95,7 @@ export function Versions({ dagId, runId, view, again }) {
               { className: "ecsf-number" },
               version.current
                 ? h("span", { className: "ecsf-badge" }, "current")
-                : how?.available
+                : may && how?.available
                   ? h(
                       "button",
                       { type: "button", className: "ecsf-button", onClick: () => setAsked(version) },
@@ -110,18 +110,26 @@ export function Versions({ dagId, runId, view, again }) {
     asked
       ? h(
           "div",
-          { className: "ecsf-row", style: { padding: "10px 14px" }, role: "group", "aria-label": "Confirm" },
+          {
+            className: "ecsf-row",
+            style: { padding: "10px 14px", justifyContent: "space-between" },
+            role: "group",
+            "aria-label": "Confirm",
+          },
           h(
             "span",
             null,
             `Readers of ${view.run.partition}${asked.lane ? ` (${asked.lane})` : ""} will get version ${asked.version} again. A run of Airflow does it, so it is in the audit log.`,
           ),
-          h("span", { className: "ecsf-grow" }),
-          h("button", { type: "button", className: "ecsf-button", onClick: () => setAsked(null) }, "Cancel"),
           h(
-            "button",
-            { type: "button", className: "ecsf-button ecsf-primary", autoFocus: true, onClick: confirm },
-            `Make version ${asked.version} current`,
+            "span",
+            { className: "ecsf-row", style: { flexWrap: "nowrap" } },
+            h("button", { type: "button", className: "ecsf-button", onClick: () => setAsked(null) }, "Cancel"),
+            h(
+              "button",
+              { type: "button", className: "ecsf-button ecsf-primary", autoFocus: true, onClick: confirm },
+              `Make version ${asked.version} current`,
+            ),
           ),
         )
       : null,
