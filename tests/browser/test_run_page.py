@@ -50,7 +50,7 @@ def test_find_narrows_the_gantt_to_the_shards_of_that_name(ui: Any, bad_run: str
         box = page.get_by_role("searchbox", name="Find shard")
         expect(box).to_be_visible()
         box.fill("WY")
-        expect(page.get_by_text(re.compile(r"^2 (of 102 )?shards$"))).to_be_visible()
+        expect(page.get_by_text(re.compile(r"^2 (of \d+ )?shards$"))).to_be_visible()
 
 
 def test_a_run_that_goes_on_shows_its_progress_and_what_is_left(ui: Any) -> None:
