@@ -357,6 +357,43 @@ with create_session() as session:
     assert one["state"] == "S"
 
 
+def test_a_version_made_current_again_decides_what_is_stale(world: World) -> None:
+    """Version 2 of the late run was taken back: what it published is there, and is not published any more."""
+    world.program(AGAIN)
+    world.program(
+        """
+with create_session() as session:
+    first = run_of(session, "named", "first")
+    left(session, first, "control.publish",
+         {"version": 1, "manifest_uri": "s3://b/o/manifest/v=0001.json", "shards": ["acme", "acme-eu", "zeta"]})
+    run = create(session, "named", "late", 2, hour=3)
+    left(session, run, "control.shards.acme", json.dumps(record("acme")))
+    left(session, run, "control.publish",
+         {"version": 2, "manifest_uri": "s3://b/o/manifest/v=0002.json", "missing": [], "shards": ["acme"]})
+    back = create(session, "ecs_feature_rollback", "back", 4)
+    left(session, back, "make_current", {
+        "manifest_uri": "s3://b/o/manifest/v=0001.json", "version": 1, "before": 2,
+        "at": (dt.datetime.now(UTC) + dt.timedelta(seconds=1)).isoformat(),
+    })
+"""
+    )
+    try:
+        board = check_cells(world, "named")
+        at = [run["run_id"] for run in board["runs"]].index("first")
+        assert board["cells"]["control"][at]["states"][:3] == "PPP"
+        assert board["cells"]["control"][at + 1]["states"][:3] == "SSS"
+        run = world.get("run", dag_id="named", run_id="late")
+        assert [(each["version"], each["current"]) for each in run["versions"] if each["lane"] == "control"] == [
+            (2, False),
+            (1, True),
+        ]
+        assert run["make_current"]["available"]
+    finally:
+        world.program(
+            "with create_session() as session:\n    session.delete(run_of(session, 'ecs_feature_rollback', 'back'))\n"
+        )
+
+
 def test_since_gives_the_runs_that_changed_and_the_rest_of_the_board(world: World) -> None:
     world.program(AGAIN)
     whole = world.get("board", dag_id="named")

@@ -64,6 +64,8 @@ with DAG("own", start_date=datetime(2013, 1, 1)):
         for name in ("first", "second")
     ]
     groups[0] >> groups[1] >> EmptyOperator(task_id="train")
+with DAG("ecs_feature_rollback", start_date=datetime(2013, 1, 1)):
+    EmptyOperator(task_id="make_current")
 with DAG("foreign", start_date=datetime(2013, 1, 1)):
     EmptyOperator(task_id="shards") >> EmptyOperator(task_id="receipt")
 '''

@@ -248,7 +248,11 @@ def lane_summary(
             tries=launched.attempt,
             index=index,
         )
-    return {**cells.to_dict(), "version": int((published or {}).get("version") or 0)}
+    return {
+        **cells.to_dict(),
+        "version": int((published or {}).get("version") or 0),
+        "prefix": str((published or {}).get("manifest_uri") or "").rpartition("/manifest/")[0],
+    }
 
 
 def _between(start: str, stop: str) -> float:

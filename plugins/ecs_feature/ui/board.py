@@ -7,25 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from ecs_feature.exceptions import SelectionError
-from ecs_feature.partitions.runs import Partitioning, partition_of
-from ecs_feature.results.cells import ABSENT, FAILED, MISSING, NOTHING, PUBLISHED, RAN, STALE, Cells
+from ecs_feature.results.cells import ABSENT, FAILED, NOTHING, PUBLISHED, RAN, STALE, Cells
 from ecs_feature.shards.names import shard_id
 from ecs_feature.ui import queries
 from ecs_feature.ui.lanes import RunCells
 from ecs_feature.ui.pipelines import Lane, Pipelines, pipelines_of
+from ecs_feature.ui.published import marked, partition_name
 from ecs_feature.ui.summaries import cells_of
 
 MOST_RUNS: Final = 400
 VALUES: Final = ("seconds", "micro_usd", "changed")
 MOST_VALUES: Final = 60_000
 """Of a larger board the values are sent only when they are asked for: each costs some two bytes a cell on the wire."""
-_WIDTHS: Final = {
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-    "week": timedelta(days=7),
-    "month": timedelta(days=31),
-}
 CLOCKS: Final = timedelta(seconds=5)
 """How far the clocks of Airflow's processes may differ when what has changed is asked for."""
 _OK: Final = (PUBLISHED, RAN, STALE, NOTHING)
@@ -43,6 +36,46 @@ class Shards:
             if name not in self.index:
                 self.index[name] = len(self.names)
                 self.names.append(name)
+
+
+@dataclass
+class _Seen:
+    """The rows of a board, kept for the next answer: a live update reads only the runs that have changed, and has the
+    same rows.
+
+    :ivar window: the DAG's version and the runs that it is of.
+    :ivar tasks: lane -> shard -> task id, of named lanes.
+    """
+
+    window: tuple[Pipelines, tuple[str, ...]]
+    shards: Shards = field(default_factory=Shards)
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    tasks: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def add(self, pipelines: Pipelines, found: Sequence[RunCells]) -> None:
+        """Add the pipeline's lanes and shards, and then those that only these runs have.
+
+        :param found: the newest run first.
+        """
+        self.shards.add(pipelines.shards)
+        for lane in pipelines.lanes:
+            self.lanes.setdefault(lane.name, lane)
+            self.tasks.setdefault(lane.name, dict(lane.tasks))
+        for run in found:
+            for name, cells in run.lanes.items():
+                self.shards.add(cells.shards)
+                mapped = f"{name}.shard" if cells.map is not None else ""
+                lane = self.lanes.setdefault(name, Lane(name, mapped=mapped))
+                if lane.mapped:
+                    continue
+                tasks, theirs = self.tasks.setdefault(name, {}), run.tasks.get(name, {})
+                for shard in cells.shards:
+                    if shard not in tasks:
+                        tasks[shard] = theirs.get(shard) or lane.task(f"shards.{shard_id(shard)}")
+
+
+MOST_SEEN: Final = 64
+_seen: dict[tuple[str, int, str | None], _Seen] = {}
 
 
 def board(
@@ -66,17 +99,24 @@ def board(
     if not pipelines.lanes:
         return {"dag_id": dag_id, "pipeline": False}
     runs = queries.last_runs(session, dag_id, min(max(last, 1), MOST_RUNS), before)[::-1]
-    found = cells_of(session, pipelines, runs)
-    partitions = marked(session, pipelines, runs, found)
-    shown = runs if since is None else _changed(session, dag_id, runs, partitions, since)
-    shards = Shards()
-    shards.add(pipelines.shards)
-    for run in reversed(runs):
-        for cells in found[run.run_id].lanes.values():
-            shards.add(cells.shards)
-    lanes = _lanes(pipelines, found.values())
+    window = (pipelines, tuple(run.run_id for run in runs))
+    place = (dag_id, last, before)
+    known = _seen.get(place)
+    shown = runs if since is None else _changed(session, dag_id, runs, pipelines, since)
+    if known is None or known.window != window:
+        known = _Seen(window)
+        computed = runs
+    else:
+        computed = shown
+    found = cells_of(session, pipelines, computed)
+    partitions = marked(session, pipelines, computed, found)
+    known.add(pipelines, [found[run.run_id] for run in reversed(computed)])
+    _seen[place] = known
+    while len(_seen) > MOST_SEEN:
+        _seen.pop(next(iter(_seen)), None)
+    shards = known.shards
     if values is None:
-        values = VALUES if len(lanes) * len(shards.names) * len(runs) <= MOST_VALUES else ()
+        values = VALUES if len(known.lanes) * len(shards.names) * len(runs) <= MOST_VALUES else ()
     return {
         "dag_id": dag_id,
         "pipeline": True,
@@ -85,31 +125,12 @@ def board(
         "values": bool(values),
         "shards": shards.names,
         "gone": _gone(pipelines, shards),
-        "lanes": [_lane(lane, found.values(), shards) for lane in lanes],
+        "lanes": [_lane(lane, known.tasks.get(name, {}), shards) for name, lane in known.lanes.items()],
         "runs": [run_row(run, partitions[run.run_id], found[run.run_id]) for run in shown],
         "cells": {
-            lane.name: [columns(found[run.run_id].lanes.get(lane.name), shards, values) for run in shown]
-            for lane in lanes
+            name: [columns(found[run.run_id].lanes.get(name), shards, values) for run in shown] for name in known.lanes
         },
     }
-
-
-def marked(session: Any, pipelines: Pipelines, runs: Sequence[Any], found: Mapping[str, RunCells]) -> dict[str, str]:
-    """Mark the stale cells; the partitions by run id."""
-    partitions = {
-        run.run_id: found[run.run_id].partition or partition_name(run, pipelines.partitioning) for run in runs
-    }
-    make_stale(session, pipelines, runs, partitions, found)
-    return partitions
-
-
-def partition_name(run: Any, partitioning: Partitioning) -> str:
-    """The key of a run's partition, as far as the run's own row has it; else when it was due."""
-    try:
-        key = partition_of(run, partitioning).key
-    except SelectionError:
-        key = ""
-    return key or run.partition_key or run.run_after.strftime("%Y-%m-%d %H:%M")
 
 
 def run_row(run: Any, partition: str, found: RunCells) -> dict[str, Any]:
@@ -131,97 +152,22 @@ def run_row(run: Any, partition: str, found: RunCells) -> dict[str, Any]:
     }
 
 
-def make_stale(
-    session: Any,
-    pipelines: Pipelines,
-    runs: Sequence[Any],
-    partitions: Mapping[str, str],
-    found: Mapping[str, RunCells],
-) -> None:
-    """Mark the cells whose shard another run of the same partition has published since."""
-    kin = kin_of(session, pipelines, runs, partitions.values())
-    others = {run.run_id: partition_name(run, pipelines.partitioning) for run in kin}
-    publishes = [lane.publish for lane in pipelines.lanes if lane.publish]
-    left = queries.by_task(queries.xcoms(session, kin, task_ids=publishes))
-    for lane in pipelines.lanes:
-        groups: dict[str, list[tuple[int, str, Sequence[str]]]] = {}
-        for run_id, name in others.items():
-            xcom = left.get((run_id, lane.publish))
-            if xcom is not None and isinstance(xcom.value, dict):
-                groups.setdefault(name, []).append(published_by(run_id, xcom.value))
-        members: dict[str, list[str]] = {}
-        for run in runs:
-            members.setdefault(partitions[run.run_id], []).append(run.run_id)
-        for name, run_ids in members.items():
-            published = groups.get(name, [])
-            if len(run_ids) + len(published) < 2:
-                continue  # the usual case: a partition has one run
-            published += [
-                (found[run_id].versions.get(lane.name, 0), run_id, found[run_id].published(lane.name))
-                for run_id in run_ids
-            ]
-            published.sort(key=lambda one: one[0])
-            current = {shard: run_id for _, run_id, shards in published for shard in shards}
-            for run_id in run_ids:
-                _overlay(found[run_id].lanes.get(lane.name), current, run_id)
-
-
-def kin_of(session: Any, pipelines: Pipelines, runs: Sequence[Any], partitions: Collection[str]) -> list[Any]:
-    """The other runs of these partitions."""
-    width = _WIDTHS.get(pipelines.partitioning.grain, timedelta())
-    found, names = queries.kin_of(session, pipelines.dag_id, runs, width), frozenset(partitions)
-    return [run for run in found if partition_name(run, pipelines.partitioning) in names]
-
-
-def published_by(run_id: str, value: Mapping[str, Any]) -> tuple[int, str, Sequence[str]]:
-    """The version, the run and the shards, from the XCom of its publish."""
-    return int(value.get("version") or 0), run_id, [str(name) for name in value.get("shards") or ()]
-
-
-def _overlay(cells: Cells | None, current: Mapping[str, str], run_id: str) -> None:
-    if cells is None or all(owner == run_id for owner in current.values()):
-        return
-    for at, (name, code) in enumerate(zip(cells.shards, cells.codes, strict=True)):
-        if code in (PUBLISHED, MISSING) and current.get(name, run_id) != run_id:
-            cells.codes[at] = STALE
-
-
-def _changed(
-    session: Any, dag_id: str, runs: Sequence[Any], partitions: Mapping[str, str], since: datetime
-) -> list[Any]:
+def _changed(session: Any, dag_id: str, runs: Sequence[Any], pipelines: Pipelines, since: datetime) -> list[Any]:
     """The runs that changed, and their kin: what one publishes can make another's cells stale."""
     after = since - CLOCKS
     ids = queries.changed_runs(session, dag_id, [run.run_id for run in runs], after)
     ids |= {run.run_id for run in runs if queries.is_active(run) or (run.updated_at and run.updated_at > after)}
-    names = {partitions[run_id] for run_id in ids}
-    return [run for run in runs if partitions[run.run_id] in names]
+    names = {partition_name(run, pipelines.partitioning) for run in runs if run.run_id in ids}
+    return [run for run in runs if partition_name(run, pipelines.partitioning) in names]
 
 
-def _lanes(pipelines: Pipelines, found: Iterable[RunCells]) -> list[Lane]:
-    """The pipeline's, then those that only older runs have."""
-    known = {lane.name: lane for lane in pipelines.lanes}
-    for each in found:
-        for name, cells in each.lanes.items():
-            known.setdefault(name, Lane(name, mapped=f"{name}.shard" if cells.map is not None else ""))
-    return list(known.values())
-
-
-def _lane(lane: Lane, found: Iterable[RunCells], shards: Shards) -> dict[str, Any]:
-    tasks: list[str | None] = [lane.mapped]
-    if not lane.mapped:
-        known = dict(lane.tasks)
-        for each in found:
-            cells = each.lanes.get(lane.name)
-            for name in cells.shards if cells is not None else ():
-                if name not in known:
-                    known[name] = each.tasks.get(lane.name, {}).get(name) or lane.task(f"shards.{shard_id(name)}")
-        tasks = [known.get(name) for name in shards.names]
+def _lane(lane: Lane, tasks: Mapping[str, str], shards: Shards) -> dict[str, Any]:
     return {
         "lane": lane.name,
         "group": lane.group,
         "variant": lane.variant,
         "mapped": bool(lane.mapped),
-        "tasks": tasks,
+        "tasks": [lane.mapped] if lane.mapped else [tasks.get(name) for name in shards.names],
     }
 
 

@@ -17,10 +17,10 @@ from ecs_feature.shards.waits_row import WAITS_KEY, waits_for, waits_in
 from ecs_feature.tasks.cost import Usage
 from ecs_feature.tasks.prices import PriceTable
 from ecs_feature.ui import queries
-from ecs_feature.ui.board import marked
 from ecs_feature.ui.lanes import Left, cells_of_run
 from ecs_feature.ui.pipelines import Lane, lane_name, pipelines_of
 from ecs_feature.ui.price_table import prices
+from ecs_feature.ui.published import marked
 from ecs_feature.ui.words import outcome_words, reason_of
 
 _OF_RECORD = ("shard", "outcome", "exit_code", "container", "launches")

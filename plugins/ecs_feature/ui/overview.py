@@ -14,8 +14,8 @@ from sqlalchemy import String, cast, func, select
 
 from ecs_feature.services.snapshot import SEEN_BY, newest
 from ecs_feature.ui import queries
-from ecs_feature.ui.board import partition_name
 from ecs_feature.ui.pipelines import PLAN, SHARD, Pipelines, pipelines_of
+from ecs_feature.ui.published import partition_name
 
 DAYS: Final = 30
 _RUNS_SEEN: Final = 5

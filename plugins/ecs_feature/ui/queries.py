@@ -256,6 +256,12 @@ def _read(rows: Iterable[Any]) -> list[XCom]:
     return [XCom(row.run_id, row.task_id, row.map_index, row.key, decoded(row.value), row.timestamp) for row in rows]
 
 
+def last_values(session: Any, dag_id: str, limit: int = 500) -> list[Any]:
+    """What the tasks of a DAG returned last."""
+    query = select(XComModel.value).where(XComModel.dag_id == dag_id, XComModel.key == "return_value")
+    return [decoded(value) for value in session.scalars(query.order_by(XComModel.timestamp.desc()).limit(limit))]
+
+
 def cells_left(session: Any, rows: Sequence[Any], runs: Iterable[Any]) -> list[XCom]:
     """The ``return_value`` of some shards, and of a few more: of the same tasks and map indexes in these runs."""
     if not rows:

@@ -9,13 +9,15 @@ from typing import Any
 
 from ecs_feature.exceptions import SelectionError
 from ecs_feature.results.cells import ABSENT, FAILED, LEFT_OUT, MISSING, NOTHING, PUBLISHED, RAN, STALE, WAITING
+from ecs_feature.results.versions import ROLLBACK_DAG
 from ecs_feature.shards.records import shard_record
 from ecs_feature.shards.waits_row import WAITS_KEY
 from ecs_feature.ui import queries
-from ecs_feature.ui.board import kin_of, marked, run_row
+from ecs_feature.ui.board import run_row
 from ecs_feature.ui.lanes import Left, RunCells, cells_of_run
 from ecs_feature.ui.pipelines import Lane, Pipelines, pipelines_of
 from ecs_feature.ui.price_table import prices
+from ecs_feature.ui.published import can_move_back, in_force, kin_of, marked, moves_back, publication
 from ecs_feature.ui.timeline import Axis, parallelism, segments
 from ecs_feature.ui.words import failure_words, outcome_words, reason_of
 
@@ -71,7 +73,7 @@ def run_view(session: Any, dag_id: str, run_id: str) -> dict[str, Any]:
         "receipt": next(iter(receipts.values()), None),
         "receipts": receipts,
         "versions": _versions(session, pipelines, run, partition),
-        "make_current": {"available": False},
+        "make_current": {"available": can_move_back(session), "dag_id": ROLLBACK_DAG, "conf": "manifest_uri"},
     }
 
 
@@ -238,24 +240,24 @@ def _receipt(value: Any) -> dict[str, Any] | None:
 def _versions(session: Any, pipelines: Pipelines, run: Any, partition: str) -> list[dict[str, Any]]:
     """What the runs of this partition have published, the newest first."""
     runs = [run, *kin_of(session, pipelines, [run], [partition])]
-    lanes = {lane.publish: lane for lane in pipelines.lanes if lane.publish}
-    found: list[dict[str, Any]] = [
-        {
-            "lane": lanes[xcom.task_id].name,
-            "version": int(xcom.value.get("version") or 0),
-            "run_id": xcom.run_id,
-            "published_at": queries.iso(xcom.timestamp),
-            "shards": len(xcom.value.get("shards") or ()),
-            "missing": len(xcom.value.get("missing") or ()),
-            "manifest_uri": xcom.value.get("manifest_uri"),
-            "current": False,
-        }
-        for xcom in queries.xcoms(session, runs, task_ids=list(lanes))
-        if isinstance(xcom.value, dict)
-    ]
-    found.sort(key=lambda version: (version["lane"], -version["version"]))
-    seen: set[str] = set()
-    for version in found:
-        version["current"] = version["lane"] not in seen
-        seen.add(version["lane"])
+    moves, found = moves_back(session), []
+    for lane in pipelines.lanes:
+        xcoms = queries.xcoms(session, runs, task_ids=[lane.publish] if lane.publish else [])
+        mine = {xcom.run_id: xcom for xcom in xcoms if isinstance(xcom.value, dict)}
+        published = [publication(run_id, xcom.value) for run_id, xcom in mine.items()]
+        written = {(run_id, lane.publish): xcom.timestamp for run_id, xcom in mine.items()}
+        chain = in_force(published, moves, lane, written)
+        found += [
+            {
+                "lane": lane.name,
+                "version": each.version,
+                "run_id": each.run_id,
+                "published_at": queries.iso(mine[each.run_id].timestamp),
+                "shards": len(each.shards),
+                "missing": len(mine[each.run_id].value.get("missing") or ()),
+                "manifest_uri": mine[each.run_id].value.get("manifest_uri"),
+                "current": bool(chain) and chain[-1] is each,
+            }
+            for each in sorted(published, key=lambda each: -each.version)
+        ]
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import ANY
 
 import pendulum
 import pytest
@@ -250,6 +251,30 @@ def test_shards_that_the_run_no_longer_finds_are_not_in_its_receipt() -> None:
     assert (control["shards"]["succeeded"], control["shards"]["total"]) == (1, 1)
     assert [one["shard"] for one in control["launches"]] == ["UA"]
     assert control["vcpu_seconds"] == 60.0
+
+
+def test_the_receipt_leaves_the_cells_of_the_board_and_is_written_without_them_too() -> None:
+    records = [record_text({"shard": "UA", "outcome": "succeeded", "launches": []})]
+    began = pendulum.now("UTC")
+    tasks = VariantTasks(["control.shard"], "control.publish")
+    left: dict[str, Any] = {}
+
+    def run(push: Any) -> dict[str, Any]:
+        ti = TaskInstance(states={"control.shard_0": "success", "control.shard_1": "removed"}, records=records)
+        ti.xcom_push = push
+        run = SimpleNamespace(logical_date=began, start_date=began, run_after=began)
+        receipt = FeatureReceiptOperator(
+            task_id="receipt", variants={"control": tasks}, found_by="find_shards", group_id="features"
+        )
+        return receipt.execute({"ti": ti, "dag_run": run, "params": {}})
+
+    def refuse(**_: Any) -> None:
+        raise RuntimeError("a custom XCom backend")
+
+    assert run(lambda key, value: left.update({key: value})) == run(refuse) | {"seconds": ANY}
+    board = left["board"]
+    assert (board["format"], board["usd"], list(board["lanes"])) == (1, 0.0, ["features.control"])
+    assert (board["lanes"]["features.control"]["shards"], board["lanes"]["features.control"]["states"]) == (["UA"], "R")
 
 
 def test_a_task_of_the_users_behind_the_publish_does_not_decide_the_state() -> None:

@@ -136,6 +136,7 @@ test("the strip's words", () => {
   const found = { state: "F", exit_code: 137, usd: 0.001, try: 2, launches: [{ outcome: "spot interrupted" }, { cpu: 1024, memory_mib: 2048, started_at: "2026-01-01T00:00:00Z", stopped_at: "2026-01-01T00:01:00Z" }] };
   assert.deepEqual(detail(found), ["exit code 137", "1 m", "$0.0010", "1 vCPU, 2 GB", "2 launches, spot interrupted before", "try 2"]);
   assert.equal(whyOf({ waits_for: { what: "launch rate", words: "its turn in the launch rate" } }), "waits for its turn in the launch rate");
+  assert.equal(whyOf({ waits_for: { what: "trigger", words: "for the tasks before it" } }), "waits for the tasks before it");
   assert.equal(whyOf({ waits_for: null, reason: "OutOfMemory" }), "OutOfMemory");
   assert.deepEqual(linesOf({ content: [{ event: "::group::x" }, { event: "one" }, "two"] }), ["one", "two"]);
 });

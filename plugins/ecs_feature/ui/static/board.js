@@ -102,7 +102,8 @@ function Filled({ dagId, board, runs, setRuns }) {
       hrefOf: (run) => new URL(`dags/${pathOf(dagId)}/runs/${pathOf(run.run_id)}/plugin/shards-run`, root).href,
     });
   }, [data, lanes, rows, shown, wanted.heat, wanted.sort, wanted.states, bounds, stats]);
-  const height = useHeight(ref);
+  const below = 36 + 60 * lanes.length;
+  const height = useHeight(ref, below);
 
   const tickAll = (/** @type {string} */ codes) => {
     setSelected((old) => added(old, keysIn(data, lanes, between(0, data.runs.length - 1), rows, codes)));
@@ -126,7 +127,7 @@ function Filled({ dagId, board, runs, setRuns }) {
     h(Chips, { counts: stats.counts, wanted, setWanted, may, tickAll, many: shown.size, onClear: () => setSelected(new Set()), onRerun: groups.length ? rerun : null, words: wordsOf(groups) }),
     error ? h("p", { className: "ecsf-note", role: "alert" }, `${error} What is shown may be old.`) : null,
     h("div", { ref, className: "ecsf-b-grid", role: "grid", "aria-label": "Shards by run", "aria-multiselectable": true, style: { height } }),
-    h("div", { ref: strip }, h(Strip, { dagId, chosen: chosenOf(data, lanes, active), stamp: data.at })),
+    h("div", { ref: strip, style: { minHeight: below - 32 } }, h(Strip, { dagId, chosen: chosenOf(data, lanes, active), stamp: data.at })),
     h("div", { className: "ecsf-hidden", role: "status", "aria-live": "polite" }, [shown.size ? `${shown.size} ticked` : "", news].filter(Boolean).join(". ")),
   );
 }
@@ -179,13 +180,13 @@ function useMay(dagId, data) {
   return may;
 }
 
-/** What is left of the window for the grid. @param {any} ref */
-function useHeight(ref) {
+/** What is left of the window for the grid. @param {any} ref @param {number} below what the strip takes */
+function useHeight(ref, below) {
   const [height, setHeight] = useState(420);
   useEffect(() => {
     const measure = () => {
       const top = ref.current?.getBoundingClientRect().top ?? 0;
-      setHeight(Math.max(LEAST, Math.floor(window.innerHeight - top - 96)));
+      setHeight(Math.max(LEAST, Math.floor(window.innerHeight - top - below)));
     };
     measure();
     const timer = setTimeout(measure, 300); // the host's header settles late
@@ -194,6 +195,6 @@ function useHeight(ref) {
       clearTimeout(timer);
       window.removeEventListener("resize", measure);
     };
-  }, []);
+  }, [below]);
   return height;
 }

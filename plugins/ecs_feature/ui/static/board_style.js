@@ -14,7 +14,7 @@ export const BOARD_CSS = `
 .ecsf-board .ecsf-input { width: 150px; }
 .ecsf-board label.ecsf-pick { display: inline-flex; align-items: center; gap: 6px; font-size: 13px; color: ${MUTED}; }
 .ecsf-board select.ecsf-input { width: auto; padding: 0 6px; }
-.ecsf-board .ecsf-chip { cursor: pointer; padding: 0 8px; gap: 5px; font-size: 12px; font-variant-numeric: tabular-nums; }
+.ecsf-board .ecsf-chip { cursor: pointer; padding: 0 8px; gap: 5px; font-size: 12px; line-height: 1; font-variant-numeric: tabular-nums; }
 .ecsf-board .ecsf-chip[aria-pressed="true"] { border-color: var(--chakra-colors-fg, #18181b); box-shadow: inset 0 0 0 1px var(--chakra-colors-fg, #18181b); }
 .ecsf-board .ecsf-chip:hover { background: var(--chakra-colors-bg-muted, #f4f4f5); }
 .ecsf-board .ecsf-mark, .ecsf-sheet .ecsf-mark { width: 14px; height: 14px; flex: none; display: block; }
@@ -36,8 +36,8 @@ export const BOARD_CSS = `
 .ecsf-b-head small { position: absolute; left: 0; top: 39px; min-width: 100%; font-size: 11px; line-height: 13px; font-weight: 600; white-space: nowrap; text-align: center; pointer-events: none; }
 .ecsf-b-head b { position: absolute; left: 0; right: 0; bottom: 3px; font-size: 11px; line-height: 14px; font-weight: 500; color: ${MUTED}; font-variant-numeric: tabular-nums; white-space: nowrap; overflow: hidden; }
 .ecsf-b-head .ecsf-b-active b { color: var(--chakra-colors-fg, #18181b); font-weight: 700; text-decoration: underline; text-underline-offset: 2px; }
-.ecsf-b-rows { position: relative; }
-.ecsf-b-row { position: absolute; top: 0; left: 0; display: flex; height: 22px; width: max-content; min-width: 100%; contain: layout style; }
+.ecsf-b-rows { position: relative; min-width: 100%; }
+.ecsf-b-row { position: absolute; top: 0; left: 0; display: flex; height: 22px; width: 100%; overflow-y: clip; contain: layout style; }
 .ecsf-b-row[hidden] { display: none; }
 .ecsf-b-row:hover, .ecsf-b-row:hover .ecsf-b-name { background: var(--chakra-colors-bg-muted, #f4f4f5); }
 .ecsf-b-name { position: sticky; left: 0; z-index: 2; flex: none; width: var(--ecsf-names); height: 22px; padding: 0 8px 0 10px; display: flex; align-items: center; gap: 4px; background: ${BG}; font-size: 13px; line-height: 22px; }
@@ -45,6 +45,7 @@ export const BOARD_CSS = `
 .ecsf-b-name b { font-size: 12px; font-weight: 600; color: var(--chakra-colors-fg-error, #b91c1c); font-variant-numeric: tabular-nums; }
 .ecsf-b-name span { font-size: 12px; color: ${MUTED}; min-width: 54px; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .ecsf-b-gone bdi { color: ${MUTED}; text-decoration: line-through; }
+.ecsf-b-gap { flex: none; }
 .ecsf-b-cell { flex: none; width: var(--ecsf-column); height: 22px; padding: 3px 2px; display: flex; gap: 1px; cursor: pointer; outline: none; }
 .ecsf-root .ecsf-b-cell:focus-visible { outline: 2px solid var(--chakra-colors-brand-focus-ring, #3b82f6); outline-offset: -1px; border-radius: 5px; }
 .ecsf-b-strip { min-height: 64px; font-size: 13px; display: flex; flex-direction: column; gap: 8px; outline: none; }
@@ -60,7 +61,7 @@ ${CELL_CSS}
 `;
 
 export const SHEET_CSS = `
-.ecsf-sheet { width: min(720px, calc(100vw - 32px)); max-height: calc(100vh - 64px); margin: auto; padding: 0; border: 1px solid ${LINE}; border-radius: 10px; background: var(--chakra-colors-bg-panel, ${BG}); color: var(--chakra-colors-fg, #18181b); font-size: 14px; line-height: 1.45; box-shadow: 0 16px 48px rgb(0 0 0 / .28); }
+.ecsf-sheet { width: min(720px, calc(100vw - 32px)); max-height: calc(100vh - 64px); margin: auto; padding: 0; border: 1px solid ${LINE}; border-radius: 10px; background: ${BG}; color: var(--chakra-colors-fg, #18181b); font-size: 14px; line-height: 1.45; box-shadow: 0 16px 48px rgb(0 0 0 / .28); }
 .ecsf-sheet[open] { display: flex; flex-direction: column; }
 .ecsf-sheet::backdrop { background: rgb(0 0 0 / .45); }
 .ecsf-sheet header { padding: 16px 20px 8px; }

@@ -83,7 +83,7 @@ export const CELL_CSS = `
 .ecsf-heat-missing { box-shadow: inset 0 0 0 2px ${AMBER}; }
 .ecsf-relaunched::after { content: ""; position: absolute; top: -2px; right: -2px; width: 6px; height: 6px; border-radius: 3px; background: #f59e0b; box-shadow: 0 0 0 1px var(--chakra-colors-bg, #fff); }
 .ecsf-dim { opacity: .18; }
-.ecsf-part.ecsf-on { box-shadow: 0 0 0 1.5px var(--chakra-colors-bg, #fff), 0 0 0 3.5px var(--chakra-colors-fg, #18181b); z-index: 1; }
+.ecsf-part.ecsf-on { box-shadow: 0 0 0 1px var(--chakra-colors-bg, #fff), 0 0 0 3px var(--chakra-colors-fg, #18181b); z-index: 1; }
 @media (forced-colors: active) { .ecsf-part { forced-color-adjust: none; } }
 ${heats}
 `;

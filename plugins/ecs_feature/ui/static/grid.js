@@ -1,12 +1,12 @@
 /** The board's grid: recycled rows, so that 5,000 shards scroll as well as 50. Plain DOM; only text is ever put into it. */
 
-import { classOf, labelOf } from "./cells.js";
+import { element, newRow, paintRow, ROW } from "./grid_row.js";
 import { headInto, headsOf, newHead } from "./heads.js";
 import { pointed, withPointer } from "./pointer.js";
-import { keyOf } from "./selection.js";
 
-export const ROW = 22;
 const SPARE = 6;
+/** Columns are painted in blocks, so that scrolling sideways seldom paints. */
+const BLOCK = 8;
 
 /**
  * @typedef {{data: any, lanes: string[], rows: number[], painting: import("./cells.js").Painting, selected: Set<string>, value: (shard: number) => string,
@@ -28,6 +28,8 @@ export class Grid {
     /** @type {Place | null} */
     this.anchor = null;
     this.version = 0;
+    /** The columns that are painted: from, to (not included). */
+    this.columns = [0, 0];
     /** @type {any[]} */
     this.pool = [];
     this.heads = element("div", "ecsf-b-heads", "row");
@@ -80,8 +82,9 @@ export class Grid {
     this.active.row = Math.max(-1, Math.min(this.active.row, view.rows.length - 1));
     if (first) this.active.column = columns - 1;
     this.active.column = Math.max(0, Math.min(this.active.column, columns - 1));
-    this.paint();
+    this.body.style.width = `calc(var(--ecsf-names) + ${columns * view.width}px)`;
     if (first || grew) this.host.scrollLeft = this.host.scrollWidth; // the newest run is at the right
+    this.paint();
   }
 
   /** @param {View} view */
@@ -108,9 +111,14 @@ export class Grid {
     const { rows, data } = view;
     this.corner.children[0].textContent = `${rows.length.toLocaleString("en")}${rows.length < data.shards.length ? ` of ${data.shards.length.toLocaleString("en")}` : ""} shard${data.shards.length === 1 ? "" : "s"}`;
     this.corner.children[1].textContent = `${data.runs.length} run${data.runs.length === 1 ? "" : "s"}`;
+    this.window(view);
     const seen = Math.ceil(this.host.clientHeight / ROW) + SPARE;
     const first = Math.max(0, Math.floor(this.host.scrollTop / ROW) - SPARE / 2);
-    while (this.pool.length < seen) this.pool.push(this.newRow());
+    while (this.pool.length < seen) {
+      const row = newRow();
+      this.body.append(row);
+      this.pool.push(row);
+    }
     const many = this.pool.length;
     const held = this.body.contains(document.activeElement) && document.activeElement !== this.body;
     let focus = null;
@@ -122,79 +130,31 @@ export class Grid {
         row.position = -1;
         continue;
       }
-      if (row.position !== position || row.version !== this.version) this.paintRow(row, position);
+      if (row.position !== position || row.version !== this.version) paintRow(row, position, view, this.version, this.columns);
     }
     for (const row of this.pool) {
-      const mine = row.position === this.active.row ? this.active.column : -1;
+      const mine = row.position === this.active.row ? this.active.column - this.columns[0] : -1;
       if (row.tabbed !== mine) {
         if (row.cells[row.tabbed]) row.cells[row.tabbed].tabIndex = -1;
         if (row.cells[mine]) row.cells[mine].tabIndex = 0;
         row.tabbed = mine;
       }
-      if (mine >= 0) focus = row.cells[mine];
+      if (row.cells[mine]) focus = row.cells[mine];
     }
     this.host.tabIndex = focus ? -1 : 0;
     if (held && document.activeElement !== focus) (focus ?? this.host).focus({ preventScroll: true });
   }
 
-  /** @returns {any} */
-  newRow() {
-    const row = /** @type {any} */ (element("div", "ecsf-b-row", "row"));
-    row.head = element("div", "ecsf-b-name", "rowheader");
-    row.head.append(document.createElement("bdi"), document.createElement("b"), document.createElement("span"));
-    row.append(row.head);
-    row.cells = [];
-    row.position = row.tabbed = -1;
-    row.hidden = true;
-    this.body.append(row);
-    return row;
-  }
-
-  /** @param {any} row @param {number} position */
-  paintRow(row, position) {
-    const view = /** @type {View} */ (this.view);
-    const { data, lanes, painting, selected } = view;
-    const shard = view.rows[position];
-    if (row.hidden) row.hidden = false;
-    if (row.position !== position) {
-      row.style.transform = `translateY(${position * ROW}px)`;
-      row.setAttribute("aria-rowindex", String(position + 2));
-    }
-    row.position = position;
-    row.version = this.version;
-    const [name, failed, value] = row.head.children;
-    text(name, data.shards[shard]);
-    name.title = data.shards[shard] + (view.gone.has(shard) ? " (no longer a shard of this DAG)" : "");
-    text(failed, view.failures[shard] ? `${view.failures[shard]}×` : "");
-    text(value, view.value(shard));
-    row.head.classList.toggle("ecsf-b-gone", view.gone.has(shard));
-    while (row.cells.length > data.runs.length) row.cells.pop().remove();
-    while (row.cells.length < data.runs.length) row.cells.push(row.appendChild(newCell(row.cells.length)));
-    for (let column = 0; column < row.cells.length; column++) {
-      const cell = row.cells[column];
-      while (cell.children.length > lanes.length) cell.lastChild.remove();
-      while (cell.children.length < lanes.length) cell.append(document.createElement("i"));
-      let ticked = 0;
-      for (let at = 0; at < lanes.length; at++) {
-        let look = classOf(painting, lanes[at], column, shard);
-        if (selected.size && selected.has(keyOf(data.runs[column].run_id, lanes[at], data.shards[shard]))) {
-          look += " ecsf-on";
-          ticked += 1;
-        }
-        const part = cell.children[at];
-        if (part.look !== look) part.className = part.look = look;
-      }
-      const label = labelOf(painting, column, shard);
-      if (cell.label !== label) {
-        cell.label = label;
-        cell.setAttribute("aria-label", label);
-        cell.title = label;
-      }
-      if (cell.ticked !== ticked) {
-        cell.ticked = ticked;
-        cell.setAttribute("aria-selected", String(ticked > 0));
-      }
-    }
+  /** Which columns are in sight. @param {View} view */
+  window(view) {
+    const many = view.data.runs.length;
+    const first = Math.floor(this.host.scrollLeft / view.width);
+    const last = first + Math.ceil(this.host.clientWidth / view.width);
+    const from = Math.max(0, Math.floor((first - 2) / BLOCK) * BLOCK);
+    const to = Math.min(many, Math.ceil((last + 2) / BLOCK) * BLOCK);
+    if (from === this.columns[0] && to === this.columns[1]) return;
+    this.columns = [from, to];
+    this.version += 1;
   }
 
   /** Make a place the active one, and bring it in sight. @param {Place} place @param {boolean} [focus] */
@@ -218,7 +178,7 @@ export class Grid {
     else if (left + view.width > this.host.scrollLeft + this.host.clientWidth - names) this.host.scrollLeft = left + view.width - this.host.clientWidth + names;
     this.paint();
     if (focus) {
-      const target = row < 0 ? this.heads.children[column + 1]?.firstChild : this.pool.find((each) => each.position === row)?.cells[column];
+      const target = row < 0 ? this.heads.children[column + 1]?.firstChild : this.pool.find((each) => each.position === row)?.cells[column - this.columns[0]];
       /** @type {any} */ (target)?.focus({ preventScroll: true });
     }
     if (row >= 0) this.hooks.onMove(this.active);
@@ -273,26 +233,4 @@ export class Grid {
   placeOf(target) {
     return pointed(target, this.view);
   }
-}
-
-/** @param {string} name @param {string} className @param {string} role */
-function element(name, className, role) {
-  const made = document.createElement(name);
-  made.className = className;
-  made.setAttribute("role", role);
-  return made;
-}
-
-/** @param {number} column @returns {any} */
-function newCell(column) {
-  const cell = /** @type {any} */ (element("div", "ecsf-b-cell", "gridcell"));
-  cell.column = column;
-  cell.tabIndex = -1;
-  cell.setAttribute("aria-colindex", String(column + 2));
-  return cell;
-}
-
-/** @param {any} node @param {string} value */
-function text(node, value) {
-  if (node.textContent !== value) node.textContent = value;
 }

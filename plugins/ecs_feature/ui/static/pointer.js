@@ -59,6 +59,12 @@ export function withPointer(grid) {
     const found = grid.placeOf(event.target);
     if (found && found.place.row >= 0) tick(found.place, found.lane);
   };
+  // A hint in words, made for the cell that is pointed at only.
+  const over = (/** @type {PointerEvent} */ event) => {
+    const cell = /** @type {any} */ (event.target)?.closest?.(".ecsf-b-cell");
+    if (cell) cell.title = cell.getAttribute("aria-label") ?? "";
+  };
+  host.addEventListener("pointerover", over);
   host.addEventListener("pointerdown", down);
   host.addEventListener("click", touched);
   window.addEventListener("pointermove", move);

@@ -101,7 +101,7 @@ export function factsOf(found) {
 export function whyOf(found) {
   if (!found) return "";
   const waits = found.waits_for;
-  if (waits) return `waits for ${waits.words || waits.what}${waits.since ? `, since ${moment(waits.since).slice(-5)}` : ""}`;
+  if (waits) return `waits for ${(waits.words || waits.what).replace(/^(waits )?for /, "")}${waits.since ? `, since ${moment(waits.since).slice(-5)}` : ""}`;
   return found.reason || "";
 }
 

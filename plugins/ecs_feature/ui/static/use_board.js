@@ -16,6 +16,7 @@ export function useBoard(dagId, runs) {
   const turn = useRef(0);
   const asked = useRef(/** @type {Set<string>} */ (new Set()));
   const busy = useRef(false);
+  const once = useRef(false);
 
   const show = (/** @type {any} */ data, /** @type {string} */ news) => {
     latest.current = data;
@@ -35,7 +36,11 @@ export function useBoard(dagId, runs) {
   }, [dagId, runs]);
   const look = useCallback(async () => {
     const old = latest.current;
-    if (!old || busy.current) return;
+    if (!old) return undefined;
+    if (busy.current) {
+      once.current = true; // what was asked before may not have what has just been cleared
+      return undefined;
+    }
     if (!old.pipeline || !old.runs.length) return load();
     const mine = turn.current;
     busy.current = true;
@@ -50,9 +55,15 @@ export function useBoard(dagId, runs) {
       if (mine === turn.current) fail(reason);
     } finally {
       busy.current = false;
+      if (once.current) {
+        once.current = false;
+        latestLook.current();
+      }
     }
     return undefined;
   }, [dagId, runs, load]);
+  const latestLook = useRef(look);
+  latestLook.current = look;
   /** Values that a large board leaves out. */
   const need = useCallback(
     async (/** @type {string} */ what) => {
@@ -77,7 +88,7 @@ export function useBoard(dagId, runs) {
     };
   }, [load]);
   const active = Boolean(state.data?.runs?.some((/** @type {any} */ run) => run.active));
-  usePoll(look, { active: Boolean(state.data) && state.data.pipeline !== false, seconds: active ? ACTIVE : QUIET });
+  usePoll(() => (busy.current ? undefined : look()), { active: Boolean(state.data) && state.data.pipeline !== false, seconds: active ? ACTIVE : QUIET });
   return { ...state, again: look, need, open: useOpen() };
 }
 
