@@ -42,7 +42,8 @@ export const BOARD_CSS = `
 .ecsf-b-row:hover, .ecsf-b-row:hover .ecsf-b-name { background: var(--chakra-colors-bg-muted, #f4f4f5); }
 .ecsf-b-name { position: sticky; left: 0; z-index: 2; flex: none; width: var(--ecsf-names); height: 22px; padding: 0 8px 0 10px; display: flex; align-items: center; gap: 4px; background: ${BG}; font-size: 13px; line-height: 22px; }
 .ecsf-b-name bdi { flex: 1; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.ecsf-b-name b { font-size: 12px; font-weight: 600; color: var(--chakra-colors-fg-error, #b91c1c); font-variant-numeric: tabular-nums; }
+.ecsf-b-name b { font-size: 12px; font-weight: 600; color: #b91c1c; font-variant-numeric: tabular-nums; }
+.dark .ecsf-b-name b { color: #fca5a5; }
 .ecsf-b-name span { font-size: 12px; color: ${MUTED}; min-width: 54px; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .ecsf-b-gone bdi { color: ${MUTED}; text-decoration: line-through; }
 .ecsf-b-gap { flex: none; }
