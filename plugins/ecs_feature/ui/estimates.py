@@ -15,6 +15,7 @@ from ecs_feature.estimates.pricing import Pricing
 from ecs_feature.estimates.simulation import Bounds
 from ecs_feature.estimates.workload import Services
 from ecs_feature.exceptions import EcsFeatureError, SelectionError
+from ecs_feature.services.leases import SharingPolicy
 from ecs_feature.services.snapshot import newest
 from ecs_feature.shards.records import shard_record
 from ecs_feature.tasks.cost import NOTHING
@@ -73,7 +74,7 @@ def estimates(session: Any, dag_id: str, asked: Any) -> dict[str, Any]:
             except EcsFeatureError as error:
                 answers[key] = None
                 notes.append(str(error))
-        rows.append(_row(run_id, answers.get(key), lanes, seen))
+        rows.append(_row(run_id, answers.get(key), lanes, seen, f"{dag_id}/{run_id}/"))
     for answer in filter(None, answers.values()):
         notes += [note for note in answer.notes if note not in notes]
     return {"dag_id": dag_id, "runs": rows, "notes": [*notes, *pricing.notes()]}
@@ -150,11 +151,14 @@ def _row(
     answer: Estimate | None,
     lanes: Sequence[tuple[Lane, Sequence[Any]]],
     seen: Mapping[str, Mapping[str, Any]],
+    run: str,
 ) -> dict[str, Any]:
-    services: dict[str, int] = {}
+    leases: dict[str, list[int]] = {}
+    policies: dict[str, SharingPolicy] = {}
     for lane, _ in lanes:
         for name, count in lane.services.items():
-            services[name] = services.get(name, 0) + count
+            leases.setdefault(name, []).append(count)
+            policies[name] = lane.policies.get(name, SharingPolicy())
     return {
         "run_id": run_id,
         "shards": sum(len(cells) for _, cells in lanes),
@@ -163,11 +167,22 @@ def _row(
         "usd": None if answer is None else round(answer.run_usd.p50, 6),
         "quota": None if answer is None else next((name for name in answer.bounds if name in _QUOTAS), None),
         "services": [
-            {
-                "name": name,
-                "from": seen.get(name, {}).get("running", 0),
-                "to": max(count, int(seen.get(name, {}).get("running") or 0)),
-            }
-            for name, count in services.items()
+            service_raised(name, mine, policies[name], seen.get(name, {}), run) for name, mine in leases.items()
         ],
     }
+
+
+def service_raised(
+    name: str, mine: Sequence[int], policy: SharingPolicy, seen: Mapping[str, Any], run: str
+) -> dict[str, Any]:
+    """From how many tasks the rerun raises a service, and to how many.
+
+    :param mine: the rerun's leases.
+    :param seen: the service, as it was seen last.
+    :param run: what the holders of the run's own leases begin with.
+    """
+    others = [int(each["count"]) for each in seen.get("holders") or () if not each["holder"].startswith(run)]
+    together = max([*mine, *others]) if policy.sharing == "max" else sum(mine) + sum(others)
+    running = int(seen.get("running") or 0)
+    raised = min(policy.cap, max(policy.baseline, together))
+    return {"name": name, "from": running, "to": max(raised, running) if policy.autoscaled else raised}

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from ecs_feature.estimates.facts import shard_tasks
 from ecs_feature.partitions.runs import Partitioning
+from ecs_feature.services.leases import SharingPolicy
 from ecs_feature.shards import task_in
 from ecs_feature.triggerer.references import is_reference, source_of
 
@@ -32,7 +33,7 @@ class Lane:
     :param mapped: id of its mapped task; empty when its shards are named.
     :param found_by: the task that has found a mapped lane's shards.
     :param publish: id of the task that publishes; empty: nothing is published.
-    :param services: name -> how many of its tasks a run holds.
+    :param services: name -> how many of its tasks a run holds; ``policies``: name -> how its leases add up.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Lane:
     found_by: str = ""
     publish: str = ""
     services: Mapping[str, int] = field(default_factory=dict)
+    policies: Mapping[str, SharingPolicy] = field(default_factory=dict)
 
     @property
     def variant(self) -> str:
@@ -116,6 +118,7 @@ def read(dag: Any) -> Pipelines:
     named: dict[str, dict[str, str]] = {}
     mapped: dict[str, tuple[str, str]] = {}
     services: dict[str, Mapping[str, int]] = {}
+    policies: dict[str, Mapping[str, SharingPolicy]] = {}
     partitions = []
     for task, arguments in shard_tasks(dag):
         lane = str(arguments.get("record", {}).get("variant", ""))
@@ -124,7 +127,13 @@ def read(dag: Any) -> Pipelines:
             mapped[lane] = (task.task_id, source_of(shard) if is_reference(shard) else "")
         else:
             tasks[shard] = task.task_id
-        services[lane] = (arguments.get("run_lease") or {}).get("counts", {})
+        lease = arguments.get("run_lease") or {}
+        services[lane] = lease.get("counts", {})
+        policies[lane] = {
+            service: policy
+            for service, tag in lease.get("policies", {}).items()
+            if (policy := SharingPolicy.from_tag(tag)) is not None
+        }
         partitions.append(arguments.get("partition"))
     known = dag.task_dict
     lanes = []
@@ -140,6 +149,7 @@ def read(dag: Any) -> Pipelines:
                 found_by,
                 publish.task_id if publish is not None and publish.task_type == PUBLISH else "",
                 services[name],
+                policies[name],
             )
         )
     given: Mapping[str, Any] = next((each for each in partitions if each is not None), {})
