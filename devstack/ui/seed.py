@@ -11,7 +11,6 @@ import logging
 import random
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Final
@@ -21,7 +20,7 @@ from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
-from airflow.models.taskinstance import TaskInstance, uuid7
+from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskmap import TaskMap
 from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
@@ -33,71 +32,14 @@ from sqlalchemy import delete, insert, select, update
 
 from devstack.ui import boards
 from devstack.ui.history import Fate, Past, ServicePast, ShardPast
+from devstack.ui.plans import Plan, plans
+from devstack.ui.rows import LeftByTasks, RunRows
 from ecs_feature.fleet.waits import Wait
-from ecs_feature.shards.records import record_text
 from ecs_feature.shards.waits_row import WAITS_KEY, Waiting, row
 
 CHUNK: Final = 5000
-SHARD: Final = "EcsShardOperator"
 LAUNCH_BURST, LAUNCHES_A_SECOND = 100, 20
 TI, XC = TaskInstance.__table__, XComModel.__table__
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One run that is to be seeded.
-
-    :param date: its logical date; ``start``: when it began.
-    :param chosen: the shards that it was restricted to; empty: all.
-    :param active: whether it goes on.
-    :param broken: lanes whose services could not be raised; ``unpublished``: lanes whose publish failed.
-    :param fate: how likely what is.
-    :param version: of what it publishes.
-    """
-
-    date: datetime
-    start: datetime
-    run_type: str = "scheduled"
-    chosen: Sequence[str] = ()
-    active: bool = False
-    broken: Sequence[str] = ()
-    unpublished: Sequence[str] = ()
-    fate: Fate = field(default_factory=Fate)
-    version: int = 1
-
-    @property
-    def run_id(self) -> str:
-        return f"{self.run_type}__{self.date.isoformat()}"
-
-
-def plans(count: int, now: datetime, shards: Sequence[str], *, eventful: bool) -> list[Plan]:
-    """The runs of a daily pipeline, oldest first; the newest goes on.
-
-    :param eventful: whether something has gone wrong beyond single shards.
-    """
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    made: list[Plan] = []
-    for ago in range(count - 1, 0, -1):
-        date = today - timedelta(days=ago)
-        start = min(date + timedelta(hours=2, seconds=11), now - timedelta(hours=3))
-        more: dict[str, Any] = {}
-        if eventful and ago == 17:
-            more["broken"] = (boards.TREATMENT,)
-        if eventful and ago == 9:
-            more["unpublished"] = (boards.CONTROL, "")
-        if eventful and ago == 13:
-            more["fate"] = Fate(failed=0.2, relaunched=0.12)
-        if eventful and ago == 22:
-            more["fate"] = Fate(relaunched=0.35)
-        made.append(Plan(date, start, **more))
-        if eventful and ago in (4, 12):
-            again = date + timedelta(hours=9)
-            some = list(shards[3::7][:6])
-            made.append(
-                Plan(again, min(again, now - timedelta(hours=2)), "manual", some, fate=Fate(0, 0, 0, 0, 0), version=2)
-            )
-    made.append(Plan(today, now - timedelta(minutes=7), active=True))
-    return made
 
 
 class Seeder:
@@ -134,7 +76,7 @@ class Seeder:
             delete(TaskInstance).where(TaskInstance.run_id == run.run_id, TaskInstance.dag_id == run.dag_id)
         )
         self.session.expire_all()
-        out = _Out(run, plan, rows)
+        out = RunRows(run, plan, rows)
         self._before(out, found)
         ends = [
             self._lane(out, lane, self.shards_of(lane, found), gone if lane not in self.mapped else ())
@@ -167,7 +109,7 @@ class Seeder:
         query = select(TI).where(TI.c.dag_id == run.dag_id, TI.c.run_id == run.run_id)
         return list(self.session.execute(query).mappings())
 
-    def _before(self, out: _Out, found: Sequence[str]) -> None:
+    def _before(self, out: RunRows, found: Sequence[str]) -> None:
         start, date = out.plan.start, out.plan.date
         names = list(out.plan.chosen) or [name for tasks in self.named.values() for name in tasks]
         plan = {
@@ -181,7 +123,7 @@ class Seeder:
             out.task("find_shards", "success", start + timedelta(seconds=4), start + timedelta(seconds=7), list(found))
             out.maps.append(TaskMap(self.dag_id, "find_shards", out.run.run_id, -1, len(found), None))
 
-    def _lane(self, out: _Out, lane: str, cells: Mapping[str, tuple[str, int]], gone: Sequence[str]) -> datetime:
+    def _lane(self, out: RunRows, lane: str, cells: Mapping[str, tuple[str, int]], gone: Sequence[str]) -> datetime:
         """Write the tasks of a lane; when its last one ended."""
         plan, tasks, start = out.plan, self.receipt.variants[lane], out.plan.start
         prefix = f"{lane}." if lane else ""
@@ -228,7 +170,7 @@ class Seeder:
 
     def _after(
         self,
-        out: _Out,
+        out: RunRows,
         lane: str,
         published: list[str],
         services: ServicePast | None,
@@ -258,7 +200,7 @@ class Seeder:
         out.task(tasks.publish, "success", end + timedelta(seconds=1), done, value)
         return max(over, done)
 
-    def _broken(self, out: _Out, lane: str, cells: Mapping[str, tuple[str, int]], at: datetime) -> datetime:
+    def _broken(self, out: RunRows, lane: str, cells: Mapping[str, tuple[str, int]], at: datetime) -> datetime:
         """Services that could not be raised: no shard was started."""
         tasks, end = self.receipt.variants[lane], at + timedelta(seconds=90)
         out.task(tasks.scale_up, "failed", at, end, tries=4)
@@ -269,7 +211,7 @@ class Seeder:
         out.task(tasks.scale_down, "success", end, end + timedelta(seconds=2))
         return end + timedelta(seconds=2)
 
-    def _so_far(self, out: _Out, done: ShardPast, cell: tuple[str, int], waiting: list[Waiting]) -> ShardPast:
+    def _so_far(self, out: RunRows, done: ShardPast, cell: tuple[str, int], waiting: list[Waiting]) -> ShardPast:
         """What there is of a shard whose run goes on."""
         if done.end is not None and done.end < self.now:
             return done
@@ -283,9 +225,9 @@ class Seeder:
             waiting.append(Waiting(cell, wait, done.start + timedelta(seconds=20)))
         return ShardPast("deferred", 1, None, done.start, None)
 
-    def _receipt(self, out: _Out, end: datetime, found: Sequence[str]) -> None:
+    def _receipt(self, out: RunRows, end: datetime, found: Sequence[str]) -> None:
         """Let the operator write it, in front of what the others have left."""
-        ti = _Left(self.dag_id, out, "receipt")
+        ti = LeftByTasks(self.dag_id, out, "receipt")
         params = {"shards": list(out.plan.chosen), "variants": []}
         run = SimpleNamespace(
             start_date=out.plan.start, run_after=out.plan.date, logical_date=out.plan.date, run_id=out.run.run_id,
@@ -303,14 +245,14 @@ class Seeder:
     def _services(self, tasks: Any) -> dict[str, int]:
         return dict(self.real.get_task(tasks.scale_up).services)
 
-    def _past(self, lane: str, shards: Sequence[str], out: _Out) -> Past:
+    def _past(self, lane: str, shards: Sequence[str], out: RunRows) -> Past:
         past = self.pasts.get(lane)
         if past is None or len(past.shards) < len(shards):
             past = self.pasts[lane] = Past(random.Random(f"{self.dag_id}/{lane}"), list(shards))
         past.extra = {"variant": lane, "partition": f"{out.plan.date:%Y-%m-%d}"}
         return past
 
-    def _write(self, out: _Out, end: datetime | None) -> None:
+    def _write(self, out: RunRows, end: datetime | None) -> None:
         """Insert what was gathered."""
         triggers = []
         for task_id, index in out.deferred:
@@ -325,6 +267,7 @@ class Seeder:
         for table, values in ((TI, out.instances), (XC, out.xcoms)):
             for first in range(0, len(values), CHUNK):
                 self.session.execute(insert(table), values[first : first + CHUNK])
+        self.session.add_all(out.maps)
         bad = any(
             each["state"] in ("failed", "upstream_failed")
             for each in out.instances
@@ -343,106 +286,6 @@ class Seeder:
             )
         )
         self.session.commit()
-
-
-class _Out:
-    """Rows of one run."""
-
-    def __init__(self, run: Any, plan: Plan, templates: Mapping[str, dict[str, Any]]) -> None:
-        self.run = SimpleNamespace(id=run.id, run_id=run.run_id, dag_id=run.dag_id)
-        self.plan = plan
-        self.templates = templates
-        self.instances: list[dict[str, Any]] = []
-        self.xcoms: list[dict[str, Any]] = []
-        self.maps: list[Any] = []
-        self.deferred: list[tuple[str, int]] = []
-        self.states: dict[str, str | None] = {}
-        self.left: dict[str, list[Any]] = {}
-        self._of_shards = next((row for row in templates.values() if row["operator"] == SHARD), None)
-
-    def task(
-        self, task_id: str, state: str, start: datetime, end: datetime | None, value: Any = None, tries: int = 1
-    ) -> None:
-        """A task that is not mapped."""
-        self._instance(self.templates[task_id], task_id, -1, state, start, end, tries)
-        self.states[task_id] = state
-        if value is not None:
-            self.left.setdefault(task_id, []).append(value)
-            self.xcom(task_id, value)
-
-    def shard(self, task_id: str, index: int, past: ShardPast, cells: Mapping[str, Any]) -> None:
-        """A shard's task and its record."""
-        template = self.templates.get(task_id, self._of_shards)
-        assert template is not None
-        self._instance(template, task_id, index, past.state, past.start, past.end, past.tries)
-        self.states[task_id if index < 0 else f"{task_id}_{index}"] = past.state
-        if past.record is not None and past.end is not None:
-            text = record_text(past.record)
-            self.left.setdefault(task_id, []).append(text)
-            self.xcom(task_id, text, index)
-
-    def xcom(self, task_id: str, value: Any, index: int = -1, key: str = "return_value") -> None:
-        moment = self.instances[-1]["end_date"] or self.plan.start
-        self.xcoms.append(
-            {
-                "dag_run_id": self.run.id,
-                "task_id": task_id,
-                "map_index": index,
-                "key": key,
-                "dag_id": self.run.dag_id,
-                "run_id": self.run.run_id,
-                "value": value,
-                "timestamp": moment,
-            }
-        )
-
-    def _instance(
-        self,
-        template: Mapping[str, Any],
-        task_id: str,
-        index: int,
-        state: str | None,
-        start: datetime | None,
-        end: datetime | None,
-        tries: int,
-    ) -> None:
-        shown = template["task_display_name"] if template["task_id"] == task_id else task_id
-        self.instances.append(
-            {
-                **template,
-                "id": uuid7(),
-                "task_id": task_id,
-                "map_index": index,
-                "task_display_name": shown,
-                "state": state,
-                "start_date": start,
-                "end_date": end,
-                "duration": (end - start).total_seconds() if start and end else None,
-                "try_number": tries,
-                "updated_at": end or start or self.plan.start,
-            }
-        )
-
-
-class _Left:
-    """What the receipt sees of the run: a task instance as far as the operator asks one."""
-
-    def __init__(self, dag_id: str, out: _Out, task_id: str) -> None:
-        self.dag_id, self.run_id, self.task_id, self._out = dag_id, out.run.run_id, task_id, out
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_pull(self, task_ids: str | Sequence[str], key: str = "return_value", **_: Any) -> Any:
-        if key != "return_value":
-            return None
-        if isinstance(task_ids, str):
-            return next(iter(self._out.left.get(task_ids, ())), None)
-        return [value for task_id in task_ids for value in self._out.left.get(task_id, ())]
-
-    def xcom_push(self, key: str, value: Any, **_: Any) -> None:
-        self.pushed[key] = value
-
-    def get_task_states(self, **_: Any) -> dict[str, dict[str, str | None]]:
-        return {self.run_id: self._out.states}
 
 
 def seed(size: boards.Size) -> None:
