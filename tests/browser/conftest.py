@@ -71,6 +71,10 @@ class Ui:
 Open = Callable[..., AbstractContextManager[Any]]
 
 
+SHOWN_MILLISECONDS = 30_000
+"""How long a page may take until it shows what is expected: two busy cores are slow."""
+
+
 @pytest.fixture(scope="package")
 def ui() -> Iterator[Ui]:
     """The seeded Airflow and the browser; skips where there is no browser."""
@@ -79,4 +83,7 @@ def ui() -> Iterator[Ui]:
             chromium = parts.enter_context(browser())
         except NoBrowserError as error:
             pytest.skip(str(error))
+        from playwright.sync_api import expect
+
+        expect.set_options(timeout=SHOWN_MILLISECONDS)
         yield Ui(parts.enter_context(UiStack(FOLDER, SIZE, base_path=BASE_PATH)), chromium)

@@ -163,7 +163,7 @@ def test_without_options_the_issues_own_comparison_is_run() -> None:
         ),
         (
             {"SUITE": "sizes,all"},
-            "SUITE has 'all', but may have compare, sizes, large, runs, triggerers, estimate, like SUITE=compare.",
+            "SUITE has 'all', but may have compare, sizes, large, runs, triggerers, estimate, ui, like SUITE=compare.",
         ),
     ],
 )

@@ -70,14 +70,18 @@ def test_publishing_moves_the_pointer_and_keeps_the_history(s3: Any) -> None:
 
 
 def test_of_publishes_at_once_every_shard_is_in_the_end(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    # moto compares the ETag and then writes, which S3 does in one step.
-    one_step, put = threading.Lock(), s3.put_object
+    # moto compares the ETag and then writes, and closes what a reader may still read; in S3 each call is one step.
+    one_step = threading.Lock()
 
-    def put_object(**arguments: Any) -> Any:
-        with one_step:
-            return put(**arguments)
+    def in_one_step(call: Any) -> Any:
+        def locked(**arguments: Any) -> Any:
+            with one_step:
+                return call(**arguments)
 
-    monkeypatch.setattr(s3, "put_object", put_object)
+        return locked
+
+    for name in ("get_object", "put_object"):
+        monkeypatch.setattr(s3, name, in_one_step(getattr(s3, name)))
     names = [f"S{i}" for i in range(8)]
     threads = [
         threading.Thread(target=ManifestStore(s3, PREFIX).publish, args=({name: shard(1, name)}, {"run_id": name}))
