@@ -76,6 +76,14 @@ class Launched:
 
     @classmethod
     def of(cls, record: Mapping[str, Any] | None, prices: PriceTable) -> Self:
+        """Nothing of a record that is not as this package writes them: one odd XCom must not take down a board."""
+        try:
+            return cls._of(record, prices)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return cls()
+
+    @classmethod
+    def _of(cls, record: Mapping[str, Any] | None, prices: PriceTable) -> Self:
         launches = list((record or {}).get("launches") or ())
         if not launches:
             return cls()
@@ -131,8 +139,9 @@ class Cells:
             self.relaunched.append(at)
         if tries > 1:
             self.tries[at] = tries
-        if index >= 0:
-            self.map = self.map or []
+        if index >= 0 and self.map is None:
+            self.map = [-1] * at
+        if self.map is not None:
             self.map.append(index)
 
     def put(self, at: int | None, other: Cells, index: int) -> None:
@@ -185,7 +194,7 @@ class Cells:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """:raises KeyError, TypeError, ValueError: when it is not what :meth:`to_dict` has made."""
-        return cls(
+        read = cls(
             list(values["shards"]),
             list(values["states"]),
             list(values["seconds"]),
@@ -195,6 +204,10 @@ class Cells:
             {int(at): int(tries) for at, tries in values["tries"].items()},
             _map(values),
         )
+        columns = (read.codes, read.seconds, read.micro_usd, read.changed, *(() if read.map is None else (read.map,)))
+        if any(len(column) != len(read.shards) for column in columns):
+            raise ValueError("columns of different lengths")
+        return read
 
 
 def _map(values: Mapping[str, Any]) -> list[int] | None:

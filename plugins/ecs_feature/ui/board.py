@@ -66,12 +66,17 @@ class _Seen:
                 self.shards.add(cells.shards)
                 mapped = f"{name}.shard" if cells.map is not None else ""
                 lane = self.lanes.setdefault(name, Lane(name, mapped=mapped))
-                if lane.mapped:
+                if lane.mapped or cells.map is not None:
                     continue
                 tasks, theirs = self.tasks.setdefault(name, {}), run.tasks.get(name, {})
                 for shard in cells.shards:
                     if shard not in tasks:
                         tasks[shard] = theirs.get(shard) or lane.task(f"shards.{shard_id(shard)}")
+
+    def copy(self) -> _Seen:
+        """One that may be added to: another request may be reading this one."""
+        shards = Shards(list(self.shards.names), dict(self.shards.index))
+        return _Seen(self.window, shards, dict(self.lanes), {lane: dict(tasks) for lane, tasks in self.tasks.items()})
 
 
 MOST_SEEN: Final = 64
@@ -107,7 +112,7 @@ def board(
         known = _Seen(window)
         computed = runs
     else:
-        computed = shown
+        known, computed = known.copy(), shown
     found = cells_of(session, pipelines, computed)
     partitions = marked(session, pipelines, computed, found)
     known.add(pipelines, [found[run.run_id] for run in reversed(computed)])
@@ -128,7 +133,10 @@ def board(
         "lanes": [_lane(lane, known.tasks.get(name, {}), shards) for name, lane in known.lanes.items()],
         "runs": [run_row(run, partitions[run.run_id], found[run.run_id]) for run in shown],
         "cells": {
-            name: [columns(found[run.run_id].lanes.get(name), shards, values) for run in shown] for name in known.lanes
+            name: [
+                columns(found[run.run_id].lanes.get(name), shards, values, mapped=bool(lane.mapped)) for run in shown
+            ]
+            for name, lane in known.lanes.items()
         },
     }
 
@@ -178,14 +186,25 @@ def _gone(pipelines: Pipelines, shards: Shards) -> list[int]:
     return list(range(len(pipelines.shards), len(shards.names)))
 
 
-def columns(cells: Cells | None, shards: Shards, values: Collection[str]) -> dict[str, Any] | None:
-    """The cells in the order of the board's shards; None: the run has none of this lane."""
+def columns(
+    cells: Cells | None, shards: Shards, values: Collection[str], *, mapped: bool = False
+) -> dict[str, Any] | None:
+    """The cells in the order of the board's shards; None: the run has none of this lane.
+
+    :param mapped: whether the lane is mapped; a run of before, whose shards were named tasks, has no map indexes.
+    """
     if cells is None or not cells.shards:
         return None
     count = len(shards.names)
     if cells.shards == shards.names:
-        return _columns(cells, range(count), count, values, same=True)
-    return _columns(cells, [shards.index[name] for name in cells.shards], count, values, same=False)
+        row = _columns(cells, range(count), count, values, same=True)
+    else:
+        row = _columns(cells, [shards.index[name] for name in cells.shards], count, values, same=False)
+    if mapped and cells.map is None:
+        row["map"] = [None] * count
+    elif "map" in row:
+        row["map"] = [None if index is None or index < 0 else index for index in row["map"]]
+    return row
 
 
 def _columns(cells: Cells, at: Sequence[int], count: int, values: Collection[str], *, same: bool) -> dict[str, Any]:

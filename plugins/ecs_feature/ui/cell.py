@@ -73,8 +73,12 @@ def cell(session: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -
 
 def launch_row(launch: Mapping[str, Any], table: PriceTable) -> dict[str, Any]:
     """A launch's record with what it cost."""
-    used, price = Usage.from_dict(launch), table.of_row(launch)
-    return {**launch, "usd": None if price.unknown(used) else round(price.of(used), 6)}
+    try:
+        used, price = Usage.from_dict(launch), table.of_row(launch)
+        usd = None if price.unknown(used) else round(price.of(used), 6)
+    except (AttributeError, TypeError, ValueError):  # not as this package writes it
+        usd = None
+    return {**launch, "usd": usd}
 
 
 def _waits_for(session: Any, run: Any, row: Any, lane: Lane, rows: Sequence[Any]) -> Mapping[str, Any] | None:

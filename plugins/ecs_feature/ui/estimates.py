@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from airflow.configuration import conf
@@ -23,6 +24,8 @@ from ecs_feature.ui import queries
 from ecs_feature.ui.pipelines import Lane, Pipelines, names_of, pipelines_of
 from ecs_feature.ui.price_table import prices
 
+SEEN_RECENTLY: Final = timedelta(minutes=30)
+"""What was seen of a service longer ago says nothing of who holds it now."""
 LEARNT_FROM: Final = 10
 """How many past runs are read; each more costs the one who waits for the answer."""
 MOST_RECORDS: Final = 10_000
@@ -181,8 +184,10 @@ def service_raised(
     :param seen: the service, as it was seen last.
     :param run: what the holders of the run's own leases begin with.
     """
-    others = [int(each["count"]) for each in seen.get("holders") or () if not each["holder"].startswith(run)]
+    fresh = bool(seen) and datetime.now(UTC) - datetime.fromisoformat(seen["at"]) < SEEN_RECENTLY
+    holders = (seen.get("holders") or ()) if fresh else ()
+    others = [int(each["count"]) for each in holders if not each["holder"].startswith(run)]
     together = max([*mine, *others]) if policy.sharing == "max" else sum(mine) + sum(others)
-    running = int(seen.get("running") or 0)
+    running = int(seen.get("running") or 0) if fresh else policy.baseline
     raised = min(policy.cap, max(policy.baseline, together))
     return {"name": name, "from": running, "to": max(raised, running) if policy.autoscaled else raised}

@@ -97,7 +97,8 @@ def cells_of_run(run: Any, rows: Sequence[Any], left: Left, pipelines: Pipelines
         for task_id, lane in mapped.items()
     }
     active = queries.is_active(run)
-    for row in sorted(rows, key=lambda row: row.map_index):
+    # A removed task says nothing of a shard that has another one: the list of a mapped run has become shorter.
+    for row in sorted(rows, key=lambda row: (row.state == "removed", row.map_index)):
         lane = lanes.get(row.task_id, lane_name(row.task_id))
         record = shard_record(left.values.get((run.run_id, row.task_id, row.map_index))) or {}
         if row.map_index >= 0:
@@ -109,6 +110,8 @@ def cells_of_run(run: Any, rows: Sequence[Any], left: Left, pipelines: Pipelines
         else:
             shard = shard_of(row.task_id, row.display_name, names)
             made.tasks.setdefault(lane, {})[shard] = row.task_id
+        if row.state == "removed" and lane in made.lanes and shard in made.lanes[lane].shards:
+            continue
         launched = Launched.of(record, table)
         micro += launched.micro_usd or 0
         made.partition = made.partition or str(record.get("partition") or "")

@@ -119,14 +119,19 @@ def in_force(
         return ordered
     at = {each.run_id: written.get((each.run_id, lane.publish)) for each in ordered}
     chain: list[Publication] = []
+    chains: dict[int, list[Publication]] = {}
+
+    def moved(move: Move) -> list[Publication]:
+        """A version is made of what it was made of when it was published, also after a way back and forth."""
+        return chains.get(move.version, [one for one in chain if one.version <= move.version])
+
     for each in ordered:
         moment = at[each.run_id]
         while back and moment is not None and back[0].at <= moment:
-            move = back.pop(0)
-            chain = [one for one in chain if one.version <= move.version]
-        chain.append(each)
+            chain = moved(back.pop(0))
+        chain = chains[each.version] = [*chain, each]
     for move in back:
-        chain = [one for one in chain if one.version <= move.version]
+        chain = moved(move)
     return chain
 
 

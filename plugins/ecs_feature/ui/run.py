@@ -127,8 +127,12 @@ def _lane(
     for at, name in enumerate(mine.shards if mine else ()):
         assert mine is not None
         index = mine.map[at] if mine.map is not None else -1
-        task_id = lane.mapped if mine.map is not None else cells.tasks[lane.name][name]
-        row = rows[(task_id, index)]
+        # Before the pipeline named its shards, or found them at run time, the run had the other kind of task.
+        named = cells.tasks.get(lane.name, {}).get(name, "")
+        task_id = lane.mapped or lane.task("shard") if index >= 0 else named
+        row = rows.get((task_id, index))
+        if row is None:
+            continue
         record = shard_record(left.values.get((run.run_id, task_id, index)))
         begun = axis.at(row.start_date)
         since = ready if ready is not None else begun

@@ -237,7 +237,10 @@ def _put(cells: RunCells, fresh: RunCells) -> None:
         old = cells.lanes.setdefault(lane, Cells(map=None if new.map is None else []))
         index = {name: at for at, name in enumerate(old.shards)}
         for at, name in enumerate(new.shards):
-            old.put(index.get(name), new, at)
+            place = index.get(name)
+            if new.codes[at] == ABSENT and place is not None and old.map and new.map and old.map[place] != new.map[at]:
+                continue  # another task of this shard was removed
+            old.put(place, new, at)
         cells.tasks.setdefault(lane, {}).update(fresh.tasks.get(lane, {}))
 
 

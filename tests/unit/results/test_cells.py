@@ -137,3 +137,21 @@ def test_what_is_left_out_has_no_launches_of_an_earlier_pass() -> None:
     cells = Cells()
     cells.add("a", "-", Launched(1, 1, True, 1, ""), changed=None, tries=1, index=-1)
     assert (cells.seconds, cells.micro_usd, cells.relaunched) == ([None], [None], [])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"created_at": "yesterday"}, {"vcpu_seconds": "1"}, {"attempt": "one"}, {"stopped_at": 7}],
+    ids=lambda odd: next(iter(odd)),
+)
+def test_an_odd_record_has_no_numbers_and_takes_down_nothing(odd: dict[str, Any]) -> None:
+    assert Launched.of({"launches": [launch(**odd)]}, PRICES) in (Launched(), Launched.of({"launches": []}, PRICES))
+    assert Launched.of({"launches": ["a"]}, PRICES) == Launched()
+
+
+def test_columns_of_different_lengths_are_refused() -> None:
+    columns = Cells(["a"], ["P"], [1.0], [2], [3]).to_dict()
+    assert Cells.from_dict(columns).shards == ["a"]
+    for name in ("states", "seconds", "micro_usd", "changed"):
+        with pytest.raises(ValueError, match="different lengths"):
+            Cells.from_dict({**columns, name: columns[name][:0]})

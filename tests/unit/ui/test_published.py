@@ -35,6 +35,13 @@ def test_after_a_way_back_the_versions_after_it_do_not_count() -> None:
     assert owners(in_force(every, [Move("s3://b/other", 1, at(10))], LANE, written)) == {"x": "b", "y": "c"}
 
 
+def test_after_a_way_back_and_forth_all_versions_count_again() -> None:
+    every = [published(1, "a", "x"), published(2, "b", "x", "y"), published(3, "c", "y")]
+    written = {(each.run_id, LANE.publish): at(number) for number, each in enumerate(every)}
+    forth = [Move(PREFIX, 1, at(10)), Move(PREFIX, 3, at(20))]
+    assert owners(in_force(every, forth, LANE, written)) == {"x": "b", "y": "c"}
+
+
 def test_a_publish_after_a_way_back_builds_on_what_is_current_then() -> None:
     every = [published(1, "a", "x", "y"), published(2, "b", "x"), published(3, "c", "y")]
     written = {("a", "control.publish"): at(0), ("b", "control.publish"): at(1), ("c", "control.publish"): at(20)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from ecs_feature.ui.estimates import service_raised
 MINE, OTHER = "flights/r1/control", "flights/r2/control"
 
 
-def held(*leases: tuple[str, int], running: int) -> dict[str, Any]:
-    return {"running": running, "holders": [{"holder": holder, "count": count} for holder, count in leases]}
+def held(*leases: tuple[str, int], running: int, minutes: float = 1) -> dict[str, Any]:
+    at = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+    holders = [{"holder": holder, "count": count} for holder, count in leases]
+    return {"at": at, "running": running, "holders": holders}
 
 
 @pytest.mark.parametrize(
@@ -28,8 +31,20 @@ def held(*leases: tuple[str, int], running: int) -> dict[str, Any]:
         ([2, 2], SharingPolicy(cap=3), held(running=0), (0, 3)),
         ([2], SharingPolicy(baseline=3), held(running=3), (3, 3)),
         ([2], SharingPolicy(autoscaled=True), held(running=5), (5, 5)),
+        ([2], SharingPolicy(baseline=1), held((OTHER, 9), running=9, minutes=40), (1, 2)),
     ],
-    ids=["unseen", "free", "another-run", "shared", "shared-free", "own-lease", "cap", "baseline", "autoscaled"],
+    ids=[
+        "unseen",
+        "free",
+        "another-run",
+        "shared",
+        "shared-free",
+        "own-lease",
+        "cap",
+        "baseline",
+        "autoscaled",
+        "long-ago",
+    ],
 )
 def test_leases_of_others_add_up_as_the_policy_says(
     mine: list[int], policy: SharingPolicy, seen: dict[str, Any], raised: tuple[int, int]

@@ -162,22 +162,26 @@ function chosenOf(data, lanes, active) {
 /** Whether the user may rerun: asked once, of a cell that has ended. @param {string} dagId @param {any} data */
 function useMay(dagId, data) {
   const [may, setMay] = useState(false);
+  const asked = useRef("");
+  const one = asked.current === dagId ? null : anyEnded(data);
   useEffect(() => {
-    let gone = false;
-    for (let run = data.runs.length - 1; run >= 0; run--) {
-      for (const lane of data.lanes) {
-        const shard = data.shards.findIndex((/** @type {string} */ _, /** @type {number} */ at) => canRerun(codeAt(data, lane.lane, run, at)));
-        const task = shard < 0 ? null : taskOf(data, lane, run, shard);
-        if (!task) continue;
-        mayClear(dagId, data.runs[run].run_id, task).then((value) => !gone && setMay(value));
-        return () => {
-          gone = true;
-        };
-      }
-    }
-    return undefined;
-  }, [dagId]);
+    if (!one || asked.current === dagId) return;
+    asked.current = dagId;
+    mayClear(dagId, one.runId, one.task).then(setMay);
+  }, [dagId, one]);
   return may;
+}
+
+/** A cell that could be rerun; null: none has ended yet. @param {any} data @returns {{runId: string, task: [string, number]} | null} */
+function anyEnded(data) {
+  for (let run = data.runs.length - 1; run >= 0; run--) {
+    for (const lane of data.lanes) {
+      const shard = data.shards.findIndex((/** @type {string} */ _, /** @type {number} */ at) => canRerun(codeAt(data, lane.lane, run, at)));
+      const task = shard < 0 ? null : taskOf(data, lane, run, shard);
+      if (task) return { runId: data.runs[run].run_id, task };
+    }
+  }
+  return null;
 }
 
 /** What is left of the window for the grid. @param {any} ref @param {number} below what the strip takes */

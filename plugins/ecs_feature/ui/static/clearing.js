@@ -15,7 +15,8 @@ export function bodyOf(runId, cells, dry) {
     include_downstream: true,
     // Also what has succeeded: without the scale-up the shards would find their services at 0.
     only_failed: false,
-    // What is going on is the user's work: Airflow refuses to stop it.
+    // What is going on is the user's work: Airflow refuses to stop a running task. A deferred one it would clear, so that the
+    // sheet looks once more right before this.
     ...(dry ? {} : { prevent_running_task: true }),
   };
 }

@@ -60,7 +60,6 @@ export function openRerun({ dagId, runs, onDone }) {
     total.textContent = able.length ? totalOf(ready) : "Nothing can run again now.";
     go.disabled = !able.length;
     if (able.length && able.length < cards.length) go.textContent = `Rerun ${count(shards, "shard")} in ${count(able.length, "run")}`;
-    if (able.length && dialog.open && document.activeElement === cancel) go.focus();
   });
 
   go.addEventListener("click", async () => {
@@ -71,6 +70,9 @@ export function openRerun({ dagId, runs, onDone }) {
     for (const each of cards.filter((one) => one.able)) {
       said.textContent = `Clearing ${each.group.run.partition}…`;
       try {
+        // Somebody else may have begun a rerun since the sheet was opened.
+        const now = ask((await clear(dagId, each.group.run.run_id, each.group.cells, true)).task_instances ?? [], each.group.cells);
+        if (now.stop) throw new Error(now.stop);
         await clear(dagId, each.group.run.run_id, each.group.cells, false);
         cleared.push(each.group.run.run_id);
         each.state.textContent = "cleared";
