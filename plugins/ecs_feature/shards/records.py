@@ -118,7 +118,7 @@ def shard_record(value: Any) -> dict[str, Any] | None:
     :returns: ``{"shard", "outcome", "exit_code", "container", "launches": [...]}`` and what the pipeline added, e.g.
         ``result_uri``; ``quota_vcpus``, where it is known: the account's vCPU quota for its capacity at its end.
     """
-    record = _decoded(value)
+    record = decoded(value)
     if not isinstance(record, dict) or "shard" not in record:
         return None
     launches = record.get("launches")
@@ -157,7 +157,7 @@ def launched_task(xcoms: Mapping[str, Any], try_number: int) -> LaunchedTask | N
     ]
     if arns:
         return LaunchedTask(arns[-1], record.get("container", ""))
-    running = _decoded(xcoms.get(RUNNING_KEY))
+    running = decoded(xcoms.get(RUNNING_KEY))
     if isinstance(running, dict) and running.get("attempt") == try_number:
         return LaunchedTask(running["task_arn"], running["container"])
     return None
@@ -168,14 +168,17 @@ def superseded_task(value: Any, try_number: int) -> str | None:
 
     :param try_number: this try's.
     """
-    running = _decoded(value)
+    running = decoded(value)
     if isinstance(running, dict) and running.get("attempt", try_number) < try_number:
         return str(running["task_arn"])
     return None
 
 
-def _decoded(value: Any) -> Any:
-    """A value that was JSON-encoded any number of times; None when it is not JSON."""
+def decoded(value: Any) -> Any:
+    """An XCom's value as it is in the database, JSON-encoded any number of times; None when it is not JSON.
+
+    That is also what a backend of the user's own leaves there when it keeps its values elsewhere.
+    """
     while isinstance(value, str):
         try:
             value = json.loads(value)

@@ -145,14 +145,7 @@ def run_row(run: Any, partition: str, found: RunCells) -> dict[str, Any]:
     """A run, as the board has it."""
     codes = [code for cells in found.lanes.values() for code in cells.codes]
     return {
-        "run_id": run.run_id,
-        "partition": partition,
-        "run_type": str(run.run_type),
-        "state": run.state,
-        "start": queries.iso(run.start_date),
-        "end": queries.iso(run.end_date),
-        "run_after": queries.iso(run.run_after),
-        "active": queries.is_active(run),
+        **queries.run_facts(run, partition),
         "usd": found.usd,
         "ok": sum(codes.count(code) for code in _OK),
         "failed": codes.count(FAILED),

@@ -133,14 +133,7 @@ def _last(session: Any, dag: Pipelines, runs: Sequence[Any], costs: Mapping[str,
         .all()
     )
     return {
-        "run_id": run.run_id,
-        "partition": partition_name(run, dag.partitioning),
-        "run_type": str(run.run_type),
-        "state": run.state,
-        "start": queries.iso(run.start_date),
-        "end": queries.iso(run.end_date),
-        "run_after": queries.iso(run.run_after),
-        "active": queries.is_active(run),
+        **queries.run_facts(run, partition_name(run, dag.partitioning)),
         "usd": costs.get(run.run_id),
         "ok": sum(counts.get(state, 0) for state in _OK),
         "failed": sum(counts.get(state, 0) for state in _FAILED),

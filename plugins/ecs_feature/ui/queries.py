@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -13,6 +12,7 @@ from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
 from sqlalchemy import case, func, or_, select, union_all
 
+from ecs_feature.shards.records import decoded
 from ecs_feature.ui.pipelines import SHARD
 
 ACTIVE: Final = frozenset({"running", "queued", "restarting"})
@@ -234,14 +234,7 @@ def xcoms(
     if not ids or task_ids == []:
         return []
     query = (
-        select(
-            XComModel.run_id,
-            XComModel.task_id,
-            XComModel.map_index,
-            XComModel.key,
-            XComModel.value,
-            XComModel.timestamp,
-        )
+        select(*_XCOM)
         .where(XComModel.dag_run_id.in_(ids), XComModel.key.in_(keys))
         .order_by(XComModel.dag_run_id, XComModel.task_id, XComModel.map_index)
     )
@@ -250,6 +243,16 @@ def xcoms(
     if map_index is not None:
         query = query.where(XComModel.map_index == map_index)
     return _read(session.execute(query))
+
+
+_XCOM: Final = (
+    XComModel.run_id,
+    XComModel.task_id,
+    XComModel.map_index,
+    XComModel.key,
+    XComModel.value,
+    XComModel.timestamp,
+)
 
 
 def _read(rows: Iterable[Any]) -> list[XCom]:
@@ -267,14 +270,7 @@ def cells_left(session: Any, rows: Sequence[Any], runs: Iterable[Any]) -> list[X
     if not rows:
         return []
     task_ids, indexes = sorted({row.task_id for row in rows}), sorted({row.map_index for row in rows})
-    query = select(
-        XComModel.run_id,
-        XComModel.task_id,
-        XComModel.map_index,
-        XComModel.key,
-        XComModel.value,
-        XComModel.timestamp,
-    ).where(
+    query = select(*_XCOM).where(
         XComModel.dag_run_id.in_([run.id for run in runs]),
         XComModel.key == "return_value",
         XComModel.task_id.in_(task_ids),
@@ -283,23 +279,23 @@ def cells_left(session: Any, rows: Sequence[Any], runs: Iterable[Any]) -> list[X
     return _read(session.execute(query))
 
 
-def decoded(value: Any) -> Any:
-    """An XCom's value as it is in the database, JSON-encoded any number of times.
-
-    An XCom backend of the user's own may keep its values elsewhere: the web server does not go there, and the value is
-    then not known.
-    """
-    while isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return None
-    return value
-
-
 def by_task(found: Iterable[XCom]) -> dict[tuple[str, str], XCom]:
     """(run id, task id) -> XCom, of tasks that are not mapped."""
     return {(each.run_id, each.task_id): each for each in found if each.map_index < 0}
+
+
+def run_facts(run: Any, partition: str) -> dict[str, Any]:
+    """What each page says of a run; JSON-safe."""
+    return {
+        "run_id": run.run_id,
+        "partition": partition,
+        "run_type": str(run.run_type),
+        "state": run.state,
+        "start": iso(run.start_date),
+        "end": iso(run.end_date),
+        "run_after": iso(run.run_after),
+        "active": is_active(run),
+    }
 
 
 def is_active(run: Any) -> bool:
