@@ -155,3 +155,10 @@ def test_columns_of_different_lengths_are_refused() -> None:
     for name in ("states", "seconds", "micro_usd", "changed"):
         with pytest.raises(ValueError, match="different lengths"):
             Cells.from_dict({**columns, name: columns[name][:0]})
+
+
+def test_a_mapped_task_after_a_named_one_keeps_its_own_map_index() -> None:
+    cells = Cells()
+    for name, index in (("a", -1), ("b", 0)):
+        cells.add(name, "P", Launched(), changed=None, tries=1, index=index)
+    assert cells.map == [-1, 0]
