@@ -59,7 +59,9 @@ class ProcessContainer:
         return Exit(code if code >= 0 else 128 - code)
 
     async def stop(self, timeout_seconds: float) -> None:
-        self._signal(signal.SIGTERM)
+        # As in a container, only the first process gets it: a server's workers do not end under it.
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
         try:
             await asyncio.wait_for(self.wait(), timeout_seconds)
         except TimeoutError:
@@ -68,16 +70,13 @@ class ProcessContainer:
 
     def kill(self) -> None:
         """SIGKILL to the whole process group."""
-        self._signal(signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def kill_for_memory(self) -> None:
         """SIGKILL because it used too much memory."""
         self.out_of_memory = True
         self.kill()
-
-    def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, number)
 
     async def probe(self, command: list[str], timeout_seconds: float) -> bool:
         if command[0] == "CMD-SHELL":
