@@ -276,7 +276,8 @@ def test_a_services_task_has_stop_timeout_after_sigterm(stack: Stack, given: int
 
 PARENT = """
 import signal, subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "import time; print('working', flush=True); time.sleep(2); print('done')"])
+work = "import time; print('working', flush=True); time.sleep(2); print('done')"
+child = subprocess.Popen([sys.executable, "-c", work])
 signal.signal(signal.SIGTERM, lambda *_: print("asked", flush=True))
 print("child", child.wait(), flush=True)
 """
