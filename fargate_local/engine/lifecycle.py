@@ -167,6 +167,8 @@ class Lifecycle:
         running = await self.runtime.start(spec, prepared.writers[container.name])
         containers[container.name] = running
         container.runtime_id = running.runtime_id
+        if running.address is not None:
+            task.private_ip = running.address
         container.last_status, container.started_at = "RUNNING", self._now()
         task.version += 1
 
