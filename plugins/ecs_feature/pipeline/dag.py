@@ -254,16 +254,7 @@ def _variant(
     pipeline: PipelineSpec, variant: Variant, plan: FeaturePlanOperator, ingested: Any, found: Any, dag: DAG
 ) -> tuple[VariantTasks, Any, list[Any]]:
     """The variant's tasks: what the receipt reads of them, the publish, and the scale-down if there is one."""
-    register = EcsTaskDefinitionOperator(
-        task_id="register",
-        path=pipeline.taskdef_path(variant),
-        container=container_of(pipeline, variant),
-        variables=sorted({*pipeline.environment, *variant.environment, *CONTRACT_VARIABLES}),
-        environment=pipeline.placeholders,
-        volumes=pipeline.volumes,
-        **pipeline.aws(),
-        **_patience(pipeline),
-    ).as_setup()
+    register = _register(pipeline, variant).as_setup()
     if found is None:
         shards, shard_ids = named_shards(pipeline, variant)
     else:
@@ -287,6 +278,22 @@ def _variant(
     down.as_teardown(setups=[register, up, steady], on_failure_fail_dagrun=True)
     tasks = VariantTasks(shard_ids, publish.task_id, up.task_id, steady.task_id, down.task_id, names)
     return tasks, publish, [down]
+
+
+def _register(pipeline: PipelineSpec, variant: Variant) -> Any:
+    """The task that registers the variant's task definition; an empty one for one that has none."""
+    if not variant.task_definition:
+        return EmptyOperator(task_id="register")
+    return EcsTaskDefinitionOperator(
+        task_id="register",
+        path=pipeline.taskdef_path(variant),
+        container=container_of(pipeline, variant),
+        variables=sorted({*pipeline.environment, *variant.environment, *CONTRACT_VARIABLES}),
+        environment=pipeline.placeholders,
+        volumes=pipeline.volumes,
+        **pipeline.aws(),
+        **_patience(pipeline),
+    )
 
 
 def _publish(pipeline: PipelineSpec, variant: Variant, shard_ids: list[str], found: Any, register: Any) -> Any:
@@ -356,7 +363,11 @@ def _services(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, Any, Any]:
     }
     up = EcsServiceScaleOperator(task_id="scale_up", direction="up", **lease, **common)
     steady = EcsServiceSteadySensor(
-        task_id="services_steady", services=list(held.counts), run_lease=held.to_dict(), **common
+        task_id="services_steady",
+        services=list(held.counts),
+        run_lease=held.to_dict(),
+        ready={service.name: service.checks() for service in variant.services},
+        **common,
     )
     down = EcsServiceScaleOperator(task_id="scale_down", direction="down", **lease, **common)
     return up, steady, down
