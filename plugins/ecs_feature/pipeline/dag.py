@@ -40,6 +40,7 @@ from ecs_feature.pipeline.shard_tasks import (
     run_lease,
     shared_arguments,
     shared_name,
+    skippable_tasks,
 )
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import Variant
@@ -210,6 +211,7 @@ def _plan(pipeline: PipelineSpec) -> FeaturePlanOperator:
         capacity_providers=providers_of(pipeline.capacity),
         params_prefix=params_prefix(pipeline.group_id),
         partition=pipeline.partition_dict(),
+        skippable=skippable_tasks(pipeline),
         **pipeline.aws(),
         **_patience(pipeline),
     )

@@ -70,6 +70,14 @@ def _operator(pipeline: PipelineSpec, variant: Variant) -> tuple[type[EcsShardOp
     }
 
 
+def skippable_tasks(pipeline: PipelineSpec) -> dict[str, list[str]]:
+    """Shard -> its tasks, of shards for which a worker would have to find out that a run is restricted to others."""
+    if pipeline.dispatch != WORKERS:
+        return {}
+    lanes = [pipeline.lane(variant) for variant in pipeline.variants]
+    return {name: [task_in(lane, f"shards.{shard_id(name)}") for lane in lanes] for name in pipeline.named_shards()}
+
+
 def celery_executor() -> dict[str, str]:
     """``executor=`` where Celery's is not Airflow's first one; nothing where it is, or where there is none."""
     from airflow.providers.common.compat.sdk import conf

@@ -70,14 +70,15 @@ class CeleryWorkers(ReadyCheck):
     answer_seconds: float = 2.0
 
     async def missing(self, service: EcsService) -> str:
-        there = await asyncio.to_thread(self.count)
+        there = await asyncio.to_thread(self.count, service.desired)
         if there >= service.desired:
             return ""
         return f"{there} of {service.desired} Celery workers listen on queue {self.queue}"
 
-    def count(self) -> int:
+    def count(self, enough: int | None = None) -> int:
         """How many workers listen on the queue now.
 
+        :param enough: no more answers than so many are waited for.
         :raises ConfigurationError: Celery is not installed.
         """
         try:
@@ -90,10 +91,14 @@ class CeleryWorkers(ReadyCheck):
             ) from error
         app = Celery("ecs_feature", set_as_current=False, config_source=get_celery_configuration())
         try:
-            answers = app.control.inspect(timeout=self.answer_seconds).active_queues() or {}
+            # Each answer by itself: workers may have one name, where their hosts have.
+            answers = app.control.broadcast(
+                "active_queues", reply=True, timeout=self.answer_seconds, limit=enough or None
+            )
         finally:
             app.close()
-        return sum(any(each.get("name") == self.queue for each in queues) for queues in answers.values())
+        listening = (queues for answer in answers or () for queues in answer.values() if isinstance(queues, list))
+        return sum(any(each.get("name") == self.queue for each in queues) for queues in listening)
 
 
 @dataclass(frozen=True)
