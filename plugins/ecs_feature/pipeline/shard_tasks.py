@@ -84,7 +84,7 @@ def celery_executor() -> dict[str, str]:
 
     names = [name.strip() for name in conf.get("core", "executor", fallback="").split(",")]
     celery = next((name for name in names[1:] if "CeleryExecutor" in name), "")
-    return {} if "CeleryExecutor" in names[0] or not celery else {"executor": celery.rpartition(":")[2]}
+    return {} if "CeleryExecutor" in names[0] or not celery else {"executor": celery.partition(":")[0]}
 
 
 def _shown(name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import inspect
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -80,19 +81,32 @@ class Command:
                 f"command: {self.words[0]!r} cannot be started on this worker ({error}); is its image the one that has "
                 "the shards' code?"
             ) from error
+        assert process.stdout is not None
+        started(process)
+        # What it leaves behind may hold its output open, and ends with it, as in a container.
+        watch = threading.Thread(target=_end_group_after, args=(process,), daemon=True)
+        watch.start()
         try:
-            started(process)
-            assert process.stdout is not None
-            for line in process.stdout:
-                tell(line.rstrip("\n"))
-            code = process.wait()
+            with process.stdout as lines:
+                for line in lines:
+                    tell(line.rstrip("\n"))
         finally:
             end(process)
+        watch.join()
+        code = process.wait()
         return code if code >= 0 else 128 - code
 
 
+def _end_group_after(process: subprocess.Popen[Any]) -> None:
+    process.wait()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def end(process: subprocess.Popen[Any]) -> None:
-    """End a process and its children, if they have not ended by themselves."""
+    """End a process and its children, if it has not ended by itself."""
+    if process.poll() is not None:
+        return
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
