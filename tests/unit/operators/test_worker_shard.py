@@ -187,7 +187,7 @@ def test_more_lost_workers_than_relaunches_fail_the_shard(monkeypatch):
     one = Try(monkeypatch)
     for _ in range(3):
         lost(one, **SPOT)
-    with pytest.raises(AirflowFailException, match="3 workers ended in mid-shard.*max_relaunches is 2"):
+    with pytest.raises(AirflowFailException, match=r"3 workers ended in mid-shard.*max_relaunches is 2"):
         one.run()
 
 
@@ -195,7 +195,7 @@ def test_a_worker_without_memory_costs_a_retry(monkeypatch):
     one = Try(monkeypatch)
     for _ in range(2):
         lost(one, stopCode="EssentialContainerExited", containers=[MEMORY])
-    with pytest.raises(AirflowFailException, match="2 tries failed, the last one: .*OutOfMemoryError.*retries are 1"):
+    with pytest.raises(AirflowFailException, match=r"2 tries failed, the last one: .*OutOfMemoryError.*retries are 1"):
         one.run()
 
 

@@ -31,13 +31,16 @@ def worker_task(code: int | None = 137, reason: str = "", **values: Any) -> EcsT
     return EcsTask.from_aws({**given, **values})
 
 
+SPOT = {"stopCode": "SpotInterruption", "stoppedReason": "Your Spot Task was interrupted."}
+CRASH = {"stopCode": "EssentialContainerExited", "stoppedReason": "Essential container in task exited"}
+SCALED = {"stopCode": "ServiceSchedulerInitiated", "stoppedReason": "Scaling activity initiated"}
 ENDS = [
     (None, Kind.LOST, "ip-10-0-0-7 ended before the shard did, and ECS does not say why"),
-    (worker_task(stopCode="SpotInterruption", stoppedReason="Your Spot Task was interrupted."), Kind.SPOT_INTERRUPTION, "Spot"),
+    (worker_task(**SPOT), Kind.SPOT_INTERRUPTION, "Spot"),
     (worker_task(reason=MEMORY, stopCode="EssentialContainerExited"), Kind.OUT_OF_MEMORY, "OutOfMemoryError"),
-    (worker_task(stopCode="EssentialContainerExited", stoppedReason="Essential container in task exited"), Kind.LOST, "137"),
+    (worker_task(**CRASH), Kind.LOST, "137"),
     (worker_task(code=0, stopCode="EssentialContainerExited"), Kind.LOST, "ended in mid-shard"),
-    (worker_task(stopCode="ServiceSchedulerInitiated", stoppedReason="Scaling activity initiated"), Kind.STOPPED_BY_ECS, "Scaling"),
+    (worker_task(**SCALED), Kind.STOPPED_BY_ECS, "Scaling"),
     (worker_task(stopCode="UserInitiated", stoppedReason="by hand"), Kind.LOST, "by hand"),
     (worker_task(lastStatus="RUNNING"), Kind.LOST, "the worker's ECS task goes on"),
 ]  # fmt: skip
@@ -84,7 +87,9 @@ def test_what_is_not_ours_in_the_store_counts_as_nothing(value: Any):
     assert Tries.of(value, 1).launches == []
 
 
-@pytest.mark.parametrize(("max_tries", "retries", "first"), [(7, 7, 1), (10, 7, 4), (0, 0, 1), (3, 0, 4), (None, 7, 1), (2, 7, 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("max_tries", "retries", "first"), [(7, 7, 1), (10, 7, 4), (0, 0, 1), (3, 0, 4), (None, 7, 1), (2, 7, 1)]
+)
 def test_a_clear_gives_all_retries_anew(max_tries: Any, retries: int, first: int):
     assert first_try(max_tries, retries) == first
     tries = Tries(first=first)

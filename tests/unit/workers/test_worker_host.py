@@ -6,6 +6,8 @@ import logging
 import os
 import socket
 import tempfile
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,22 +78,19 @@ def test_the_longest_protection_is_ecs_s(ecs: Agent):
 
 def test_the_last_of_several_processes_lets_go(ecs: Agent):
     environ = {"ECS_AGENT_URI": ecs.url}
-    read, write = os.pipe()
+    go, (read, write) = Path(tempfile.gettempdir()) / "go", os.pipe()
     with protected(3600, LOG, environ):
         child = os.fork()
         if child == 0:
             with protected(3600, LOG, environ):
                 os.write(write, b"x")
-                os.read(read, 0)
-                signal_of_parent = os.getppid()
-                while os.getppid() == signal_of_parent and not os.path.exists(
-                    os.path.join(tempfile.gettempdir(), "go")
-                ):
-                    os.sched_yield()
+                parent = os.getppid()
+                while os.getppid() == parent and not go.exists():
+                    time.sleep(0.01)
             os._exit(0)
         assert os.read(read, 1) == b"x"
     assert ecs.sent == [ON, ON]  # the child is at work still
-    (open(os.path.join(tempfile.gettempdir(), "go"), "w")).close()
+    go.touch()
     os.waitpid(child, 0)
     assert ecs.sent == [ON, ON, OFF]
     os.close(read)
