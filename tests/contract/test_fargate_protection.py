@@ -272,3 +272,21 @@ def test_a_services_task_has_stop_timeout_after_sigterm(stack: Stack, given: int
     took = (stopped["executionStoppedAt"] - stopped["stoppingAt"]).total_seconds()
     assert least <= took < most
     assert stack.lines({"taskArn": task}) == ["up", "asked"]
+
+
+PARENT = """
+import signal, subprocess, sys
+work = "import time; print('working', flush=True); time.sleep(2); print('done')"
+child = subprocess.Popen([sys.executable, "-c", work])
+signal.signal(signal.SIGTERM, lambda *_: print("asked", flush=True))
+print("child", child.wait(), flush=True)
+"""
+
+
+def test_sigterm_goes_to_the_first_process_only_as_in_a_container(stack: Stack):
+    task = stack.run(stack.register(container={"command": ["python", "-c", PARENT]}))["taskArn"]
+    stack.until_status(task, "RUNNING")
+    until(lambda: stack.lines({"taskArn": task}), lambda lines: "working" in lines)
+    stack.ecs.stop_task(cluster=CLUSTER, task=task)
+    assert stack.until_status(task, "STOPPED")["containers"][0]["exitCode"] == 0
+    assert stack.lines({"taskArn": task}) == ["working", "asked", "done", "child 0"]
