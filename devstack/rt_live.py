@@ -47,10 +47,11 @@ def parse(day: str, dispatch: str, workers: str) -> Options:
     :raises UsageError: one is wrong; one sentence names it.
     """
     try:
-        parsed = date.fromisoformat(day) if len(day) == len("YYYY-MM-DD") else None
+        parsed = date.fromisoformat(day)
     except ValueError:
-        parsed = None
-    if parsed is None or not FIRST_DAY <= parsed <= LAST_DAY:
+        parsed = date.min
+    # other forms of ISO 8601, like 2020-W24-1, are dates too
+    if day != parsed.isoformat() or not FIRST_DAY <= parsed <= LAST_DAY:
         raise UsageError(
             f"DATE is {day!r}, but must be a day from {FIRST_DAY} to {LAST_DAY}, which is all that the source has, "
             "like DATE=2020-06-15."
@@ -112,7 +113,7 @@ def check(receipt: Mapping[str, Any], table: bytes) -> None:
 def head(table: bytes) -> list[str]:
     """The first and the last rows of the table, which are the lowest and the highest Rt, as columns."""
     rows = [SHOWN, *(tuple(row[name] for name in SHOWN) for row in _rows(table))]
-    gap = [("...", *[""] * (len(SHOWN) - 1))] if len(rows) > 2 * HEAD else []
+    gap = [("...", *[""] * (len(SHOWN) - 1))] if len(rows) > 2 * HEAD + 1 else []
     shown = [*rows[: HEAD + 1], *gap, *rows[len(rows) - HEAD :]] if gap else rows
     widths = [max(len(row[i]) for row in shown) for i in range(len(SHOWN))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]

@@ -31,9 +31,9 @@ def parse_day(day: str, name: str = "day") -> date:
     :raises SourceError: it is no date, or not one that the source has.
     """
     try:
-        if len(day) != len("YYYY-MM-DD"):
-            raise ValueError
         parsed = date.fromisoformat(day)
+        if day != parsed.isoformat():
+            raise ValueError
     except (TypeError, ValueError):
         raise SourceError(f"{name} {day!r} is not a date: write it as YYYY-MM-DD, for example 2020-06-15.") from None
     if not FIRST_DAY <= parsed <= LAST_DAY:
@@ -68,6 +68,8 @@ def corrections(content: bytes, day: date, where: str) -> list[Row]:
         raise SourceError(f"{where} has the column {unknown[0]}, which the source does not have.")
     for row in rows:
         at = parse_day(row["date"], f"{where}: date")
+        if None in row:
+            raise SourceError(f"{where} has a row of {at} with more cells than columns.")
         if at > day:
             raise SourceError(f"{where} has a row of {at}, which is after {day}: a run uses nothing of its future.")
         if not (row["state"] or "").strip():
