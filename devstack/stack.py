@@ -55,6 +55,7 @@ class Stack:
     :param connections: further Airflow connections by id, each as its JSON has it.
     :param workers: whether tasks may run on Celery workers: a Redis is started, Celery is an executor beside
         LocalExecutor, and ECS tasks find what makes them this stack's workers in the bucket.
+    :param values: further values of the environment file.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Stack:
         dags: bool = True,
         connections: Mapping[str, Mapping[str, Any]] | None = None,
         workers: bool = False,
+        values: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.home = self.folder / "airflow"
@@ -90,6 +92,7 @@ class Stack:
         self._token = secrets.token_hex(16)
         self._options = options or {}
         self._connections = connections or {}
+        self._values = values or {}
         self._fargate_arguments = fargate_arguments
         self._parts = airflow.parts(triggerers)
         self._grace_seconds = grace_seconds
@@ -320,7 +323,7 @@ class Stack:
             )
         except (EcsFeatureError, ClientError, ValueError) as error:
             raise StackError(f"The local AWS cannot be provisioned: {error}") from error
-        provision.write_values(self.environment_file, values)
+        provision.write_values(self.environment_file, {**values, **self._values})
 
     def _is_healthy(self) -> bool:
         status = self.api.health()

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from airflow.sdk import BaseOperator
@@ -26,13 +26,15 @@ class Command:
     """What a container would run.
 
     :param words: the program and its arguments.
-    :param environment: beside the worker's own.
+    :param environment: over the worker's own.
     :param folder: where it runs; empty: where the worker does.
+    :param defaults: environment where the worker has none of that name: it knows where its volumes are.
     """
 
     words: Sequence[str]
     environment: Mapping[str, str]
     folder: str = ""
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_container(
@@ -55,7 +57,7 @@ class Command:
                 "worker does not know its image's; give command= or work=."
             )
         own = {each["name"]: each["value"] for each in found.get("environment", ())}
-        return cls(words, {**own, **environment}, found.get("workingDirectory", ""))
+        return cls(words, dict(environment), found.get("workingDirectory", ""), own)
 
     def run(self, tell: Callable[[str], None], started: Callable[[subprocess.Popen[str]], Any]) -> int:
         """Run it; its exit code, for a signal 128 and the signal's number.
@@ -67,7 +69,7 @@ class Command:
         try:
             process = subprocess.Popen(
                 list(self.words),
-                env={**os.environ, **self.environment},
+                env={**self.defaults, **os.environ, **self.environment},
                 cwd=self.folder or None,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -40,7 +40,7 @@ def run(*words: str, **environment: str) -> tuple[int, list[str]]:
 
 def test_a_containers_command_with_the_launchs_overrides():
     command = Command.of_container(DEFINITION, "job", ["echo"], {"SHARD": "CA"})
-    assert command == Command(["sh", "-c", "echo"], {"A": "1", "SHARD": "CA"}, "/srv")
+    assert command == Command(["sh", "-c", "echo"], {"SHARD": "CA"}, "/srv", {"A": "1", "SHARD": "none"})
     assert Command.of_container(DEFINITION, "job", [], {}).words == ["sh", "-c", "true"]
 
 
@@ -54,6 +54,15 @@ def test_a_container_without_a_command_is_refused(container: str, said: str):
 
 def test_its_lines_and_exit_code_are_told():
     assert run("sh", "-c", 'echo "$SHARD"; echo two >&2; exit 3', SHARD="CA") == (3, ["CA", "two"])
+
+
+def test_the_worker_knows_where_its_volumes_are(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MODELS", "/on/the/worker")
+    monkeypatch.setenv("SHARD", "of the worker")
+    lines: list[str] = []
+    shown = Command(["sh", "-c", "echo $MODELS $SHARD $A"], {"SHARD": "CA"}, "", {"MODELS": "/mnt", "A": "1"})
+    assert shown.run(lines.append, lambda process: None) == 0
+    assert lines == ["/on/the/worker CA 1"]
 
 
 def test_a_signal_is_128_and_its_number():
