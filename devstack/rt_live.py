@@ -69,9 +69,7 @@ def parse(day: str, dispatch: str, workers: str) -> Options:
     if workers and dispatch != "workers":
         raise UsageError(f"WORKERS is {workers!r}, but DISPATCH={dispatch} has no workers: leave it out.")
     if workers and not (workers.isascii() and workers.isdigit() and 1 <= int(workers) <= STATES):
-        raise UsageError(
-            f"WORKERS is {workers!r}, but must be a number from 1 to {STATES}, as there are {STATES} states."
-        )
+        raise UsageError(f"WORKERS is {workers!r}, but must be a number from 1 to {STATES}, the number of states.")
     return Options(parsed, dispatch, int(workers or WORKERS) if dispatch == "workers" else 0)
 
 

@@ -31,9 +31,9 @@ def test_another_day_is_refused_in_one_sentence(day: str) -> None:
     ("dispatch", "workers", "sentence"),
     [
         ("batch", "", "DISPATCH is 'batch', but must be fargate or workers."),
-        ("workers", "0", "WORKERS is '0', but must be a number from 1 to 51, as there are 51 states."),
-        ("workers", "52", "WORKERS is '52', but must be a number from 1 to 51, as there are 51 states."),
-        ("workers", "ten", "WORKERS is 'ten', but must be a number from 1 to 51, as there are 51 states."),
+        ("workers", "0", "WORKERS is '0', but must be a number from 1 to 51, the number of states."),
+        ("workers", "52", "WORKERS is '52', but must be a number from 1 to 51, the number of states."),
+        ("workers", "ten", "WORKERS is 'ten', but must be a number from 1 to 51, the number of states."),
         ("fargate", "25", "WORKERS is '25', but DISPATCH=fargate has no workers: leave it out."),
     ],
 )

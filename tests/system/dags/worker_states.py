@@ -17,19 +17,23 @@ boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=os.environ["SHARD"].e
 """
 STATES = [f"S{number:02}" for number in range(51)]
 
-for dispatch in ("workers", "fargate"):
-    globals()[dispatch] = FeaturePipeline(
-        dag_id=f"states_on_{dispatch}",
+for dag_id, dispatch, count in (
+    ("states_on_workers", "workers", 2),
+    ("states_on_five_workers", "workers", 5),
+    ("states_on_fargate", "fargate", 5),
+):
+    globals()[dag_id] = FeaturePipeline(
+        dag_id=dag_id,
         schedule="@daily",
         start_date=pendulum.datetime(2013, 1, 1),
         end_date=pendulum.datetime(2013, 12, 31),
         taskdefs=Path(__file__).parents[1] / "taskdefs",
         task_definition="state",
         shards=STATES,
-        workers=WorkerService("state-workers", count=5, queue="states"),
+        workers=WorkerService("state-workers", count=count, queue="states"),
         dispatch=dispatch,
         result="exit_code",
-        output_uri="s3://${BUCKET}/features/states",
+        output_uri=f"s3://${{BUCKET}}/features/{dag_id}",
         environment={"SECONDS": "{{ params.seconds }}"},
         params={"seconds": 0},
         retries=1,
