@@ -16,6 +16,10 @@ ACCESS_KEY_ID = "local"
 RUNTIMES = ("process", "docker", "simulated")
 
 
+REAL_CHECK_SECONDS = 3.0
+"""A check is a process in the container: a Python each half a second takes all of a quarter of a vCPU."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Settings of one server; every value has a default that suits tests on one machine.
@@ -45,7 +49,8 @@ class Settings:
     :param region: the region in every ARN.
     :param visible_after_seconds: a new task is MISSING in DescribeTasks for this long, as ECS is eventually consistent.
     :param health_interval_seconds: upper bound for the interval of health checks (container and target group) until
-        a target is healthy; afterwards the interval that the user asked for applies. None: never shortened.
+        a target is healthy; afterwards the interval that the user asked for applies. None: never shortened. Checks in
+        real containers are `REAL_CHECK_SECONDS` apart, at least.
     :param memory_interval_seconds: how often the memory of running containers is measured.
     :param stopped_task_seconds: how long a stopped task stays visible (ECS: at least one hour).
     :param load_balancer_ports: fixed local ports by target group name; others get a free one.
@@ -82,6 +87,12 @@ class Settings:
     verbose: bool = False
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
+
+    @property
+    def check_seconds(self) -> float | None:
+        """The bound for the interval of container health checks."""
+        bound = self.health_interval_seconds
+        return bound if bound is None or self.runtime != "docker" else max(bound, REAL_CHECK_SECONDS)
 
     def __post_init__(self) -> None:
         if self.runtime not in RUNTIMES:

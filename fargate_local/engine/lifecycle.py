@@ -210,7 +210,7 @@ class Lifecycle:
                 healthy.set()
 
         check = _definition_of(task, container).get("healthCheck", {"command": ["NONE"]})
-        interval = self._settings.health_interval_seconds
+        interval = self._settings.check_seconds
         watch = asyncio.create_task(health.watch(check, container, running, changed, interval))
         try:
             await healthy.wait()
@@ -283,7 +283,7 @@ class Lifecycle:
                     container,
                     running[container.name],
                     lambda: self._touch(task),
-                    self._settings.health_interval_seconds,
+                    self._settings.check_seconds,
                 )
             )
             for container, definition in zip(task.containers, task.definition.containers, strict=True)
