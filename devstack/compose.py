@@ -39,7 +39,7 @@ class Compose:
     """``docker compose`` with the project's file and the user's own variables."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
-        self.environ = {**environ, "DOCKER_GROUP": environ.get("DOCKER_GROUP") or _group(environ)}
+        self.environ = {**environ, "DOCKER_GROUP": environ.get("DOCKER_GROUP") or group(environ)}
 
     @property
     def port(self) -> str:
@@ -89,7 +89,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.lstrip("v").split("-")[0].split("+")[0].split(".")[:2] if part.isdigit())
 
 
-def _group(environ: Mapping[str, str]) -> str:
+def group(environ: Mapping[str, str]) -> str:
     """The group that may use the engine's socket."""
     try:
         return str(os.stat(environ.get("DOCKER_SOCKET") or SOCKET).st_gid)
