@@ -362,17 +362,19 @@ def test_a_version_made_current_again_decides_what_is_stale(world: World) -> Non
     world.program(AGAIN)
     world.program(
         """
+OUT = "s3://b/out/variant=control/ds=2013-01-02/manifest/v=000"
 with create_session() as session:
     first = run_of(session, "named", "first")
     left(session, first, "control.publish",
-         {"version": 1, "manifest_uri": "s3://b/o/manifest/v=0001.json", "shards": ["acme", "acme-eu", "zeta"]})
+         {"version": 1, "manifest_uri": OUT + "1.json", "shards": ["acme", "acme-eu", "zeta"]})
     run = create(session, "named", "late", 2, hour=3)
     left(session, run, "control.shards.acme", json.dumps(record("acme")))
     left(session, run, "control.publish",
-         {"version": 2, "manifest_uri": "s3://b/o/manifest/v=0002.json", "missing": [], "shards": ["acme"]})
+         {"version": 2, "manifest_uri": OUT + "2.json", "missing": [], "shards": ["acme"]})
+    left(session, run, "treatment.publish", {"version": 2, "manifest_uri": OUT + "1.json", "shards": []})
     back = create(session, "ecs_feature_rollback", "back", 4)
     left(session, back, "make_current", {
-        "manifest_uri": "s3://b/o/manifest/v=0001.json", "version": 1, "before": 2,
+        "manifest_uri": OUT + "1.json", "version": 1, "before": 2,
         "at": (dt.datetime.now(UTC) + dt.timedelta(seconds=1)).isoformat(),
     })
 """
@@ -382,16 +384,41 @@ with create_session() as session:
         at = [run["run_id"] for run in board["runs"]].index("first")
         assert board["cells"]["control"][at]["states"][:3] == "PPP"
         assert board["cells"]["control"][at + 1]["states"][:3] == "SSS"
-        run = world.get("run", dag_id="named", run_id="late")
+        run = world.get("run", "admin", dag_id="named", run_id="late")
         assert [(each["version"], each["current"]) for each in run["versions"] if each["lane"] == "control"] == [
             (2, False),
             (1, True),
         ]
-        assert run["make_current"]["available"]
+        assert run["make_current"] == {"available": True, "dag_id": "ecs_feature_rollback"}
+        assert not world.get("run", "viewer", dag_id="named", run_id="late")["make_current"]["available"]
+        uris = {
+            (each["lane"], each["version"]): (each["manifest_uri"], each.get("refused")) for each in run["versions"]
+        }
+        assert uris["control", 1] == ("s3://b/out/variant=control/ds=2013-01-02/manifest/v=0001.json", None)
+        uri, words = uris["treatment", 2]  # what somebody wrote there is of another variant
+        assert uri is None
+        assert "is not below s3://b/out/variant=treatment/ds={{ ds }}, where this pipeline publishes" in words
     finally:
         world.program(
             "with create_session() as session:\n    session.delete(run_of(session, 'ecs_feature_rollback', 'back'))\n"
         )
+
+
+RIGHTS = """
+from types import SimpleNamespace
+from ecs_feature.ui import auth
+
+CLEAR, START = ("PUT", "TASK_INSTANCE", "named"), ("POST", "RUN", "ecs_feature_rollback")
+for rights in ((), (START,), (CLEAR,), (CLEAR, START)):
+    def authorized(*, method, access_entity, details, user):
+        return (method, access_entity.name, details.id) in rights
+    auth.get_auth_manager = lambda: SimpleNamespace(is_authorized_dag=authorized)
+    print(auth.may_make_current("named", "me"))
+"""
+
+
+def test_who_may_make_a_version_current_may_clear_the_pipelines_tasks_and_start_the_dag(world: World) -> None:
+    assert world.program(RIGHTS)[-4:] == ["False", "False", "False", "True"]
 
 
 def test_since_gives_the_runs_that_changed_and_the_rest_of_the_board(world: World) -> None:

@@ -33,6 +33,7 @@ class Lane:
     :param mapped: id of its mapped task; empty when its shards are named.
     :param found_by: the task that has found a mapped lane's shards.
     :param publish: id of the task that publishes; empty: nothing is published.
+    :param output: template of where it publishes, ``s3://...``; empty: nothing is published.
     :param services: name -> how many of its tasks a run holds; ``policies``: name -> how its leases add up.
     """
 
@@ -42,6 +43,7 @@ class Lane:
     mapped: str = ""
     found_by: str = ""
     publish: str = ""
+    output: str = ""
     services: Mapping[str, int] = field(default_factory=dict)
     policies: Mapping[str, SharingPolicy] = field(default_factory=dict)
 
@@ -139,6 +141,8 @@ def read(dag: Any) -> Pipelines:
     lanes = []
     for name, tasks in named.items():
         publish = known.get(task_in(name, "publish"))
+        if publish is not None and publish.task_type != PUBLISH:
+            publish = None
         task_id, found_by = mapped.get(name, ("", ""))
         lanes.append(
             Lane(
@@ -147,7 +151,8 @@ def read(dag: Any) -> Pipelines:
                 tasks,
                 task_id,
                 found_by,
-                publish.task_id if publish is not None and publish.task_type == PUBLISH else "",
+                publish.task_id if publish is not None else "",
+                str(getattr(publish, "prefix", "")),
                 services[name],
                 policies[name],
             )

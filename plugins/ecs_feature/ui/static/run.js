@@ -178,7 +178,7 @@ export function RunPage({ dagId, runId, view, error, again }) {
     h(
       Section,
       { title: `Versions of ${view.run.partition}` },
-      h(Versions, { dagId, runId, view, again, may: may === true }),
+      h(Versions, { dagId, runId, view, again }),
     ),
   );
 }
