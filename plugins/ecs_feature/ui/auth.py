@@ -56,11 +56,11 @@ async def readable_dag_of_body(request: Request, user: User) -> dict[str, Any]:
 def may_make_current(dag_id: str, user: User) -> bool:
     """Dependency: whether the user may make another version of the query's DAG current: clear its tasks, and start the
     DAG that does it. The second alone is the same for all pipelines."""
-    manager = get_auth_manager()
-    return manager.is_authorized_dag(
-        method="PUT", access_entity=DagAccessEntity.TASK_INSTANCE, details=_details(dag_id), user=user
-    ) and manager.is_authorized_dag(
-        method="POST", access_entity=DagAccessEntity.RUN, details=_details(ROLLBACK_DAG), user=user
+    needed = (("PUT", DagAccessEntity.TASK_INSTANCE, dag_id), ("POST", DagAccessEntity.RUN, ROLLBACK_DAG))
+    authorized = get_auth_manager().is_authorized_dag
+    return all(
+        authorized(method=method, access_entity=entity, details=_details(dag), user=user)
+        for method, entity, dag in needed
     )
 
 
