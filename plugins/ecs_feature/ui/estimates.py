@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from airflow.configuration import conf
@@ -21,6 +22,7 @@ from ecs_feature.services.snapshot import newest
 from ecs_feature.shards.records import shard_record
 from ecs_feature.tasks.cost import NOTHING
 from ecs_feature.ui import queries
+from ecs_feature.ui.holders import is_of_run
 from ecs_feature.ui.pipelines import Lane, Pipelines, names_of, pipelines_of
 from ecs_feature.ui.price_table import prices
 
@@ -77,7 +79,7 @@ def estimates(session: Any, dag_id: str, asked: Any) -> dict[str, Any]:
             except EcsFeatureError as error:
                 answers[key] = None
                 notes.append(str(error))
-        rows.append(_row(run_id, answers.get(key), lanes, seen, f"{dag_id}/{run_id}/"))
+        rows.append(_row(run_id, answers.get(key), lanes, seen, partial(_is_of_run, pipelines, run_id)))
     for answer in filter(None, answers.values()):
         notes += [note for note in answer.notes if note not in notes]
     return {"dag_id": dag_id, "runs": rows, "notes": [*notes, *pricing.notes()]}
@@ -149,12 +151,16 @@ def _by_lane(pipelines: Pipelines, cells: Sequence[tuple[str, int]]) -> list[tup
     return list(found.values())
 
 
+def _is_of_run(pipelines: Pipelines, run_id: str, holder: str) -> bool:
+    return is_of_run(holder, pipelines.dag_id, run_id, [lane.name for lane in pipelines.lanes])
+
+
 def _row(
     run_id: str,
     answer: Estimate | None,
     lanes: Sequence[tuple[Lane, Sequence[Any]]],
     seen: Mapping[str, Mapping[str, Any]],
-    run: str,
+    is_own: Callable[[str], bool],
 ) -> dict[str, Any]:
     leases: dict[str, list[int]] = {}
     policies: dict[str, SharingPolicy] = {}
@@ -170,23 +176,23 @@ def _row(
         "usd": None if answer is None else round(answer.run_usd.p50, 6),
         "quota": None if answer is None else next((name for name in answer.bounds if name in _QUOTAS), None),
         "services": [
-            service_raised(name, mine, policies[name], seen.get(name, {}), run) for name, mine in leases.items()
+            service_raised(name, mine, policies[name], seen.get(name, {}), is_own) for name, mine in leases.items()
         ],
     }
 
 
 def service_raised(
-    name: str, mine: Sequence[int], policy: SharingPolicy, seen: Mapping[str, Any], run: str
+    name: str, mine: Sequence[int], policy: SharingPolicy, seen: Mapping[str, Any], is_own: Callable[[str], bool]
 ) -> dict[str, Any]:
     """From how many tasks the rerun raises a service, and to how many.
 
     :param mine: the rerun's leases.
     :param seen: the service, as it was seen last.
-    :param run: what the holders of the run's own leases begin with.
+    :param is_own: whether a holder is the run itself.
     """
     fresh = bool(seen) and datetime.now(UTC) - datetime.fromisoformat(seen["at"]) < SEEN_RECENTLY
     holders = (seen.get("holders") or ()) if fresh else ()
-    others = [int(each["count"]) for each in holders if not each["holder"].startswith(run)]
+    others = [int(each["count"]) for each in holders if not is_own(each["holder"])]
     together = max([*mine, *others]) if policy.sharing == "max" else sum(mine) + sum(others)
     running = int(seen.get("running") or 0) if fresh else policy.baseline
     raised = min(policy.cap, max(policy.baseline, together))

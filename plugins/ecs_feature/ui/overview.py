@@ -14,6 +14,7 @@ from sqlalchemy import String, cast, func, select
 
 from ecs_feature.services.snapshot import SEEN_BY, newest
 from ecs_feature.ui import queries
+from ecs_feature.ui.holders import dags_of, told
 from ecs_feature.ui.pipelines import PLAN, SHARD, Pipelines, pipelines_of
 from ecs_feature.ui.published import partition_name
 
@@ -52,6 +53,8 @@ def overview(session: Any, allowed: Callable[[Iterable[str]], Sequence[str]]) ->
     last = [run for mine in runs.values() for run in sorted(mine, key=_begun)[-_RUNS_SEEN:]]
     last += [run for dag_id in janitors for run in queries.newest_runs(session, dag_id, 1)]
     seen = _seen(session, last)
+    if others := dags_of(seen) - readable:
+        readable |= set(allowed(others))
     rows = []
     for dag in dags:
         mine = runs.get(dag.dag_id, [])
@@ -72,7 +75,11 @@ def overview(session: Any, allowed: Callable[[Iterable[str]], Sequence[str]]) ->
                 ],
                 "last": _last(session, dag, mine, costs),
                 "next": queries.iso(model.next_dagrun_create_after) if model and not model.is_paused else None,
-                "services": [row for row in seen if row["name"] in names],
+                "services": [
+                    told(row, dag.dag_id, [run.run_id for run in mine], [lane.name for lane in dag.lanes], readable)
+                    for row in seen
+                    if row["name"] in names
+                ],
                 "today_usd": _sum(costs.get(run_id) for run_id in today),
                 "month_usd": _sum(costs.values()),
             }
