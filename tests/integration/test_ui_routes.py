@@ -250,6 +250,30 @@ def test_an_estimate_of_a_rerun(world: World) -> None:
         assert world.ask("/ecs_feature/api/estimate", body={"dag_id": "named", "runs": wrong})[0] == 422
 
 
+ASKED = """
+from ecs_feature.ui import estimates
+
+asked = []
+estimates.estimate = lambda request, *_, **__: asked.append((list(request.variants), dict(request.chosen)))
+cells = [["control.shards.acme", -1], ["treatment.shards.zeta", -1], ["treatment.shards.acme-eu", -1],
+         ["control.shards.acme", -1]]
+with create_session() as session:
+    named = estimates.estimates(session, "named", [{"run_id": "first", "cells": cells}])
+    found = [["control.shard", 1], ["control.shard", 7], ["control.shard", 8]]
+    mapped = estimates.estimates(session, "mapped", [{"run_id": "day", "cells": found}])
+print(json.dumps([asked, [answer["runs"][0]["shards"] for answer in (named, mapped)]]))
+"""
+
+
+def test_an_estimate_is_of_exactly_the_ticked_shards_of_each_variant(world: World) -> None:
+    asked, shards = json.loads(world.program(ASKED)[-1])
+    assert asked == [
+        [["control", "treatment"], {"control": ["acme"], "treatment": ["acme-eu", "zeta"]}],
+        [["control"], {"control": ["", "", "acme-eu"]}],  # the names of two are not known: any of the lane's
+    ]
+    assert shards == [3, 3]
+
+
 CHANGES = {
     "marked success": 'task(session, run, "treatment.shards.acme-eu").state = "success"',
     "marked failed": 'task(session, run, "control.shards.zeta").state = "failed"',

@@ -23,7 +23,7 @@ from ecs_feature.shards.records import shard_record
 from ecs_feature.tasks.cost import NOTHING
 from ecs_feature.ui import queries
 from ecs_feature.ui.holders import is_of_run
-from ecs_feature.ui.pipelines import Lane, Pipelines, names_of, pipelines_of
+from ecs_feature.ui.pipelines import Lane, Pipelines, lane_name, names_of, pipelines_of
 from ecs_feature.ui.price_table import prices
 
 SEEN_RECENTLY: Final = timedelta(minutes=30)
@@ -68,12 +68,11 @@ def estimates(session: Any, dag_id: str, asked: Any) -> dict[str, Any]:
     rows = []
     for run_id, cells in wanted:
         lanes = _by_lane(pipelines, cells)
-        key = (
-            tuple(sorted(lane.name for lane, _ in lanes)),
-            tuple(sorted({names.get((run_id, *each), "") for _, mine in lanes for each in mine})),
+        key = tuple(
+            sorted((lane.name, tuple(sorted(names.get((run_id, *each), "") for each in mine))) for lane, mine in lanes)
         )
-        if past and key[0] and key not in answers:
-            request = EstimateRequest(1, key[0], tuple(name for name in key[1] if name) or ())
+        if past and key and key not in answers:
+            request = EstimateRequest(1, [lane for lane, _ in key], chosen=dict(key))
             try:
                 answers[key] = estimate(request, past, bounds, service_price=service_price)
             except EcsFeatureError as error:
@@ -89,8 +88,8 @@ def _checked(asked: Any) -> list[tuple[str, list[tuple[str, int]]]]:
     wanted = []
     try:
         for each in asked:
-            cells = [(str(task_id), int(map_index)) for task_id, map_index in each["cells"]]
-            wanted.append((str(each["run_id"]), cells))
+            cells = dict.fromkeys((str(task_id), int(map_index)) for task_id, map_index in each["cells"])
+            wanted.append((str(each["run_id"]), list(cells)))
     except (TypeError, KeyError, ValueError):
         raise SelectionError('runs: give [{"run_id": "...", "cells": [["task id", map index], ...]}, ...].') from None
     if len(wanted) > MOST_RUNS or sum(len(cells) for _, cells in wanted) > MOST_CELLS:
@@ -142,11 +141,11 @@ def _names(
 
 
 def _by_lane(pipelines: Pipelines, cells: Sequence[tuple[str, int]]) -> list[tuple[Lane, list[tuple[str, int]]]]:
-    """The lanes that these cells are of, with their cells."""
+    """The lanes that these cells are of, with their cells; also those of tasks that the DAG does not have any more."""
     found: dict[str, tuple[Lane, list[tuple[str, int]]]] = {}
-    lanes = {task_id: lane for lane in pipelines.lanes for task_id in (lane.mapped, *lane.tasks.values()) if task_id}
+    lanes, by_task = {lane.name: lane for lane in pipelines.lanes}, pipelines.lane_by_task
     for cell in cells:
-        if (lane := lanes.get(cell[0])) is not None:
+        if (lane := lanes.get(by_task.get(cell[0], lane_name(cell[0])))) is not None:
             found.setdefault(lane.name, (lane, []))[1].append(cell)
     return list(found.values())
 
