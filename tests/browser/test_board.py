@@ -105,7 +105,7 @@ def test_by_keyboard_alone_cells_are_reached_ticked_and_unticked(whole: Any) -> 
     expect(whole.get_by_role("button", name=re.compile(r"^Rerun 2"))).to_be_visible()
     whole.keyboard.press("Shift+ArrowLeft")
     whole.keyboard.press("ArrowLeft")
-    expect(whole.get_by_role("button", name=re.compile(r"^Rerun 4 in 2 runs"))).to_be_visible()
+    expect(whole.get_by_role("button", name=re.compile(r"^Rerun 4 shards in 2 runs"))).to_be_visible()
     whole.keyboard.press("Escape")
     expect(whole.get_by_role("button", name=re.compile(r"^Rerun"))).to_have_count(0)
 

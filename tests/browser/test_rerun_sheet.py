@@ -29,7 +29,7 @@ def test_a_rerun_across_two_runs_clears_exactly_the_ticked_shards(ui: Any) -> No
             page.get_by_role("searchbox", name="Find shard").fill(shard)
             cell = page.locator(f"{CELL}[aria-label^='{shard}, {run['partition']}']").first
             cell.click()
-        page.get_by_role("button", name=re.compile(r"^Rerun 2 in 2 runs")).click()
+        page.get_by_role("button", name=re.compile(r"^Rerun 2 shards in 2 runs")).click()
         sheet = page.get_by_role("dialog")
         for run in runs:
             expect(sheet).to_contain_text(run["partition"])

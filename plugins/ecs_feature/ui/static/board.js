@@ -12,6 +12,7 @@ import { between, codeAt, grouped, keysIn, added, toggled, taskOf, canRerun, wor
 import { boundsOf, rowsOf, statsOf } from "./stats.js";
 import { Strip } from "./strip.js";
 import { useStyles } from "./style.js";
+import { nameOf } from "./twins.js";
 import { useBoard } from "./use_board.js";
 
 const { createElement: h, useEffect, useMemo, useRef, useState } = globalThis.React ?? {};
@@ -124,7 +125,7 @@ function Filled({ dagId, board, runs, setRuns }) {
     "div",
     { className: "ecsf-root ecsf-board" },
     h(Controls, { wanted, setWanted, names, runs, setRuns, more: data.runs.length >= runs || runs > 30, backfill: may ? `dags/${pathOf(dagId)}/backfills` : null }),
-    h(Chips, { counts: stats.counts, wanted, setWanted, may, tickAll, many: shown.size, onClear: () => setSelected(new Set()), onRerun: groups.length ? rerun : null, words: wordsOf(groups) }),
+    h(Chips, { counts: stats.counts, wanted, setWanted, may, tickAll, many: shown.size, onClear: () => setSelected(new Set()), onRerun: groups.length ? rerun : null, words: `${wordsOf(groups)}…` }),
     error ? h("p", { className: "ecsf-note", role: "alert" }, `${error} What is shown may be old.`) : null,
     h("div", { ref, className: "ecsf-b-grid", role: "grid", "aria-label": "Shards by run", "aria-multiselectable": true, style: { height } }),
     h("div", { ref: strip, style: { minHeight: below - 32 } }, h(Strip, { dagId, chosen: chosenOf(data, lanes, active), stamp: data.at })),
@@ -155,7 +156,7 @@ function chosenOf(data, lanes, active) {
   if (run < 0 || shard < 0) return [];
   return lanes.map((name) => {
     const lane = data.lanes.find((/** @type {any} */ each) => each.lane === name);
-    return { run: data.runs[run], lane, shard: data.shards[shard], code: codeAt(data, name, run, shard), task: taskOf(data, lane, run, shard) };
+    return { run: data.runs[run], name: nameOf(data.runs, run), lane, shard: data.shards[shard], code: codeAt(data, name, run, shard), task: taskOf(data, lane, run, shard) };
   });
 }
 

@@ -36,6 +36,10 @@ export const BOARD_CSS = `
 .ecsf-b-head small { position: absolute; left: 0; top: 39px; min-width: 100%; font-size: 11px; line-height: 13px; font-weight: 600; white-space: nowrap; text-align: center; pointer-events: none; }
 .ecsf-b-head b { position: absolute; left: 0; right: 0; bottom: 3px; font-size: 11px; line-height: 14px; font-weight: 500; color: ${MUTED}; font-variant-numeric: tabular-nums; white-space: nowrap; overflow: hidden; }
 .ecsf-b-head .ecsf-b-active b { color: var(--chakra-colors-fg, #18181b); font-weight: 700; text-decoration: underline; text-underline-offset: 2px; }
+.ecsf-b-head em { position: absolute; left: 0; right: 0; bottom: 2px; font-size: 10px; line-height: 12px; font-style: normal; color: ${MUTED}; white-space: nowrap; overflow: hidden; }
+.ecsf-b-heads:has(em:not(:empty)) { height: 82px; }
+.ecsf-b-heads:has(em:not(:empty)) a { height: 81px; }
+.ecsf-b-heads:has(em:not(:empty)) b { bottom: 15px; }
 .ecsf-b-rows { position: relative; min-width: 100%; }
 .ecsf-b-row { position: absolute; top: 0; left: 0; display: flex; height: 22px; width: 100%; overflow-y: clip; contain: layout style; }
 .ecsf-b-row[hidden] { display: none; }

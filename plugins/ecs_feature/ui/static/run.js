@@ -222,7 +222,7 @@ function Rerun({ dagId, view, ticked, again, onClear }) {
     h(
       "button",
       { type: "button", className: "ecsf-button ecsf-primary", onClick: open },
-      `Rerun ${count(ticked.length, "shard")} …`,
+      `Rerun ${count(ticked.length, "shard")}…`,
     ),
   );
 }

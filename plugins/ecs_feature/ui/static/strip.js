@@ -9,7 +9,7 @@ import { stateOf } from "./states.js";
 const { createElement: h, useEffect, useState } = globalThis.React ?? {};
 const LAST = 40;
 
-/** @typedef {{run: any, lane: any, shard: string, code: string, task: [string, number] | null}} Chosen */
+/** @typedef {{run: any, name: string, lane: any, shard: string, code: string, task: [string, number] | null}} Chosen */
 
 /** @param {{dagId: string, chosen: Chosen[], stamp: string}} props one per lane shown; `stamp` changes when the board has news */
 export function Strip({ dagId, chosen, stamp }) {
@@ -28,7 +28,7 @@ function Detail({ dagId, each, stamp, many }) {
   const [found, setFound] = useState(/** @type {any} */ (null));
   const [error, setError] = useState("");
   const [log, setLog] = useState(/** @type {string[] | null} */ (null));
-  const { run, lane, shard, code, task } = each;
+  const { run, name, lane, shard, code, task } = each;
   const there = Boolean(task) && code !== " ";
   useEffect(() => {
     if (!there || !task) return undefined;
@@ -57,7 +57,7 @@ function Detail({ dagId, each, stamp, many }) {
       { className: "ecsf-b-line" },
       h(Mark, { state: code }),
       h("strong", null, h("bdi", null, shard)),
-      h("span", { className: "ecsf-muted" }, run.partition),
+      h("span", { className: "ecsf-muted" }, name),
       many || lane.variant ? h("span", { className: "ecsf-muted" }, h("bdi", null, lane.lane)) : null,
       h("strong", null, found?.outcome_words && found.state === "F" ? found.outcome_words : stateOf(code).label),
       factsOf(found).map((words) => h("span", { key: words }, words)),
