@@ -123,7 +123,7 @@ def cells_of_run(run: Any, rows: Sequence[Any], left: Left, pipelines: Pipelines
                 str(record.get("outcome") or ""),
                 published=shard in published.get(lane, ()),
                 waits=(row.task_id, row.map_index) in waits,
-                active=active,
+                active=active or queries.is_cleared(run, row),
             ),
             launched,
             changed=None if moment is None else round((moment - begun).total_seconds()),

@@ -21,6 +21,8 @@ MOMENT: Final = func.coalesce(DagRun.partition_date, DagRun.logical_date, DagRun
 _UNIONS: Final = 8
 """How many runs are asked for in one statement: PostgreSQL compiles one that it takes for costly (``jit_above_cost``),
 and with 90 parts of 5,000 rows that took 40 s."""
+_SAME_CHANGE: Final = timedelta(seconds=5)
+"""The end of a run touches its tasks as well, and Airflow's processes have clocks of their own."""
 _RUN: Final = (
     DagRun.id,
     DagRun.dag_id,
@@ -300,6 +302,16 @@ def run_facts(run: Any, partition: str) -> dict[str, Any]:
 
 def is_active(run: Any) -> bool:
     return run.state in ACTIVE
+
+
+def is_cleared(run: Any, row: Any) -> bool:
+    """Whether a task without a state was cleared after its run's row was read: until it starts it waits.
+
+    A run and its tasks are read one after the other, and a clear may come in between; then the run looks ended still.
+    """
+    if row.state or not row.updated_at or not run.updated_at:
+        return False
+    return bool(row.updated_at > run.updated_at + _SAME_CHANGE)
 
 
 def _is(dag_id: str, run_id: str) -> Any:

@@ -24,6 +24,7 @@ from ecs_feature.ui.words import failure_words, outcome_words, reason_of
 _DONE = (PUBLISHED, RAN, STALE, FAILED, NOTHING, MISSING)
 _NOT_OURS = (LEFT_OUT, ABSENT)
 _STEPS = ("scale_up", "services_steady", "scale_down")
+_NOT_STARTED = (None, "", "scheduled", "queued", "removed", "upstream_failed")
 
 
 def run_view(session: Any, dag_id: str, run_id: str, *, may_make_current: bool = False) -> dict[str, Any]:
@@ -161,8 +162,13 @@ def _lane(
 def _services(
     lane: Lane, steps: Mapping[str, Any], left: Left, axis: Axis, now: datetime, run: Any
 ) -> Iterable[dict[str, Any]]:
-    """The services' bars: scaling up, steady, scaling down."""
-    up, steady, down = (steps.get(lane.task(step)) for step in _STEPS)
+    """The services' bars: scaling up, steady, scaling down.
+
+    A task that was cleared has the times of its last try until it starts again; they are no bar of this one.
+    """
+    up, steady, down = (
+        None if row is None or row.state in _NOT_STARTED else row for row in (steps.get(lane.task(s)) for s in _STEPS)
+    )
     for name, count in lane.services.items():
         made = []
         begun = axis.at(up.start_date) if up is not None else None

@@ -83,7 +83,7 @@ def cells_of(session: Any, pipelines: Pipelines, runs: Sequence[Any]) -> dict[st
     lanes, names = pipelines.lane_by_task, names_of(pipelines.lanes)
     for run_id, each in found.items():
         places = _Places(each.cells, lanes, names)
-        rows = _other_than(places, changed.get(run_id, ()), active=queries.is_active(by_id[run_id]))
+        rows = _other_than(places, changed.get(run_id, ()), by_id[run_id])
         if len(rows) <= MOST_CHANGED and _adds_up(places, rows, counted[run_id].states if run_id in counted else {}):
             made[run_id] = each.cells
             again[run_id] = rows
@@ -150,13 +150,11 @@ class _Places:
         return None if at is None else (mine.codes[at], mine.tries.get(at, 1))
 
 
-def _other_than(places: _Places, rows: Sequence[Any], *, active: bool) -> list[Any]:
-    """Those of the changed rows whose state or try is another than the summary's.
-
-    :param active: whether the run goes on.
-    """
+def _other_than(places: _Places, rows: Sequence[Any], run: Any) -> list[Any]:
+    """Those of the changed rows whose state or try is another than the summary's."""
     other = []
     for row in rows:
+        active = queries.is_active(run) or queries.is_cleared(run, row)
         known = places.code(row)
         if known is None or not _stands_for(known[0], row.state, active=active) or row.try_number > known[1]:
             other.append(row)

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { changeWords, merged, withValues } from "./static/changes.js";
 import { labelOf, classOf } from "./static/cells.js";
+import { clearedOf, MOST_MS, stillCleared, withCleared } from "./static/cleared.js";
 import { bodyOf, effectOf } from "./static/clearing.js";
 import { headsOf, partsOf, runWords } from "./static/heads.js";
 import { ask, clearOf, factsOf, totalOf } from "./static/rerun_facts.js";
@@ -123,6 +124,25 @@ test("what is cleared, and what a dry run says of it", () => {
   assert.deepEqual(Object.fromEntries(factsOf(mine, effectOf(instances, mine), estimate)).services, "s 0 → 2 → 0");
   assert.equal(totalOf([estimate, estimate]), "About $1.00, up to 1 m 30 s");
   assert.equal(totalOf([]), "");
+});
+
+test("what was cleared waits until the server knows of it, or a while has passed", () => {
+  const data = board();
+  const ticked = new Set([keyOf("a", "control", "NY"), keyOf("a", "control", "<b>"), keyOf("b", "found", "CA")]);
+  const cleared = clearedOf(data, ticked, ["a"], 1000); // the other run could not be cleared
+  assert.deepEqual([...cleared.values()], [{ code: "F", at: 1000 }, { code: "M", at: 1000 }]);
+  const shown = withCleared(data, cleared);
+  assert.equal(shown.cells.control[0].states, "Pww");
+  assert.equal(data.cells.control[0].states, "PFM");
+  assert.equal(shown.cells.found[1], data.cells.found[1]);
+  assert.equal(stillCleared(cleared, data, 2000), cleared);
+  const next = board();
+  next.cells.control[0].states = "PwM"; // the server has begun to say so
+  const left = stillCleared(cleared, next, 2000);
+  assert.deepEqual([...left.keys()], [keyOf("a", "control", "<b>")]);
+  assert.equal(withCleared(next, left).cells.control[0].states, "Pww");
+  assert.equal(stillCleared(cleared, data, 1000 + MOST_MS).size, 0);
+  assert.equal(withCleared(data, new Map()), data);
 });
 
 test("heads say what changes", () => {

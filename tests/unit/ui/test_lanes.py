@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,10 +12,12 @@ from ecs_feature.tasks.prices import package_prices
 from ecs_feature.ui.board import Shards, columns
 from ecs_feature.ui.lanes import Left, RunCells, cells_of_run
 from ecs_feature.ui.pipelines import Lane, Pipelines
-from ecs_feature.ui.summaries import _put
+from ecs_feature.ui.summaries import _other_than, _Places, _put
 
 START = datetime(2013, 2, 8, tzinfo=UTC)
-RUN: Any = SimpleNamespace(run_id="r", start_date=START, run_after=START, state="success", logical_date=START)
+RUN: Any = SimpleNamespace(
+    run_id="r", start_date=START, run_after=START, state="success", logical_date=START, updated_at=START
+)
 MAPPED = Pipelines("d", (Lane("control", mapped="control.shard", found_by="find_shards"),))
 
 
@@ -76,3 +78,21 @@ def test_another_task_of_a_shard_that_was_removed_leaves_the_live_ones_cell_as_i
     assert known.lanes["control"].codes == ["P"]
     _put(known, of(1, " "))
     assert known.lanes["control"].codes == [" "]
+
+
+def test_a_task_that_was_cleared_after_its_run_was_read_waits_and_is_not_missing() -> None:
+    """Runs and tasks are read one after the other: the run looks ended still."""
+    never, cleared = row("control.shard", 0, ""), row("control.shard", 1, "")
+    cleared.updated_at = START + timedelta(hours=1)
+    made = cells([never, cleared], ["A", "B"], {})
+    assert (made.shards, made.codes) == (["A", "B"], ["M", "w"])
+
+
+def test_a_missing_shard_of_a_summary_that_was_cleared_since_is_read_anew() -> None:
+    known = Cells(map=[])
+    for index, name in enumerate("AB"):
+        known.add(name, "M", Launched(), changed=None, tries=1, index=index)
+    never, cleared = row("control.shard", 0, ""), row("control.shard", 1, "")
+    cleared.updated_at = START + timedelta(hours=1)
+    places = _Places(RunCells({"control": known}), MAPPED.lane_by_task, {})
+    assert _other_than(places, [never, cleared], RUN) == [cleared]

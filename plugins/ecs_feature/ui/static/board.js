@@ -4,6 +4,7 @@ import { root } from "./api.js";
 import { BOARD_CSS } from "./board_style.js";
 import { valueOf } from "./cells.js";
 import { Chips, Controls } from "./controls.js";
+import { clearedOf, MOST_MS, stillCleared, withCleared } from "./cleared.js";
 import { mayClear } from "./clearing.js";
 import { seconds, usd } from "./format.js";
 import { Grid } from "./grid.js";
@@ -17,6 +18,8 @@ import { useBoard } from "./use_board.js";
 
 const { createElement: h, useEffect, useMemo, useRef, useState } = globalThis.React ?? {};
 const LEAST = 220;
+/** When it is looked at what has become of a clear, in seconds after it. */
+const LOOKS = [0, 2, 6];
 
 /** @param {{dagId?: string}} props */
 export function Board({ dagId = "" }) {
@@ -36,7 +39,8 @@ export function Board({ dagId = "" }) {
 
 /** @param {{dagId: string, board: any, runs: number, setRuns: (runs: number) => void}} props */
 function Filled({ dagId, board, runs, setRuns }) {
-  const { data, error, news, again, need } = board;
+  const { error, news, again, need } = board;
+  const [data, clear] = useCleared(board.data, again);
   const [wanted, setWanted] = useState({ heat: "state", find: "", sort: "name", states: "", lane: "" });
   const [selected, setSelected] = useState(/** @type {Set<string>} */ (new Set()));
   const [drawn, setDrawn] = useState(/** @type {string[] | null} */ (null));
@@ -116,8 +120,8 @@ function Filled({ dagId, board, runs, setRuns }) {
       runs: groups,
       onDone: (ids) => {
         const gone = new Set(ids);
+        clear(shown, ids);
         setSelected((old) => new Set([...old].filter((key) => !gone.has(key.split("\u0000")[0]))));
-        again();
       },
     });
   };
@@ -131,6 +135,21 @@ function Filled({ dagId, board, runs, setRuns }) {
     h("div", { ref: strip, style: { minHeight: below - 32 } }, h(Strip, { dagId, chosen: chosenOf(data, lanes, active), stamp: data.at })),
     h("div", { className: "ecsf-hidden", role: "status", "aria-live": "polite" }, [shown.size ? `${shown.size} ticked` : "", news].filter(Boolean).join(". ")),
   );
+}
+
+/** The board with what was cleared a moment ago, and how to say that something was. @param {any} data @param {() => void} again @returns {[any, (ticked: Set<string>, runIds: string[]) => void]} */
+function useCleared(data, again) {
+  const [cleared, setCleared] = useState(/** @type {import("./cleared.js").Cleared} */ (new Map()));
+  const timers = useRef(/** @type {any[]} */ ([]));
+  useEffect(() => () => timers.current.forEach(clearTimeout), []);
+  const left = useMemo(() => stillCleared(cleared, data, Date.now()), [cleared, data]);
+  const clear = (/** @type {Set<string>} */ ticked, /** @type {string[]} */ runIds) => {
+    setCleared(new Map([...left, ...clearedOf(data, ticked, runIds, Date.now())]));
+    // Airflow answers before it commits: the first look may find everything as it was.
+    for (const seconds of LOOKS) timers.current.push(setTimeout(again, seconds * 1000));
+    timers.current.push(setTimeout(() => setCleared((old) => stillCleared(old, data, Date.now())), MOST_MS + 50));
+  };
+  return [useMemo(() => withCleared(data, left), [data, left]), clear];
 }
 
 /** @param {string[]} names @param {string} wanted a lane's name; empty: all, as far as they can be told apart in one cell */
