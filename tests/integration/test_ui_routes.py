@@ -236,6 +236,30 @@ def test_the_overview_names_no_run_of_a_dag_that_the_user_may_not_read(world: Wo
     assert one == ["named/first/control", None]
 
 
+SO_FAR = """
+from ecs_feature.ui import overview
+
+with create_session() as session:
+    now = dt.datetime.now(UTC)
+    for run_id, state in (("first", "running"), ("second", "success")):
+        run = run_of(session, "named", run_id)
+        run.start_date, run._state = now, state
+    session.flush()
+    for overview.MOST_READ in (10_000, 5):
+        found = overview.overview(session, list)
+        (line,) = (line for line in found["pipelines"] if line["dag_id"] == "named")
+        print(json.dumps([line["so_far"], line["today_usd"]]))
+    session.rollback()
+"""
+
+
+def test_the_overview_has_what_a_run_that_goes_on_has_cost_so_far(world: World) -> None:
+    """Three launches of acme and five of others at 823 millionths; there is no receipt. Not when there are too many."""
+    some, none = (json.loads(line) for line in world.program(SO_FAR)[-2:])
+    assert some == [True, pytest.approx(8 * 0.000823, rel=0.01)]
+    assert none == [False, None]
+
+
 def test_an_estimate_of_a_rerun(world: World) -> None:
     status, answer = world.ask(
         "/ecs_feature/api/estimate",

@@ -234,6 +234,12 @@ describe("the pipelines' page", () => {
   test("of a pipeline that has never run", () => {
     assert.ok(shown(h(Line, { pipeline: line, now: 0 })).texts.includes("no runs"));
   });
+  test("says of a cost that more is to come while runs go on", () => {
+    const texts = (more) => shown(h(Line, { pipeline: { ...line, ...more }, now: 0 })).texts;
+    assert.deepEqual(texts({ today_usd: 0.5, so_far: true }).filter((text) => text === "so far" || text === "$0.500"), ["$0.500", "so far"]);
+    assert.ok(!texts({ today_usd: null, so_far: true }).includes("so far"));
+    assert.ok(!texts({ today_usd: 0.5, so_far: false }).includes("so far"));
+  });
   for (const name of HOSTILE) {
     test(`of names like ${JSON.stringify(name).slice(0, 40)}`, () => {
       const dots = [{ run_id: name, partition: name, state: name }];
