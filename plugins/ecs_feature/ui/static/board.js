@@ -1,7 +1,7 @@
 /** The board: shards by name, runs by partition; tick cells and rerun them. */
 
 import { root } from "./api.js";
-import { BOARD_CSS } from "./board_style.js";
+import { BOARD_CSS, LOW, LOW_STRIP } from "./board_style.js";
 import { valueOf } from "./cells.js";
 import { Chips, Controls } from "./controls.js";
 import { clearedOf, MOST_MS, stillCleared, withCleared } from "./cleared.js";
@@ -74,6 +74,7 @@ function Filled({ dagId, board, runs, setRuns }) {
       onMove: ({ row, column }) => {
         const { data, rows } = now.current;
         setActive({ run: data.runs[column].run_id, shard: data.shards[rows[row]] });
+        keepInSight(ref.current, strip.current);
       },
       onTick: ({ row, column }, lane) => {
         const { data, lanes, rows, may } = now.current;
@@ -107,7 +108,7 @@ function Filled({ dagId, board, runs, setRuns }) {
       hrefOf: (run) => new URL(`dags/${pathOf(dagId)}/runs/${pathOf(run.run_id)}/plugin/shards-run`, root).href,
     });
   }, [data, lanes, rows, shown, wanted.heat, wanted.sort, wanted.states, bounds, stats]);
-  const below = 36 + 60 * lanes.length;
+  const below = useLow() ? LOW_STRIP + 32 : 36 + 60 * lanes.length;
   const height = useHeight(ref, below);
 
   const tickAll = (/** @type {string} */ codes) => {
@@ -132,7 +133,7 @@ function Filled({ dagId, board, runs, setRuns }) {
     h(Chips, { counts: stats.counts, wanted, setWanted, may, tickAll, many: shown.size, onClear: () => setSelected(new Set()), onRerun: groups.length ? rerun : null, words: `${wordsOf(groups)}…` }),
     error ? h("p", { className: "ecsf-note", role: "alert" }, `${error} What is shown may be old.`) : null,
     h("div", { ref, className: "ecsf-b-grid", role: "grid", "aria-label": "Shards by run", "aria-multiselectable": true, style: { height } }),
-    h("div", { ref: strip, style: { minHeight: below - 32 } }, h(Strip, { dagId, chosen: chosenOf(data, lanes, active), stamp: data.at })),
+    h("div", { ref: strip, className: "ecsf-b-below", style: { minHeight: below - 32 } }, h(Strip, { dagId, chosen: chosenOf(data, lanes, active), stamp: data.at })),
     h("div", { className: "ecsf-hidden", role: "status", "aria-live": "polite" }, [shown.size ? `${shown.size} ticked` : "", news].filter(Boolean).join(". ")),
   );
 }
@@ -204,12 +205,42 @@ function anyEnded(data) {
   return null;
 }
 
+/** Whether the window is low. */
+function useLow() {
+  const [low, setLow] = useState(() => matchMedia(LOW).matches);
+  useEffect(() => {
+    const asked = matchMedia(LOW);
+    const told = () => setLow(asked.matches);
+    asked.addEventListener("change", told);
+    return () => asked.removeEventListener("change", told);
+  }, []);
+  return low;
+}
+
+/** What scrolls the board in Airflow's page; null: nothing. @param {HTMLElement} grid @returns {HTMLElement | null} */
+function paneOf(grid) {
+  for (let each = grid.parentElement; each; each = each.parentElement) {
+    if (/auto|scroll/.test(getComputedStyle(each).overflowY)) return each;
+  }
+  return null;
+}
+
+/** In a low window the strip lies over the end of the grid: bring the chosen cell above it. @param {HTMLElement} grid @param {HTMLElement} strip */
+function keepInSight(grid, strip) {
+  const cell = grid.querySelector("[role=gridcell][tabindex='0']");
+  const pane = cell && strip ? paneOf(grid) : null;
+  if (!cell || !pane) return;
+  const hidden = cell.getBoundingClientRect().bottom - strip.getBoundingClientRect().top;
+  if (hidden > 0) pane.scrollTop += hidden;
+}
+
 /** What is left of the window for the grid. @param {any} ref @param {number} below what the strip takes */
 function useHeight(ref, below) {
   const [height, setHeight] = useState(420);
   useEffect(() => {
     const measure = () => {
-      const top = ref.current?.getBoundingClientRect().top ?? 0;
+      if (!ref.current) return;
+      const top = ref.current.getBoundingClientRect().top + (paneOf(ref.current)?.scrollTop ?? 0);
       setHeight(Math.max(LEAST, Math.floor(window.innerHeight - top - below)));
     };
     measure();

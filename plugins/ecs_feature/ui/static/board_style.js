@@ -7,6 +7,10 @@ const BG = "var(--chakra-colors-bg, #fff)";
 const MUTED = "var(--chakra-colors-fg-muted, #52525b)";
 const LINK = "var(--chakra-colors-fg-info, #1d4ed8)";
 
+/** In a low window the strip is short, and scrolls. */
+export const LOW = "(max-height: 720px)";
+export const LOW_STRIP = 64;
+
 export const BOARD_CSS = `
 .ecsf-board { display: flex; flex-direction: column; gap: 8px; --ecsf-names: 196px; --ecsf-column: 20px; }
 .ecsf-board .ecsf-controls { display: flex; flex-wrap: wrap; align-items: center; gap: 8px; min-height: 28px; }
@@ -20,7 +24,7 @@ export const BOARD_CSS = `
 .ecsf-board .ecsf-mark, .ecsf-sheet .ecsf-mark { width: 14px; height: 14px; flex: none; display: block; }
 .ecsf-board .ecsf-link, .ecsf-sheet .ecsf-link { color: ${LINK}; background: none; border: 0; padding: 0; font: inherit; cursor: pointer; }
 .ecsf-board .ecsf-link:hover, .ecsf-sheet .ecsf-link:hover { text-decoration: underline; }
-.ecsf-b-grid { position: relative; overflow: auto; border: 1px solid ${LINE}; border-radius: 8px; background: ${BG}; overscroll-behavior: contain; contain: strict; outline-offset: -2px !important; }
+.ecsf-b-grid { position: relative; overflow: auto; border: 1px solid ${LINE}; border-radius: 8px; background: ${BG}; overscroll-behavior: contain auto; contain: strict; outline-offset: -2px !important; }
 .ecsf-b-heads { position: sticky; top: 0; z-index: 3; display: flex; width: max-content; min-width: 100%; height: 70px; background: ${BG}; border-bottom: 1px solid ${LINE}; }
 .ecsf-b-corner { position: sticky; left: 0; z-index: 1; flex: none; width: var(--ecsf-names); padding: 0 8px 7px 10px; background: ${BG}; display: flex; flex-direction: column; justify-content: flex-end; line-height: 1.35; }
 .ecsf-b-corner strong { font-size: 13px; font-weight: 600; }
@@ -53,6 +57,8 @@ export const BOARD_CSS = `
 .ecsf-b-gap { flex: none; }
 .ecsf-b-cell { flex: none; width: var(--ecsf-column); height: 22px; padding: 3px 2px; display: flex; gap: 1px; cursor: pointer; outline: none; }
 .ecsf-root .ecsf-b-cell:focus-visible { outline: 2px solid var(--chakra-colors-brand-focus-ring, #3b82f6); outline-offset: -1px; border-radius: 5px; }
+.ecsf-b-below { position: sticky; bottom: -8px; z-index: 4; margin: 0 -8px -8px; padding: 0 8px 8px; --ecsf-most: 60vh; max-height: var(--ecsf-most); overflow: auto; flex: none; background: ${BG}; overscroll-behavior: contain auto; }
+@media ${LOW} { .ecsf-board .ecsf-b-below { --ecsf-most: ${LOW_STRIP + 8}px; border-top: 1px solid ${LINE}; } .ecsf-b-below .ecsf-b-log { max-height: none; } }
 .ecsf-b-strip { min-height: 64px; font-size: 13px; display: flex; flex-direction: column; gap: 8px; outline: none; }
 .ecsf-b-strip p { margin: 0; padding-top: 2px; }
 .ecsf-b-line { display: flex; align-items: center; gap: 4px 14px; flex-wrap: wrap; min-height: 26px; }
