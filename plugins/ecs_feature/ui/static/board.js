@@ -87,7 +87,7 @@ function Filled({ dagId, board, runs, setRuns }) {
         if (done) setSelected((old) => added(old, keys));
       },
       onClear: () => setSelected(new Set()),
-      onEnter: () => strip.current?.querySelector("button, a")?.focus(),
+      onEnter: () => strip.current?.querySelector("input, button, a")?.focus(),
       onOpen: (event, run) => board.open(event, `dags/${pathOf(dagId)}/runs/${pathOf(run.run_id)}/plugin/shards-run`),
     });
     grid.current = made;
@@ -133,7 +133,7 @@ function Filled({ dagId, board, runs, setRuns }) {
     h(Chips, { counts: stats.counts, wanted, setWanted, may, tickAll, many: shown.size, onClear: () => setSelected(new Set()), onRerun: groups.length ? rerun : null, words: `${wordsOf(groups)}…` }),
     error ? h("p", { className: "ecsf-note", role: "alert" }, `${error} What is shown may be old.`) : null,
     h("div", { ref, className: "ecsf-b-grid", role: "grid", "aria-label": "Shards by run", "aria-multiselectable": true, style: { height } }),
-    h("div", { ref: strip, className: "ecsf-b-below", style: { minHeight: below - 32 } }, h(Strip, { dagId, chosen: chosenOf(data, lanes, active), stamp: data.at })),
+    h("div", { ref: strip, className: "ecsf-b-below", style: { minHeight: below - 32 } }, h(Strip, { dagId, chosen: chosenOf(data, lanes, active), stamp: data.at, ticked: may ? shown : null, onTick: (key) => setSelected((old) => toggled(old, [key])) })),
     h("div", { className: "ecsf-hidden", role: "status", "aria-live": "polite" }, [shown.size ? `${shown.size} ticked` : "", news].filter(Boolean).join(". ")),
   );
 }

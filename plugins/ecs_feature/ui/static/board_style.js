@@ -55,13 +55,15 @@ export const BOARD_CSS = `
 .ecsf-b-name span { font-size: 12px; color: ${MUTED}; min-width: 54px; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .ecsf-b-gone bdi { color: ${MUTED}; text-decoration: line-through; }
 .ecsf-b-gap { flex: none; }
-.ecsf-b-cell { flex: none; width: var(--ecsf-column); height: 22px; padding: 3px 2px; display: flex; gap: 1px; cursor: pointer; outline: none; }
+.ecsf-b-cell { flex: none; width: var(--ecsf-column); height: 22px; padding: 3px 2px; display: flex; gap: 1px; cursor: pointer; outline: none; user-select: none; -webkit-user-select: none; -webkit-touch-callout: none; touch-action: pan-x pan-y; }
 .ecsf-root .ecsf-b-cell:focus-visible { outline: 2px solid var(--chakra-colors-brand-focus-ring, #3b82f6); outline-offset: -1px; border-radius: 5px; }
 .ecsf-b-below { position: sticky; bottom: -8px; z-index: 4; margin: 0 -8px -8px; padding: 0 8px 8px; --ecsf-most: 60vh; max-height: var(--ecsf-most); overflow: auto; flex: none; background: ${BG}; overscroll-behavior: contain auto; }
 @media ${LOW} { .ecsf-board .ecsf-b-below { --ecsf-most: ${LOW_STRIP + 8}px; border-top: 1px solid ${LINE}; } .ecsf-b-below .ecsf-b-log { max-height: none; } }
 .ecsf-b-strip { min-height: 64px; font-size: 13px; display: flex; flex-direction: column; gap: 8px; outline: none; }
 .ecsf-b-strip p { margin: 0; padding-top: 2px; }
 .ecsf-b-line { display: flex; align-items: center; gap: 4px 14px; flex-wrap: wrap; min-height: 26px; }
+.ecsf-b-tick { display: inline-flex; align-items: center; gap: 6px; min-height: 24px; cursor: pointer; }
+.ecsf-b-tick input { width: 16px; height: 16px; margin: 0; accent-color: var(--chakra-colors-brand-solid, #3d5a88); }
 .ecsf-b-line > .ecsf-mark { margin-right: -6px; }
 .ecsf-b-line strong { font-weight: 600; }
 .ecsf-b-strip bdi { overflow-wrap: anywhere; }
