@@ -181,7 +181,7 @@ function chosenOf(data, lanes, active) {
 }
 
 /** Whether the user may rerun: asked once, of a cell that has ended. @param {string} dagId @param {any} data */
-function useMay(dagId, data) {
+export function useMay(dagId, data) {
   const [may, setMay] = useState(false);
   const asked = useRef("");
   const one = asked.current === dagId ? null : anyEnded(data);
