@@ -15,8 +15,8 @@ from ecs_feature.ui.board import Shards, columns
 from ecs_feature.ui.lanes import Left, RunCells, cells_of_run
 from ecs_feature.ui.pipelines import Lane, Pipelines
 from ecs_feature.ui.run import _lane
-from ecs_feature.ui.timeline import Axis
 from ecs_feature.ui.summaries import _other_than, _Places, _put
+from ecs_feature.ui.timeline import Axis
 
 START = datetime(2013, 2, 8, tzinfo=UTC)
 RUN: Any = SimpleNamespace(
