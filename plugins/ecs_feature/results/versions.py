@@ -1,6 +1,7 @@
 """Which versions of a partition have been published, and which is current, as far as Airflow's tables tell. Pure.
 
-A pointer that was moved from outside Airflow, as by ``airflow ecs-feature manifest rollback``, is not seen.
+A pointer that was moved from outside Airflow, as by ``airflow ecs-feature manifest rollback``, is not seen until the
+next publish, which says what it went on from.
 """
 
 from __future__ import annotations

@@ -105,6 +105,7 @@ def _summaries(session: Any, runs: Sequence[Any]) -> dict[str, Summary]:
             known.at = min(known.at, read.at)
             known.cells.lanes.update(read.cells.lanes)
             known.cells.versions.update(read.cells.versions)
+            known.cells.previous.update(read.cells.previous)
             known.cells.prefixes.update(read.cells.prefixes)
             costs = [cost for cost in (known.cells.usd, read.cells.usd) if cost is not None]
             known.cells.usd = round(sum(costs), 6) if costs else None
@@ -118,6 +119,9 @@ def _read(value: Any) -> Summary:
     cells = RunCells(
         {name: each for name, each in lanes.items() if each.shards},
         versions={str(name): int(each["version"]) for name, each in value["lanes"].items()},
+        previous={
+            str(name): int(last) for name, each in value["lanes"].items() if (last := each.get("previous")) is not None
+        },
         prefixes={str(name): str(each.get("prefix") or "") for name, each in value["lanes"].items()},
         usd=value["usd"],
         partition=str(value["partition"] or ""),
@@ -251,6 +255,8 @@ def _publish(cells: RunCells, fresh: RunCells, pipelines: Pipelines, left: Left,
             continue
         names = frozenset(map(str, value.get("shards") or ()))
         cells.versions[lane.name] = fresh.versions.get(lane.name, 0)
+        cells.previous.pop(lane.name, None)
+        cells.previous.update({name: last for name, last in fresh.previous.items() if name == lane.name})
         cells.prefixes[lane.name] = fresh.prefixes.get(lane.name, "")
         mine.codes = [
             PUBLISHED if code in (RAN, MISSING, PUBLISHED) and name in names else RAN if code == PUBLISHED else code
