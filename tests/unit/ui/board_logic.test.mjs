@@ -166,6 +166,7 @@ test("two runs of one partition have heads, labels and names of their own", () =
   assert.deepEqual(shorts(run(day, "manual", time(1, 6)), run(day, "manual", time(1, 6)), run("", "odd", null), run("", "odd", null)), ["#1", "#2", "#1", "#2"]);
   assert.equal(nameOf(types, 0), "2026-01-30");
   assert.equal(nameOf(types, 2), "2026-01-31 (manual, 2026-01-01 06:00)");
+  assert.equal(nameOf([run(day, "manual", time(31, 6)), types[1]], 0), "2026-01-31 (manual, 06:00)");
   const data = { ...board(), runs: types.slice(1) };
   const painting = { data, lanes: ["control"], relaunched: new Map() };
   assert.match(labelOf(painting, 1, 0), /^CA, 2026-01-31 \(manual, 2026-01-01 06:00\): running/);

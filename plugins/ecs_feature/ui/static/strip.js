@@ -15,7 +15,7 @@ const LAST = 40;
 /** @param {{dagId: string, chosen: Chosen[], stamp: string, ticked: Set<string> | null, onTick: (key: string) => void}} props one per lane shown; `stamp` changes when the board has news; `ticked` null: the user may not tick */
 export function Strip({ dagId, chosen, stamp, ticked, onTick }) {
   if (!chosen.length) {
-    return h("div", { className: "ecsf-b-strip" }, h("p", { className: "ecsf-muted" }, "Choose a cell to see how that shard ended. Shift extends the choice, dragging draws a rectangle; by keyboard: arrows, space, shift; by touch: a long press ticks."));
+    return h("div", { className: "ecsf-b-strip" }, h("p", { className: "ecsf-muted" }, "Choose a cell to see how that shard ended. Shift or dragging ticks several; by keyboard: arrows, space, shift; by touch: a long press."));
   }
   return h(
     "div",

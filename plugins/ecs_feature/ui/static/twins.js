@@ -55,7 +55,9 @@ function shortest(runs) {
 /** @param {any} run */
 function wordsOf(run) {
   const type = String(run.run_type ?? "").replaceAll("_", " ");
-  return [type, moment(run.run_after ?? run.start)].filter((word) => word && word !== "–").join(", ");
+  const time = moment(run.run_after ?? run.start);
+  const sameDay = run.partition && time.startsWith(run.partition.slice(0, 10));
+  return [type, sameDay ? time.slice(11) : time].filter((word) => word && word !== "–").join(", ");
 }
 
 /** A run's name among others: its partition, and in brackets what tells it from its twins. @param {any[]} runs @param {number} at its index */
