@@ -498,11 +498,7 @@ def test_who_may_make_a_version_current_may_clear_the_pipelines_tasks_and_start_
 def test_since_gives_the_runs_that_changed_and_the_rest_of_the_board(world: World) -> None:
     world.program(AGAIN)
     whole = world.get("board", dag_id="named")
-    world.program("with create_session() as session:\n    session.query(DagRun).update({'updated_at': START})\n")
-    world.program(
-        "with create_session() as session:\n    session.query(TaskInstance).update({'updated_at': START})\n"
-        "    run_of(session, 'named', 'second')\n"
-    )
+    world.program(QUIET)
     nothing = world.get("board", dag_id="named", since=whole["at"])
     assert (nothing["partial"], nothing["runs"], nothing["shards"]) == (True, [], whole["shards"])
     world.program(
@@ -535,6 +531,114 @@ def test_an_answer_that_another_request_is_given_meanwhile_stays_as_it_is(world:
     world.program(AGAIN)
     world.program(WITHOUT_SUMMARIES)
     assert json.loads(world.program(COPIED)[-1]) == [True, False, True]
+
+
+QUIET = """
+with create_session() as session:
+    session.query(DagRun).update({"updated_at": START})
+    session.query(TaskInstance).update({"updated_at": START})
+"""
+LATE = """
+with create_session() as session:
+    first = run_of(session, "named", "first")
+    left(session, first, "control.publish",
+         {"version": 1, "manifest_uri": "s3://b/o/manifest/v=0001.json", "shards": ["acme", "acme-eu", "zeta"]})
+    run = create(session, "named", "late", 2, hour=3)
+    left(session, run, "control.shards.acme", json.dumps(record("acme")))
+    left(session, run, "control.publish",
+         {"version": 2, "manifest_uri": "s3://b/o/manifest/v=0002.json", "missing": [], "shards": ["acme"]})
+"""
+BACK = """
+with create_session() as session:
+    back = create(session, "ecs_feature_rollback", "back", 4)
+    left(session, back, "make_current", {
+        "manifest_uri": "s3://b/o/manifest/v=0001.json", "version": 1, "before": 2,
+        "at": (dt.datetime.now(UTC) + dt.timedelta(seconds=1)).isoformat(),
+    })
+"""
+PUBLISHED_AGAIN = """
+with create_session() as session:
+    run = run_of(session, "named", "first")
+    left(session, run, "control.publish",
+         {"version": 3, "manifest_uri": "s3://b/o/manifest/v=0003.json", "missing": [], "shards": ["acme"]})
+    ti = task(session, run, "control.publish")
+    ti.try_number = 2
+"""
+
+
+def test_since_gives_the_runs_whose_publication_a_roll_back_has_changed(world: World) -> None:
+    world.program(AGAIN)
+    world.program(LATE)
+    world.program(QUIET)
+    whole = world.get("board", dag_id="named")
+    assert world.get("board", dag_id="named", since=whole["at"])["runs"] == []
+    world.program(BACK)
+    try:
+        part = world.get("board", dag_id="named", since=whole["at"])
+        assert [run["run_id"] for run in part["runs"]] == ["first", "late"]
+        assert [cells["states"][:3] for cells in part["cells"]["control"]] == ["PPP", "SSS"]
+    finally:
+        world.program(
+            "with create_session() as session:\n    session.delete(run_of(session, 'ecs_feature_rollback', 'back'))\n"
+        )
+
+
+def test_since_gives_the_runs_whose_publication_a_run_beyond_the_board_has_changed(world: World) -> None:
+    """The board shows two runs; an earlier one of the same day, to the left of them, publishes again."""
+    world.program(AGAIN)
+    world.program(LATE)
+    world.program(QUIET)
+    whole = world.get("board", dag_id="named", runs=2)
+    assert [run["run_id"] for run in whole["runs"]] == ["late", "second"]
+    assert whole["cells"]["control"][0]["states"][1] == "P"
+    assert world.get("board", dag_id="named", runs=2, since=whole["at"])["runs"] == []
+    world.program(PUBLISHED_AGAIN)
+    part = world.get("board", dag_id="named", runs=2, since=whole["at"])
+    assert [run["run_id"] for run in part["runs"]] == ["late"]
+    assert part["cells"]["control"][0]["states"][1] == "S"
+
+
+def test_the_window_of_a_board_tells_that_a_run_was_deleted(world: World) -> None:
+    world.program(AGAIN)
+    whole = world.get("board", dag_id="named")
+    assert world.get("board", dag_id="named", since=whole["at"])["window"] == whole["window"]
+    world.program("with create_session() as session:\n    session.delete(run_of(session, 'named', 'first'))\n")
+    part = world.get("board", dag_id="named", since=whole["at"])
+    assert part["window"] != whole["window"]
+
+
+COUNTED = """
+from airflow import settings
+from sqlalchemy import event
+from ecs_feature.ui.overview import overview
+from ecs_feature.ui.pipelines import pipelines_of_all
+
+asked = []
+event.listen(settings.engine, "after_cursor_execute", lambda *args: asked.append(args[2]))
+
+def count(work):
+    asked.clear()
+    with create_session() as session:
+        made = work(session)
+    return len(asked), made
+
+OURS = ["alone", "empty", "mapped", "named", "own"]
+"""
+
+
+def test_the_pipelines_of_many_dags_are_read_in_two_queries_and_then_asked_for_in_one(world: World) -> None:
+    world.program(AGAIN)
+    lines = world.program(
+        COUNTED
+        + """
+first, made = count(lambda session: pipelines_of_all([*OURS, "foreign", "never"], session))
+again, kept = count(lambda session: pipelines_of_all([*OURS, "foreign", "never"], session))
+print(json.dumps([first, again, {dag_id: len(each.lanes) for dag_id, each in kept.items()}]))
+"""
+    )
+    assert json.loads(lines[-1]) == [
+        2, 1, {"alone": 1, "empty": 1, "mapped": 1, "named": 2, "own": 2, "foreign": 0, "never": 0}
+    ]  # fmt: skip
 
 
 def test_pages_of_runs_and_values_by_name(world: World) -> None:

@@ -261,9 +261,14 @@ def _read(rows: Iterable[Any]) -> list[XCom]:
     return [XCom(row.run_id, row.task_id, row.map_index, row.key, decoded(row.value), row.timestamp) for row in rows]
 
 
-def last_values(session: Any, dag_id: str, limit: int = 500) -> list[Any]:
-    """What the tasks of a DAG returned last."""
+def last_values(session: Any, dag_id: str, limit: int = 500, since: datetime | None = None) -> list[Any]:
+    """What the tasks of a DAG returned last.
+
+    :param since: only what was returned after that; None: at any time.
+    """
     query = select(XComModel.value).where(XComModel.dag_id == dag_id, XComModel.key == "return_value")
+    if since is not None:
+        query = query.where(XComModel.timestamp > since)
     return [decoded(value) for value in session.scalars(query.order_by(XComModel.timestamp.desc()).limit(limit))]
 
 

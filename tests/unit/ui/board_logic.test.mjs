@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changeWords, merged, withValues } from "./static/changes.js";
+import { changeWords, merged, question, withValues } from "./static/changes.js";
 import { labelOf, classOf } from "./static/cells.js";
 import { clearedOf, MOST_MS, stillCleared, withCleared } from "./static/cleared.js";
 import { bodyOf, effectOf } from "./static/clearing.js";
@@ -100,9 +100,22 @@ test("a partial answer replaces its runs; another shape is read anew", () => {
   assert.equal(changeWords(data, next), "1 published");
   assert.equal(merged(data, { ...part, shards: ["CA"] }), null);
   assert.equal(merged(data, { ...part, runs: [{ run_id: "new" }] }), null);
+  assert.equal(merged(data, { ...part, window: "other" }), null); // a run went, and another one is the oldest now
   const bare = board();
   delete bare.cells.control[0].seconds;
   assert.deepEqual(withValues(bare, board()).cells.control[0].seconds, [10, 20, 300]);
+});
+
+test("a large board's values follow what changes", () => {
+  const data = { ...board(), values: false };
+  assert.deepEqual(question(data, new Set(["seconds", "changed"])), { since: data.at, values: "seconds,changed" });
+  assert.deepEqual(question(data, new Set()), { since: data.at, values: "" });
+  assert.deepEqual(question(board(), new Set(["seconds"])), { since: data.at, values: null });
+  const part = { ...board(), partial: true, values: true, runs: [board().runs[1]], cells: { control: [{ states: "PPn", seconds: [11, 22, null] }], found: [null] } };
+  const next = merged(data, part);
+  assert.deepEqual(next.cells.control[1].seconds, [11, 22, null]);
+  assert.deepEqual(next.cells.control[1].micro_usd, [1, 5, 2]); // came while an answer without it was on its way
+  assert.deepEqual(withValues(next, board()).cells.control[1].seconds, [11, 22, null]); // asked for before the change
 });
 
 test("what is cleared, and what a dry run says of it", () => {
