@@ -200,7 +200,8 @@ class Seeder:
         if lane in plan.unpublished or not published:
             out.task(tasks.publish, "failed", end + timedelta(seconds=1), done, tries=4)
             return max(over, done)
-        rows, where = 1000 * len(published), f"s3://features/{self.dag_id}/{lane or 'all'}/{plan.date:%Y-%m-%d}"
+        rows, where = 1000 * len(published), self.real.get_task(tasks.publish).prefix
+        where = where.replace("{{ ds }}", f"{plan.date:%Y-%m-%d}")
         value = {
             "manifest_uri": f"{where}/manifest/v={plan.version:04d}.json",
             "version": plan.version,

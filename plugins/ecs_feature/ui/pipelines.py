@@ -17,7 +17,7 @@ from ecs_feature.services.leases import SharingPolicy
 from ecs_feature.shards import task_in
 from ecs_feature.triggerer.references import is_reference, source_of
 
-SHARD: Final = "EcsShardOperator"
+SHARDS: Final = ("EcsShardOperator", "WorkerShardOperator")
 PLAN: Final = "FeaturePlanOperator"
 PUBLISH: Final = "FeaturePublishOperator"
 _MOST_KEPT: Final = 200_000
@@ -35,6 +35,7 @@ class Lane:
     :param mapped: id of its mapped task; empty when its shards are named.
     :param found_by: the task that has found a mapped lane's shards.
     :param publish: id of the task that publishes; empty: nothing is published.
+    :param output: template of where it publishes, ``s3://...``; empty: nothing is published.
     :param services: name -> how many of its tasks a run holds; ``policies``: name -> how its leases add up.
     """
 
@@ -44,6 +45,7 @@ class Lane:
     mapped: str = ""
     found_by: str = ""
     publish: str = ""
+    output: str = ""
     services: Mapping[str, int] = field(default_factory=dict)
     policies: Mapping[str, SharingPolicy] = field(default_factory=dict)
 
@@ -186,6 +188,8 @@ def read(dag: Any) -> Pipelines:
     lanes = []
     for name, tasks in named.items():
         publish = known.get(task_in(name, "publish"))
+        if publish is not None and publish.task_type != PUBLISH:
+            publish = None
         task_id, found_by = mapped.get(name, ("", ""))
         lanes.append(
             Lane(
@@ -194,7 +198,8 @@ def read(dag: Any) -> Pipelines:
                 tasks,
                 task_id,
                 found_by,
-                publish.task_id if publish is not None and publish.task_type == PUBLISH else "",
+                publish.task_id if publish is not None else "",
+                str(getattr(publish, "prefix", "")),
                 services[name],
                 policies[name],
             )
