@@ -22,7 +22,7 @@ init: environment  ## Write a pipeline of your own, which make up runs (NAME=sta
 demo: environment  ## Run one day of the pipeline and print its receipt (DATE=2013-02-08: another day of 2013)
 	@$(BIN)/python -m devstack demo
 
-rt-live: environment  ## Run one day of rt.live, 51 states, and print receipt, table and where the picture is (DATE=2020-06-15)
+rt-live: environment  ## Run one day of rt.live, 51 states, and print receipt, table and where the picture is (DATE=2020-06-15 DISPATCH=workers WORKERS=5)
 	@$(BIN)/python -m devstack rt-live
 
 backfill-demo: environment  ## Backfill a week, three days at a time, and print its receipts (FROM=2013-03-01 TO=2013-03-04 RUNS=2)

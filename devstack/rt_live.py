@@ -26,8 +26,10 @@ FIRST_DAY, LAST_DAY = date(2020, 1, 22), date(2020, 7, 3)
 """What the source has (dags/rt_live_data)."""
 STATES: Final = 51
 """The fifty and DC."""
-DISPATCHES: Final = ("fargate",)
+DISPATCHES: Final = ("fargate", "workers")
 """How shards may run; the first is the default."""
+WORKERS: Final = 25
+"""As many as rt.live had; each is a process of some 200 MB here."""
 HEAD: Final = 10
 """Rows of the table on the screen."""
 SHOWN: Final = ("state", "rt", "rt_low", "rt_high", "status", "new_cases")
@@ -35,10 +37,16 @@ SHOWN: Final = ("state", "rt", "rt_low", "rt_high", "status", "new_cases")
 
 @dataclass(frozen=True)
 class Options:
-    """What is run: a day of the source, and how its shards are dispatched."""
+    """What is run: a day of the source, how its shards are dispatched, and to how many workers."""
 
     day: date
     dispatch: str
+    workers: int = 0
+
+    def values(self) -> dict[str, str]:
+        """Of the environment file; the DAG reads them."""
+        workers = {"RT_LIVE_WORKERS": str(self.workers)} if self.workers else {}
+        return {"RT_LIVE_DISPATCH": self.dispatch, **workers}
 
 
 def parse(day: str, dispatch: str, workers: str) -> Options:
@@ -57,10 +65,12 @@ def parse(day: str, dispatch: str, workers: str) -> Options:
             "like DATE=2020-06-15."
         )
     if dispatch not in DISPATCHES:
-        raise UsageError(f"DISPATCH is {dispatch!r}, but must be {' or '.join(DISPATCHES)}: no other is there yet.")
-    if workers:
+        raise UsageError(f"DISPATCH is {dispatch!r}, but must be {' or '.join(DISPATCHES)}.")
+    if workers and dispatch != "workers":
         raise UsageError(f"WORKERS is {workers!r}, but DISPATCH={dispatch} has no workers: leave it out.")
-    return Options(parsed, dispatch)
+    if workers and not (workers.isascii() and workers.isdigit() and 1 <= int(workers) <= STATES):
+        raise UsageError(f"WORKERS is {workers!r}, but must be a number from 1 to {STATES}, the number of states.")
+    return Options(parsed, dispatch, int(workers or WORKERS) if dispatch == "workers" else 0)
 
 
 def rt_live(options: Options, console: Console) -> None:
@@ -68,7 +78,8 @@ def rt_live(options: Options, console: Console) -> None:
 
     :raises StackError: the stack or the run failed; the message tells where and where the logs are.
     """
-    with stack_shown(FOLDER, console) as (stack, progress):
+    on_workers = options.dispatch == "workers"
+    with stack_shown(FOLDER, console, workers=on_workers, values=options.values()) as (stack, progress):
         receipt = run_day(stack, options.day, progress, DAG_ID)
         table, picture = (artifact(stack, receipt, name) for name in ("table", "picture"))
         check(receipt, table)

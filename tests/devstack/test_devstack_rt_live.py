@@ -30,18 +30,26 @@ def test_another_day_is_refused_in_one_sentence(day: str) -> None:
 @pytest.mark.parametrize(
     ("dispatch", "workers", "sentence"),
     [
-        ("workers", "", "DISPATCH is 'workers', but must be fargate: no other is there yet."),
-        ("workers", "25", "DISPATCH is 'workers', but must be fargate: no other is there yet."),
+        ("batch", "", "DISPATCH is 'batch', but must be fargate or workers."),
+        ("workers", "0", "WORKERS is '0', but must be a number from 1 to 51, the number of states."),
+        ("workers", "52", "WORKERS is '52', but must be a number from 1 to 51, the number of states."),
+        ("workers", "ten", "WORKERS is 'ten', but must be a number from 1 to 51, the number of states."),
         ("fargate", "25", "WORKERS is '25', but DISPATCH=fargate has no workers: leave it out."),
     ],
 )
-def test_workers_are_refused_for_now_in_one_sentence(
+def test_a_wrong_dispatch_is_refused_in_one_sentence(
     dispatch: str, workers: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in (("DISPATCH", dispatch), ("WORKERS", workers)):
         monkeypatch.setenv(name, value)
     assert cli.run(["rt-live"]) == 2
     assert capsys.readouterr().err == f"{sentence}\n"
+
+
+@pytest.mark.parametrize(("given", "count"), [("", "25"), ("5", "5")])
+def test_workers_are_as_many_as_asked_for(given: str, count: str) -> None:
+    options = parse("2020-06-15", "workers", given)
+    assert options.values() == {"RT_LIVE_DISPATCH": "workers", "RT_LIVE_WORKERS": count}
 
 
 def test_the_days_and_the_states_are_those_of_the_dag() -> None:

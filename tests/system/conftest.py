@@ -26,6 +26,8 @@ OPTIONS = {
     "triggerer": {"triggerer_health_check_threshold": "10"},
     # A DAG file that has not changed is parsed again every 30 s by default: a tenth of a core for each stack.
     "dag_processor": {"min_file_process_interval": "900"},
+    # How long nobody has heard of a killed worker's task before it fails: 300 s by default.
+    "scheduler": {"task_instance_heartbeat_timeout": "30", "task_instance_heartbeat_timeout_detection_interval": "3"},
 }
 
 
@@ -92,7 +94,8 @@ class SystemStack:
 def stack() -> Iterator[SystemStack]:
     """A healthy Airflow and a local Fargate, with the DAGs of dags/ and of tests/system/dags/."""
     clear(FOLDER)
-    with Stack(FOLDER, extra_dags={"system-tests": EXTRA_DAGS}, options=OPTIONS, grace_seconds=2) as running:
+    extra = {"system-tests": EXTRA_DAGS}
+    with Stack(FOLDER, extra_dags=extra, options=OPTIONS, grace_seconds=2, workers=True) as running:
         yield SystemStack(running)
 
 

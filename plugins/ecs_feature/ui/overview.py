@@ -14,12 +14,16 @@ from sqlalchemy import String, cast, func, select
 
 from ecs_feature.services.snapshot import SEEN_BY, newest
 from ecs_feature.ui import queries
+from ecs_feature.ui.holders import dags_of, told
 from ecs_feature.ui.pipelines import PLAN, SHARD, Pipelines, pipelines_of
 from ecs_feature.ui.published import partition_name
+from ecs_feature.ui.summaries import cells_of
 
 DAYS: Final = 30
 _RUNS_SEEN: Final = 5
 """In so many of a DAG's last runs it is looked for what services were seen."""
+MOST_READ: Final = 10_000
+"""Records of shards that are read for what runs have cost so far; each takes some 0.1 ms."""
 _JANITOR: Final = "EcsJanitorOperator"
 _OK: Final = ("success", "skipped")
 _FAILED: Final = ("failed", "upstream_failed")
@@ -52,10 +56,14 @@ def overview(session: Any, allowed: Callable[[Iterable[str]], Sequence[str]]) ->
     last = [run for mine in runs.values() for run in sorted(mine, key=_begun)[-_RUNS_SEEN:]]
     last += [run for dag_id in janitors for run in queries.newest_runs(session, dag_id, 1)]
     seen = _seen(session, last)
-    rows = []
+    if others := dags_of(seen) - readable:
+        readable |= set(allowed(others))
+    rows, room = [], MOST_READ
     for dag in dags:
         mine = runs.get(dag.dag_id, [])
         model, costs = models.get(dag.dag_id), _costs(session, dag, mine)
+        so_far, room = _so_far(session, dag, [run for run in mine if queries.is_active(run)], room)
+        costs |= {run_id: max(usd, costs.get(run_id) or 0.0) for run_id, usd in so_far.items()}
         names = {name for lane in dag.lanes for name in lane.services}
         today = {run.run_id for run in mine if _begun(run) >= now - timedelta(days=1)}
         rows.append(
@@ -72,9 +80,14 @@ def overview(session: Any, allowed: Callable[[Iterable[str]], Sequence[str]]) ->
                 ],
                 "last": _last(session, dag, mine, costs),
                 "next": queries.iso(model.next_dagrun_create_after) if model and not model.is_paused else None,
-                "services": [row for row in seen if row["name"] in names],
+                "services": [
+                    told(row, dag.dag_id, [run.run_id for run in mine], [lane.name for lane in dag.lanes], readable)
+                    for row in seen
+                    if row["name"] in names
+                ],
                 "today_usd": _sum(costs.get(run_id) for run_id in today),
                 "month_usd": _sum(costs.values()),
+                "so_far": bool(so_far),
             }
         )
     return {"at": now.isoformat(), "pipelines": rows}
@@ -149,6 +162,23 @@ def _costs(session: Any, dag: Pipelines, runs: Sequence[Any]) -> dict[str, float
         if usd is not None:
             found[xcom.run_id] = round((found.get(xcom.run_id) or 0.0) + usd, 6)
     return found
+
+
+def _so_far(session: Any, dag: Pipelines, runs: Sequence[Any], room: int) -> tuple[dict[str, float], int]:
+    """Run id -> what a run that goes on has cost so far, by the records of its shards; and what is left of ``room``.
+
+    :param room: how many records may be read; runs that have more are left out.
+    """
+    mapped = [lane.mapped for lane in dag.lanes if lane.mapped]
+    counted = queries.counts(session, dag.dag_id, [run.run_id for run in runs], mapped)
+    some = []
+    for run in reversed(runs):
+        shards = sum(counted[run.run_id].states.values()) if run.run_id in counted else 0
+        if shards <= room:
+            some.append(run)
+            room -= shards
+    cells = cells_of(session, dag, some) if some else {}
+    return {run_id: made.usd for run_id, made in cells.items() if made.usd is not None}, room
 
 
 def cost_of_receipt(value: Any) -> float | None:

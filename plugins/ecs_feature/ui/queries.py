@@ -21,6 +21,8 @@ MOMENT: Final = func.coalesce(DagRun.partition_date, DagRun.logical_date, DagRun
 _UNIONS: Final = 8
 """How many runs are asked for in one statement: PostgreSQL compiles one that it takes for costly (``jit_above_cost``),
 and with 90 parts of 5,000 rows that took 40 s."""
+_SAME_CHANGE: Final = timedelta(seconds=5)
+"""The end of a run touches its tasks as well, and Airflow's processes have clocks of their own."""
 _RUN: Final = (
     DagRun.id,
     DagRun.dag_id,
@@ -259,9 +261,14 @@ def _read(rows: Iterable[Any]) -> list[XCom]:
     return [XCom(row.run_id, row.task_id, row.map_index, row.key, decoded(row.value), row.timestamp) for row in rows]
 
 
-def last_values(session: Any, dag_id: str, limit: int = 500) -> list[Any]:
-    """What the tasks of a DAG returned last."""
+def last_values(session: Any, dag_id: str, limit: int = 500, since: datetime | None = None) -> list[Any]:
+    """What the tasks of a DAG returned last.
+
+    :param since: only what was returned after that; None: at any time.
+    """
     query = select(XComModel.value).where(XComModel.dag_id == dag_id, XComModel.key == "return_value")
+    if since is not None:
+        query = query.where(XComModel.timestamp > since)
     return [decoded(value) for value in session.scalars(query.order_by(XComModel.timestamp.desc()).limit(limit))]
 
 
@@ -300,6 +307,16 @@ def run_facts(run: Any, partition: str) -> dict[str, Any]:
 
 def is_active(run: Any) -> bool:
     return run.state in ACTIVE
+
+
+def is_cleared(run: Any, row: Any) -> bool:
+    """Whether a task without a state was cleared after its run's row was read: until it starts it waits.
+
+    A run and its tasks are read one after the other, and a clear may come in between; then the run looks ended still.
+    """
+    if row.state or not row.updated_at or not run.updated_at:
+        return False
+    return bool(row.updated_at > run.updated_at + _SAME_CHANGE)
 
 
 def _is(dag_id: str, run_id: str) -> Any:
