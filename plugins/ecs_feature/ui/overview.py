@@ -15,7 +15,7 @@ from sqlalchemy import String, cast, func, select
 from ecs_feature.services.snapshot import SEEN_BY, newest
 from ecs_feature.ui import queries
 from ecs_feature.ui.holders import dags_of, told
-from ecs_feature.ui.pipelines import PLAN, SHARD, Pipelines, pipelines_of
+from ecs_feature.ui.pipelines import PLAN, SHARDS, Pipelines, pipelines_of
 from ecs_feature.ui.published import partition_name
 from ecs_feature.ui.summaries import cells_of
 
@@ -139,7 +139,9 @@ def _last(session: Any, dag: Pipelines, runs: Sequence[Any], costs: Mapping[str,
     counts = dict(
         session.execute(
             select(TaskInstance.state, func.count())
-            .where(TaskInstance.dag_id == dag.dag_id, TaskInstance.run_id == run.run_id, TaskInstance.operator == SHARD)
+            .where(
+                TaskInstance.dag_id == dag.dag_id, TaskInstance.run_id == run.run_id, TaskInstance.operator.in_(SHARDS)
+            )
             .group_by(TaskInstance.state)
         )
         .tuples()

@@ -17,7 +17,7 @@ from ecs_feature.services.leases import SharingPolicy
 from ecs_feature.shards import task_in
 from ecs_feature.triggerer.references import is_reference, source_of
 
-SHARD: Final = "EcsShardOperator"
+SHARDS: Final = ("EcsShardOperator", "WorkerShardOperator")
 PLAN: Final = "FeaturePlanOperator"
 PUBLISH: Final = "FeaturePublishOperator"
 _MOST_KEPT: Final = 200_000

@@ -13,7 +13,7 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import case, func, or_, select, union_all
 
 from ecs_feature.shards.records import decoded
-from ecs_feature.ui.pipelines import SHARD
+from ecs_feature.ui.pipelines import SHARDS
 
 ACTIVE: Final = frozenset({"running", "queued", "restarting"})
 MOMENT: Final = func.coalesce(DagRun.partition_date, DagRun.logical_date, DagRun.run_after)
@@ -114,7 +114,7 @@ def shard_rows(session: Any, dag_id: str, run_ids: Sequence[str]) -> list[Any]:
     if not run_ids:
         return []
     query = select(*_TASK).where(
-        TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(run_ids), TaskInstance.operator == SHARD
+        TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(run_ids), TaskInstance.operator.in_(SHARDS)
     )
     return list(session.execute(query))
 
@@ -131,7 +131,7 @@ def changed_rows(session: Any, dag_id: str, since: Mapping[str, datetime]) -> li
             select(*_TASK).where(
                 TaskInstance.dag_id == dag_id,
                 TaskInstance.run_id == run_id,
-                TaskInstance.operator == SHARD,
+                TaskInstance.operator.in_(SHARDS),
                 or_(TaskInstance.updated_at > since[run_id], TaskInstance.try_number > 1),
             )
             for run_id in ids[start : start + _UNIONS]
@@ -164,7 +164,7 @@ def counts(session: Any, dag_id: str, run_ids: Sequence[str], mapped: Sequence[s
     again = func.sum(case((TaskInstance.try_number > 1, 1), else_=0))
     query = (
         select(TaskInstance.run_id, TaskInstance.state, func.count(), func.max(TaskInstance.updated_at), again)
-        .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(run_ids), TaskInstance.operator == SHARD)
+        .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(run_ids), TaskInstance.operator.in_(SHARDS))
         .where(or_(TaskInstance.map_index >= 0, TaskInstance.task_id.not_in(mapped)))
         .group_by(TaskInstance.run_id, TaskInstance.state)
     )
