@@ -48,7 +48,8 @@ class Board:
     :param public_seconds: of the same cells by pages of the public API; ``public_calls``: how many those are;
         ``public_bytes`` on the wire. All but some pages are reckoned.
     :param painted_seconds: from the tab's mount to cells on the screen; None: no browser.
-    :param longest_task_seconds: of the page's main thread while it was scrolled, with all runs.
+    :param longest_task_seconds: of the page's main thread while it was scrolled, with all runs;
+        ``longest_task_cpu_seconds``: of that which took the most CPU.
     :param widened_seconds: from the choice of more runs than the tab shows at first to their cells on the screen; None:
         the board has no more, or no browser.
     :param machine_work_ms: CPU of a fixed piece of work, see :func:`devstack.bench.trees.piece_of_work`.
@@ -73,6 +74,7 @@ class Board:
     load_average: tuple[float, float]
     painted_seconds: float | None = None
     longest_task_seconds: float | None = None
+    longest_task_cpu_seconds: float | None = None
     widened_seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -135,6 +137,7 @@ def _measured(folder: Path, name: str, size: boards.Size, tell: Callable[[str], 
                 f"    painted {figures['painted_seconds']:.2f} s after the mount"
                 + ("" if widened is None else f", all runs {widened:.2f} s after their choice")
                 + f"; longest task while scrolling {1000 * figures['longest_task_seconds']:.0f} ms"
+                + f" (CPU {1000 * figures['longest_task_cpu_seconds']:.0f})"
             )
         work += [piece_of_work() for _ in range(TIMES)]
         loads = load, os.getloadavg()[0]

@@ -641,6 +641,37 @@ print(json.dumps([first, again, {dag_id: len(each.lanes) for dag_id, each in kep
     ]  # fmt: skip
 
 
+def test_the_overview_of_many_pipelines_takes_as_many_queries_as_of_one(world: World) -> None:
+    """Each has a run of this day; what each costs and how its last run's shards are is asked for of all at once."""
+    world.program(AGAIN)
+    lines = world.program(
+        COUNTED
+        + """
+with create_session() as session:
+    session.query(DagRun).update({"start_date": dt.datetime.now(UTC)})
+    for run_id in ("first", "second"):  # two DAGs have runs of the same id
+        left(session, run_of(session, "named", run_id), "receipt", {"variants": {"control": {"cost_usd": 0.5}}})
+    for dag_id in ("alone", "empty"):
+        run = create(session, dag_id, "first", 2)
+        run.start_date = dt.datetime.now(UTC)
+        left(session, run, "receipt", {"variants": {"": {"cost_usd": 0.25}}})
+try:
+    count(lambda session: overview(session, lambda ids: OURS))
+    one, _ = count(lambda session: overview(session, lambda ids: ["named"]))
+    all_, made = count(lambda session: overview(session, lambda ids: OURS))
+finally:
+    with create_session() as session:
+        for dag_id in ("alone", "empty"):
+            session.delete(run_of(session, dag_id, "first"))
+shown = {line["dag_id"]: (line["month_usd"], line["last"] and line["last"]["ok"]) for line in made["pipelines"]}
+print(json.dumps([one, all_, shown]))
+"""
+    )
+    one, all_, shown = json.loads(lines[-1])
+    assert all_ == one
+    assert shown == {"alone": [0.25, 1], "empty": [0.25, 1], "mapped": [None, 2], "named": [1.0, 17], "own": [None, 4]}
+
+
 def test_pages_of_runs_and_values_by_name(world: World) -> None:
     world.program(AGAIN)
     assert [run["run_id"] for run in world.get("board", dag_id="named", runs=1)["runs"]] == ["second"]

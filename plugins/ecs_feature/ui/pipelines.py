@@ -128,6 +128,8 @@ def pipelines_of(dag_id: str, session: Any) -> Pipelines:
 def pipelines_of_all(dag_ids: Collection[str], session: Any) -> dict[str, Pipelines]:
     """The pipelines of some DAGs, by their ids: one small query where all are kept."""
     found = {dag_id: Pipelines(dag_id) for dag_id in dag_ids}
+    if not found:
+        return found
     numbers = (
         select(DagVersion.dag_id, func.max(DagVersion.version_number).label("number"))
         .join(SerializedDagModel, SerializedDagModel.dag_version_id == DagVersion.id)

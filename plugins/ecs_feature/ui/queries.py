@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -10,7 +10,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
-from sqlalchemy import case, func, or_, select, union_all
+from sqlalchemy import case, func, or_, select, tuple_, union_all
 
 from ecs_feature.shards.records import decoded
 from ecs_feature.ui.pipelines import SHARDS
@@ -23,6 +23,8 @@ _UNIONS: Final = 8
 and with 90 parts of 5,000 rows that took 40 s."""
 _SAME_CHANGE: Final = timedelta(seconds=5)
 """The end of a run touches its tasks as well, and Airflow's processes have clocks of their own."""
+_RUNS_AT_ONCE: Final = 2000
+"""Numbers in one condition; SQLite takes 32,766 (SQLITE_MAX_VARIABLE_NUMBER)."""
 _RUN: Final = (
     DagRun.id,
     DagRun.dag_id,
@@ -174,6 +176,35 @@ def counts(session: Any, dag_id: str, run_ids: Sequence[str], mapped: Sequence[s
         changed_at = changed_at or known.changed_at
         found[run_id] = Counted(known.states, max(known.changed_at, changed_at), known.again + int(more or 0))
     return found
+
+
+def states_of(session: Any, runs: Sequence[Any]) -> dict[int, dict[str | None, int]]:
+    """By the run's number (``id``): how many of its shards are in which state; the runs may be of many DAGs."""
+    found: dict[int, dict[str | None, int]] = {}
+    if not runs:
+        return found
+    ids = {(run.dag_id, run.run_id): run.id for run in runs}
+    query = (
+        select(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.state, func.count())
+        .where(tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_(list(ids)), TaskInstance.operator.in_(SHARDS))
+        .group_by(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.state)
+    )
+    for dag_id, run_id, state, count in session.execute(query):
+        found.setdefault(ids[dag_id, run_id], {})[state] = count
+    return found
+
+
+def returned(session: Any, runs: Sequence[Any], task_ids: Sequence[str]) -> Iterator[tuple[int, str, Any]]:
+    """What some tasks returned in runs of many DAGs: the run's number (``id``), task id, value."""
+    ids = [run.id for run in runs]
+    for first in range(0, len(ids) if task_ids else 0, _RUNS_AT_ONCE):
+        query = select(XComModel.dag_run_id, XComModel.task_id, XComModel.value).where(
+            XComModel.dag_run_id.in_(ids[first : first + _RUNS_AT_ONCE]),
+            XComModel.task_id.in_(task_ids),
+            XComModel.key == "return_value",
+        )
+        for run, task_id, value in session.execute(query):
+            yield run, task_id, decoded(value)
 
 
 def written_at(session: Any, runs: Sequence[Any], task_ids: Sequence[str]) -> dict[tuple[str, str], datetime]:

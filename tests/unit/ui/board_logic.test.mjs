@@ -4,6 +4,7 @@ import { changeWords, merged, question, withValues } from "./static/changes.js";
 import { labelOf, classOf } from "./static/cells.js";
 import { clearedOf, MOST_MS, stillCleared, withCleared } from "./static/cleared.js";
 import { bodyOf, effectOf } from "./static/clearing.js";
+import { usd } from "./static/format.js";
 import { headsOf, partsOf, runWords } from "./static/heads.js";
 import { ask, clearOf, factsOf, totalOf } from "./static/rerun_facts.js";
 import { added, between, canRerun, grouped, keyOf, keysIn, taskOf, toggled, wordsOf } from "./static/selection.js";
@@ -116,6 +117,10 @@ test("a large board's values follow what changes", () => {
   assert.deepEqual(next.cells.control[1].seconds, [11, 22, null]);
   assert.deepEqual(next.cells.control[1].micro_usd, [1, 5, 2]); // came while an answer without it was on its way
   assert.deepEqual(withValues(next, board()).cells.control[1].seconds, [11, 22, null]); // asked for before the change
+});
+
+test("dollars have as many digits as they need", () => {
+  assert.deepEqual([null, 0, 50, 1234, 12345, 1234567, 998999999, 1234567890].map(usd), ["–", "$0", "< $0.0001", "$0.0012", "$0.012", "$1.23", "$999.00", "$1,234.57"]);
 });
 
 test("what is cleared, and what a dry run says of it", () => {
