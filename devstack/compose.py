@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from datetime import time as day_time
 from typing import Any, Final
@@ -146,10 +146,23 @@ def choose(compose: Compose, api: AirflowApi, dispatch: str, workers: int) -> No
     values = (f"RT_LIVE_DISPATCH={dispatch}", f"RT_LIVE_WORKERS={workers}")
     compose.in_service("fargate-local", "python", "provision_stack.py", *values)
     wanted = {"fargate": {"default"}, "workers": {"rt-live"}}[dispatch]
-    deadline = time.monotonic() + PARSE_SECONDS
-    while shard_queues(api) != wanted:
+    until(lambda: shard_queues(api) == wanted, f"rt_live is not parsed with dispatch={dispatch}", PARSE_SECONDS)
+
+
+def until(met: Callable[[], bool], sentence: str, seconds: float) -> None:
+    """Look until it is so; an API server that is too busy to answer is asked again.
+
+    :raises StackError: it is not so after that time: the sentence, and what was wrong last.
+    """
+    deadline, last = time.monotonic() + seconds, ""
+    while True:
+        try:
+            if met():
+                return
+        except StackError as error:
+            last = f" ({error})"
         if time.monotonic() > deadline:
-            raise StackError(f"Airflow has not parsed rt_live with dispatch={dispatch} within {PARSE_SECONDS:.0f} s.")
+            raise StackError(f"{sentence} after {seconds:.0f} s{last}.")
         time.sleep(LOOK_SECONDS)
 
 
@@ -166,18 +179,17 @@ def run_day(api: AirflowApi, dag_id: str, day: date) -> dict[str, Any]:
 
     :raises RunFailedError: it failed, or its receipt does not stand up.
     """
-    deadline = time.monotonic() + PARSE_SECONDS
-    while dag_id not in api.dag_ids():
-        if time.monotonic() > deadline:
-            raise StackError(f"Airflow has not parsed {dag_id}: {api.import_errors()}")
-        time.sleep(LOOK_SECONDS)
+    until(lambda: dag_id in api.dag_ids(), f"Airflow has not parsed {dag_id}", PARSE_SECONDS)
     api.unpause(dag_id)
     run_id = api.trigger(dag_id, datetime.combine(day, day_time(), UTC))
-    deadline = time.monotonic() + runs.RUN_SECONDS
-    while (state := api.run_state(dag_id, run_id)) not in runs.ENDED:
-        if time.monotonic() > deadline:
-            raise RunFailedError(f"The run {run_id} of {dag_id} is still {state} after {runs.RUN_SECONDS:.0f} s.")
-        time.sleep(LOOK_SECONDS)
+    state = ""
+
+    def ended() -> bool:
+        nonlocal state
+        state = api.run_state(dag_id, run_id)
+        return state in runs.ENDED
+
+    until(ended, f"The run {run_id} of {dag_id} has not ended", runs.RUN_SECONDS)
     failed = runs.first_failures(api.task_instances(dag_id, run_id))
     if state != "success" or failed:
         names = ", ".join(str(each["task_id"]) for each in failed) or "no task"
