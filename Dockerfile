@@ -54,6 +54,8 @@ CMD ["airflow", "version"]
 # Celery workers as ECS tasks (dispatch="workers"): Airflow with the DAGs and the code of the job.
 FROM airflow AS workers
 ENV PYTHONPATH=/opt/job PYTHONDONTWRITEBYTECODE=1
+COPY docker/with-values /usr/local/bin/
+ENTRYPOINT ["with-values"]
 COPY dags dags
 COPY include include
 COPY include/images/rt_live/rt_state /opt/job/rt_state

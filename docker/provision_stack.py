@@ -22,6 +22,7 @@ WORKERS_SETTINGS: Mapping[str, str] = {
     "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "86400",
     "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
     "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": "aws_default",
+    "AIRFLOW__ECS_FEATURE__ENVIRONMENT_FILE": "/tmp/environment.json",
     "NO_PROXY": "*",
 }
 """Of Celery workers that are ECS tasks, beside the keys and what the AWS file says of Airflow."""
@@ -31,26 +32,29 @@ def main(arguments: Sequence[str] = (), environ: Mapping[str, str] = os.environ)
     """Do it with the settings of the environment: the AWS variables, STACK_FOLDER and TASKDEFS_FOLDER."""
     folder = Path(environ["STACK_FOLDER"])
     path = folder / "environment.json"
-    earlier: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    values: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    client = provision.clients({name: environ[name] for name in fargate.EXPORTS})
     if arguments:
-        provision.write_values(path, earlier | dict(each.split("=", 1) for each in arguments))
-        return
-    aws = {name: environ[name] for name in fargate.EXPORTS}
-    client = provision.clients(aws)
-    side_door = fargate.SideDoor(aws["AWS_ENDPOINT_URL"])
+        values |= dict(each.split("=", 1) for each in arguments)
+    else:
+        values |= provisioned(client, folder, environ)  # what was set by hand stays
+    celery_workers.write_environment(client("s3"), workers_settings(folder / "keys", environ, values))
+    provision.write_values(path, values)
+
+
+def provisioned(client: provision.Client, folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Make what is missing; the values that name it."""
+    side_door = fargate.SideDoor(environ["AWS_ENDPOINT_URL"])
     try:
-        values = provision.provision(
+        return provision.provision(
             client,
-            region=aws["AWS_DEFAULT_REGION"],
+            region=environ["AWS_DEFAULT_REGION"],
             taskdefs=Path(environ["TASKDEFS_FOLDER"]),
             token=token(folder / "keys" / "encoder_token"),
             urls=side_door.load_balancers,
         )
     finally:
         side_door.close()
-    celery_workers.write_environment(client("s3"), workers_settings(folder / "keys", environ))
-    # what was set by hand stays
-    provision.write_values(path, {name: text for name, text in earlier.items() if name not in values} | values)
 
 
 def token(path: Path) -> str:
@@ -62,8 +66,11 @@ def token(path: Path) -> str:
     return path.read_text()
 
 
-def workers_settings(keys: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of Celery workers that are ECS tasks; they cannot read the stack's volume."""
+def workers_settings(keys: Path, environ: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
+    """The environment of Celery workers that are ECS tasks; they cannot read the stack's volume.
+
+    :param values: of the environment file, which `docker/with-values` makes of them in the worker's container.
+    """
     secret = {
         "AIRFLOW__CORE__FERNET_KEY": "fernet_key",
         "AIRFLOW__API_AUTH__JWT_SECRET": "jwt_secret",
@@ -72,7 +79,7 @@ def workers_settings(keys: Path, environ: Mapping[str, str]) -> dict[str, str]:
     }
     read = {name: (keys / key).read_text() for name, key in secret.items() if (keys / key).exists()}
     of_aws = {name: environ[name] for name in environ if name.startswith(("AIRFLOW__LOGGING__", "AIRFLOW_CONN_"))}
-    return {**WORKERS_SETTINGS, **of_aws, **read}
+    return {**WORKERS_SETTINGS, **of_aws, **read, "STACK_VALUES": json.dumps(values)}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+import subprocess
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -145,7 +146,15 @@ def test_the_local_fargate_is_provisioned_with_the_same_token_each_time_and_valu
     )["services"]
     assert [service["desiredCount"] for service in services] == [0, 0, 0]
     workers = fargate.client("s3").get_object(Bucket=BUCKET, Key="config/airflow-workers.env")["Body"].read().decode()
-    assert "AIRFLOW__CELERY__BROKER_URL=redis://:pw@redis:6379/0" in workers.splitlines()
+    seen = dict(line.split("=", 1) for line in workers.splitlines())
+    assert seen["AIRFLOW__CELERY__BROKER_URL"] == "redis://:pw@redis:6379/0"
+    assert json.loads(seen["STACK_VALUES"]) == {**values, "RT_LIVE_DISPATCH": "workers"}
+    made = tmp_path / "made.json"
+    script = [str(ROOT / "docker" / "with-values"), "cat", str(made)]
+    environment = {"STACK_VALUES": seen["STACK_VALUES"], "AIRFLOW__ECS_FEATURE__ENVIRONMENT_FILE": str(made)}
+    printed = subprocess.run(script, env={"PATH": "/usr/bin:/bin", **environment}, stdout=subprocess.PIPE, check=True)
+    assert json.loads(printed.stdout) == json.loads(seen["STACK_VALUES"])
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
 
 
 def test_a_service_of_ones_own_is_there_when_its_task_definition_has_a_port(
