@@ -8,7 +8,7 @@ LAUNCHER = $(or $(PYTHON),$(shell for each in python3 python3.12 python3.13 pyth
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment init demo backfill-demo up bench chaos screenshots test test-slow lint lock clean
+.PHONY: help environment init demo rt-live backfill-demo up bench chaos screenshots test test-slow lint lock clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  */\1 /p' $(MAKEFILE_LIST) | while read -r name words; do printf '  make %-15s%s\n' "$$name" "$$words"; done
@@ -21,6 +21,9 @@ init: environment  ## Write a pipeline of your own, which make up runs (NAME=sta
 
 demo: environment  ## Run one day of the pipeline and print its receipt (DATE=2013-02-08: another day of 2013)
 	@$(BIN)/python -m devstack demo
+
+rt-live: environment  ## Run one day of rt.live, 51 states, and print receipt, table and where the picture is (DATE=2020-06-15 DISPATCH=workers WORKERS=5)
+	@$(BIN)/python -m devstack rt-live
 
 backfill-demo: environment  ## Backfill a week, three days at a time, and print its receipts (FROM=2013-03-01 TO=2013-03-04 RUNS=2)
 	@$(BIN)/python -m devstack backfill-demo

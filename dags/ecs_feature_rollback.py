@@ -1,5 +1,6 @@
 """Airflow DAG: makes an earlier version of a partition's features the current one. Started by hand, e.g. from a run's
-Shards tab, it moves the manifest's pointer and changes nothing else. Who may start it may do so for all pipelines."""
+Shards tab, it moves the manifest's pointer and changes nothing else. Who may start it may do so for all pipelines: the
+tab offers it only to those who may also clear the pipeline's tasks, and Airflow has no right for a run's conf."""
 
 import pendulum
 from airflow.sdk import DAG, Param
@@ -27,6 +28,12 @@ with DAG(
             title="Instead of version",
             description="The version that is current as far as you know; if it is another by now, nothing is changed.",
         ),
+        "of_dag": Param(
+            None,
+            type=["null", "string"],
+            title="Of DAG",
+            description="The DAG whose version it is; if another one has published it, nothing is changed.",
+        ),
     },
     doc_md=__doc__,
 ) as dag:
@@ -34,5 +41,6 @@ with DAG(
         task_id="make_current",
         manifest_uri="{{ params.manifest_uri }}",
         instead_of="{{ params.instead_of or '' }}",
+        of_dag="{{ params.of_dag or '' }}",
         retries=2,
     )

@@ -1,4 +1,4 @@
-"""``python -m devstack demo|backfill-demo|up``."""
+"""``python -m devstack demo|rt-live|backfill-demo|up``."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import sys
 
 from rich.console import Console
 
-from devstack import backfill, demo, ports, runs, up
+from devstack import backfill, demo, ports, rt_live, runs, up
 from devstack.errors import StackError
 
 
@@ -19,6 +19,8 @@ def run(arguments: list[str]) -> int:
     try:
         if options.command == "demo":
             demo.demo(runs.parse_day(options.date), console)
+        elif options.command == "rt-live":
+            rt_live.rt_live(rt_live.parse(options.date, options.dispatch, options.workers), console)
         elif options.command == "backfill-demo":
             backfill.backfill(backfill.parse(options.first, options.last, options.runs), console)
         else:
@@ -35,6 +37,14 @@ def parser() -> argparse.ArgumentParser:
     commands = main.add_subparsers(dest="command", required=True)
     day = commands.add_parser("demo", help="run one day of the pipeline, print its receipt, stop everything")
     day.add_argument("--date", default=os.environ.get("DATE") or "2013-01-01", help="a day of 2013 (or DATE=...)")
+    states = commands.add_parser("rt-live", help="run one day of rt_live, print receipt and table, keep the picture")
+    states.add_argument(
+        "--date", default=os.environ.get("DATE") or "2020-06-15", help="2020-01-22 to 2020-07-03 (or DATE=...)"
+    )
+    states.add_argument(
+        "--dispatch", default=os.environ.get("DISPATCH") or rt_live.DISPATCHES[0], help="fargate (or DISPATCH=...)"
+    )
+    states.add_argument("--workers", default=os.environ.get("WORKERS") or "", help="how many (or WORKERS=...)")
     days = commands.add_parser("backfill-demo", help="backfill some days, print their receipts, stop everything")
     days.add_argument(
         "--from", dest="first", default=os.environ.get("FROM") or "2013-01-01", help="a day of 2013 (or FROM=...)"

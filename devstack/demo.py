@@ -37,20 +37,20 @@ def demo(day: date, console: Console) -> None:
     console.print(where, highlight=False, markup=False, soft_wrap=True)
 
 
-def run_day(stack: Stack, day: date, progress: Progress) -> dict[str, Any]:
+def run_day(stack: Stack, day: date, progress: Progress, dag_id: str = DAG_ID) -> dict[str, Any]:
     """Start the run of a day, follow it to its end and return its receipt.
 
     :raises StackError: a part of the stack ended.
     :raises RunFailedError: the run failed, or its receipt does not stand up.
     """
-    run_id = stack.trigger(DAG_ID, datetime.combine(day, day_time(), UTC))
-    progress.reached(f"run of {day} is triggered", f"running {DAG_ID}")
-    receipt = receipt_of(stack, run_id, follow(stack, run_id, progress))
+    run_id = stack.trigger(dag_id, datetime.combine(day, day_time(), UTC))
+    progress.reached(f"run of {day} is triggered", f"running {dag_id}")
+    receipt = receipt_of(stack, run_id, follow(stack, run_id, progress, dag_id), dag_id)
     check_services(stack)
     return receipt
 
 
-def follow(stack: Stack, run_id: str, progress: Progress) -> str:
+def follow(stack: Stack, run_id: str, progress: Progress, dag_id: str = DAG_ID) -> str:
     """Show the run until it has ended; return its state, success or failed.
 
     :raises StackError: a part of the stack ended, or the run takes longer than 15 minutes.
@@ -58,8 +58,8 @@ def follow(stack: Stack, run_id: str, progress: Progress) -> str:
     deadline = time.monotonic() + RUN_SECONDS
     while True:
         stack.check()
-        state = stack.api.run_state(DAG_ID, run_id)
-        progress.update(look(state, stack.api.task_instances(DAG_ID, run_id), stack.services()))
+        state = stack.api.run_state(dag_id, run_id)
+        progress.update(look(state, stack.api.task_instances(dag_id, run_id), stack.services()))
         if state in ENDED:
             return state
         if time.monotonic() > deadline:

@@ -7,7 +7,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, Final
 
 from devstack.processes import ROOT
-from ecs_feature.pipeline import Partial, ScaledService, Variant
+from ecs_feature.pipeline import Partial, ScaledService, Variant, WorkerService
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.tasks.capacity import Fallback
 from ecs_feature.tasks.volumes import EbsVolume
@@ -17,6 +17,7 @@ CLASSES: Final[dict[str, type]] = {
     "FeaturePipeline": PipelineSpec,
     "Variant": Variant,
     "ScaledService": ScaledService,
+    "WorkerService": WorkerService,
     "Partial": Partial,
     "Fallback": Fallback,
     "EbsVolume": EbsVolume,
@@ -35,7 +36,8 @@ def page() -> str:
 
 
 def _section(name: str, kind: type) -> str:
-    meanings = {match[1]: _plain(match[2]) for match in _PARAM.finditer(kind.__doc__ or "")}
+    docs = (base.__doc__ or "" for base in reversed(kind.__mro__) if base is not object)
+    meanings = {match[1]: _plain(match[2]) for doc in docs for match in _PARAM.finditer(doc)}
     shown = [item for item in fields(kind) if item.repr]
     rows = [
         f"| `{item.name}` | {_default(item)} | {meanings[item.name]} |"

@@ -55,10 +55,13 @@ def look(state: str, task_instances: Iterable[Mapping[str, Any]], services: Iter
 
 
 def count_shards(task_instances: Iterable[Mapping[str, Any]]) -> dict[str, Shards]:
-    """Count the shards by variant: tasks named ``<variant>.shards.<shard>``, or mapped ones ``<variant>.shards``."""
+    """Count the shards by variant: tasks named ``<variant>.shards.<shard>``, or mapped ones ``<variant>.shards``; those
+    of a pipeline without variants, ``shards.<shard>``, are of ``all``."""
     states: dict[str, list[str | None]] = {}
     for instance in task_instances:
         parts = instance["task_id"].split(".")
+        if parts[0] == "shards":
+            parts.insert(0, "all")
         if len(parts) > 1 and parts[1] == "shards":
             states.setdefault(parts[0], []).append(instance["state"])
     return {

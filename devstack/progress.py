@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -29,19 +29,22 @@ _PHASES: Final = {
 
 
 @contextmanager
-def stack_shown(folder: Path, console: Console) -> Iterator[tuple[Stack, Progress]]:
+def stack_shown(folder: Path, console: Console, **options: Any) -> Iterator[tuple[Stack, Progress]]:
     """A new stack for the ``with`` block, and the progress that has shown its start and shows its end.
 
     :param folder: of its files; cleared.
+    :param options: further arguments of the stack.
     :raises StackError: the stack failed; the message tells where and where the logs are.
     """
     clear(folder)
     progress = Progress(console)
     try:
         progress.start("starting the local Fargate and making Airflow's database")
-        with Stack(
-            folder, grace_seconds=GRACE_SECONDS, report=lambda phase: progress.reached(*_PHASES[phase])
-        ) as stack:
+        told: dict[str, Any] = {
+            "grace_seconds": GRACE_SECONDS,
+            "report": lambda phase: progress.reached(*_PHASES[phase]),
+        }
+        with Stack(folder, **told, **options) as stack:
             yield stack, progress
         progress.reached("everything is stopped")
     finally:

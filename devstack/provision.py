@@ -6,7 +6,7 @@ Every step looks first and creates only what is missing, so the stack may be sta
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,8 @@ LOG_GROUP: Final = "/ecs/features"
 TOKEN_SECRET: Final = "features/encoder-token"
 EFS_FILE_SYSTEM_ID: Final = "fs-0f1e2d3c4b5a69788"
 EFS_ACCESS_POINT_ID: Final = "fsap-0f1e2d3c4b5a69788"
+WORKERS_ENDING: Final = "-workers"
+"""What the name of a task definition ends in that is a service of Celery workers."""
 HEALTH_PATH: Final = "/health"
 SUBNETS: Final = 2
 NOTHING: Final = Own()
@@ -59,7 +61,8 @@ def provision(
     """Make everything that the pipelines need; return the values of the environment file.
 
     Each task definition with a port is a service, at 0 and behind a load balancer of its own, whose address is the
-    value ``NAME_URL``: of ``encoder-control``, ``ENCODER_CONTROL_URL``.
+    value ``NAME_URL``: of ``encoder-control``, ``ENCODER_CONTROL_URL``. One whose name ends in ``-workers`` is a
+    service of Celery workers, at 0.
 
     :param taskdefs: the folder with the task definitions.
     :param token: the shared secret of encoder and job.
@@ -99,7 +102,14 @@ def provision(
     for server in servers:
         definition = definitions.load(taskdefs / f"{server.name}.json", values)
         arn = definitions.register(ecs, definition).arn
-        _service(ecs, server, arn, groups[server.name], network)
+        listening = {
+            "targetGroupArn": groups[server.name],
+            "containerName": server.container,
+            "containerPort": server.port,
+        }
+        service(ecs, server.name, arn, network, [listening])
+    for path in sorted(taskdefs.glob(f"*{WORKERS_ENDING}.json")):
+        service(ecs, path.stem, definitions.register(ecs, definitions.load(path, values)).arn, network)
     reached = urls()
     found = {f"{name.upper().replace('-', '_')}_URL": reached[group] for name, group in groups.items()}
     return {**values, **found, **own.placeholders}
@@ -199,23 +209,30 @@ def _balancer(elbv2: Any, server: Server, network: Mapping[str, list[str]]) -> s
     return str(group)
 
 
-def _service(
-    ecs: Any, server: Server, definition_arn: str, target_group: str, network: Mapping[str, list[str]]
+def service(
+    ecs: Any,
+    name: str,
+    definition_arn: str,
+    network: Mapping[str, Sequence[str]],
+    balancers: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    found = ecs.describe_services(cluster=CLUSTER, services=[server.name])["services"]
+    """Make a service at 0, or give it the task definition.
+
+    :param network: its ``subnets`` and ``security_groups``.
+    :param balancers: where the load balancers find its tasks.
+    """
+    found = ecs.describe_services(cluster=CLUSTER, services=[name])["services"]
     if any(service["status"] == "ACTIVE" for service in found):
         if found[0]["taskDefinition"] != definition_arn:
-            ecs.update_service(cluster=CLUSTER, service=server.name, taskDefinition=definition_arn)
+            ecs.update_service(cluster=CLUSTER, service=name, taskDefinition=definition_arn)
         return
     ecs.create_service(
         cluster=CLUSTER,
-        serviceName=server.name,
+        serviceName=name,
         taskDefinition=definition_arn,
         desiredCount=0,
         launchType="FARGATE",
-        loadBalancers=[
-            {"targetGroupArn": target_group, "containerName": server.container, "containerPort": server.port},
-        ],
+        **({"loadBalancers": list(balancers)} if balancers else {}),
         networkConfiguration={
             "awsvpcConfiguration": {
                 "subnets": network["subnets"],

@@ -39,15 +39,15 @@ def parse_day(text: str, option: str = "DATE") -> date:
     return day
 
 
-def receipt_of(stack: Stack, run_id: str, state: str) -> dict[str, Any]:
+def receipt_of(stack: Stack, run_id: str, state: str, dag_id: str = DAG_ID) -> dict[str, Any]:
     """The receipt of a run that has ended.
 
     :raises RunFailedError: the run failed, or its receipt does not stand up.
     """
-    instances = stack.api.task_instances(DAG_ID, run_id)
+    instances = stack.api.task_instances(dag_id, run_id)
     if state != "success" or first_failures(instances):
-        raise RunFailedError(failure(stack, run_id, instances))
-    receipt: dict[str, Any] = stack.api.xcom(DAG_ID, run_id, "receipt")
+        raise RunFailedError(failure(stack, run_id, instances, dag_id))
+    receipt: dict[str, Any] = stack.api.xcom(dag_id, run_id, "receipt")
     if wrong := problems(receipt):
         raise RunFailedError("\n".join(f"{receipt['logical_date']}: {sentence}" for sentence in wrong))
     return receipt

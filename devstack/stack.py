@@ -14,11 +14,12 @@ from typing import IO, Any, Final
 
 from botocore.exceptions import ClientError
 
-from devstack import airflow, fargate, installer, ports, provision
+from devstack import airflow, celery_workers, fargate, installer, ports, provision
 from devstack.api import AirflowApi
 from devstack.errors import StackError, UsageError
 from devstack.own import Own
 from devstack.processes import GRACE_SECONDS, ROOT, Processes
+from devstack.redis import Redis
 from ecs_feature.exceptions import EcsFeatureError
 
 DAGS_BUNDLE: Final = "dags-folder"
@@ -52,6 +53,9 @@ class Stack:
     :param fargate_arguments: further arguments of ``python -m fargate_local``.
     :param dags: whether the project's own DAGs are parsed; without them there must be extra ones.
     :param connections: further Airflow connections by id, each as its JSON has it.
+    :param workers: whether tasks may run on Celery workers: a Redis is started, Celery is an executor beside
+        LocalExecutor, and ECS tasks find what makes them this stack's workers in the bucket.
+    :param values: further values of the environment file.
     """
 
     def __init__(
@@ -70,6 +74,8 @@ class Stack:
         fargate_arguments: Sequence[str] = (),
         dags: bool = True,
         connections: Mapping[str, Mapping[str, Any]] | None = None,
+        workers: bool = False,
+        values: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.home = self.folder / "airflow"
@@ -86,6 +92,7 @@ class Stack:
         self._token = secrets.token_hex(16)
         self._options = options or {}
         self._connections = connections or {}
+        self._values = values or {}
         self._fargate_arguments = fargate_arguments
         self._parts = airflow.parts(triggerers)
         self._grace_seconds = grace_seconds
@@ -95,6 +102,7 @@ class Stack:
         self._clients: provision.Client | None = None
         self._side_door: fargate.SideDoor | None = None
         self.processes = Processes(self.logs)
+        self.redis = Redis(self.logs, self.folder.parent) if workers else None
 
     def __enter__(self) -> Stack:
         try:
@@ -164,8 +172,12 @@ class Stack:
         if migration is not None:
             self.processes.finish(migration, timeout_seconds=MIGRATE_SECONDS)
             self._migrated.write_text(_airflow_version())
+        if self.redis is not None:
+            self.redis.start()
         installation = self._installation(port, self.aws)
         self.settings = airflow.settings(installation, keys)
+        if self.redis is not None:
+            celery_workers.write_environment(self.client("s3"), self.settings)
         self._api = AirflowApi(installation.url)
         self.start_airflow()
         self._report("airflow")
@@ -195,6 +207,8 @@ class Stack:
     def stop(self) -> None:
         """End everything; safe to call at any time and more than once."""
         self.processes.stop(grace_seconds=self._grace_seconds)
+        if self.redis is not None:
+            self.redis.stop()
         for connections in (self._api, self._side_door):
             if connections is not None:
                 connections.close()
@@ -273,6 +287,8 @@ class Stack:
         self._lock = lock(self.folder)
 
     def _installation(self, port: int, aws: Mapping[str, str]) -> airflow.Installation:
+        celery = celery_workers.options(self.redis.url) if self.redis is not None else {}
+        options = {name: {**celery.get(name, {}), **self._options.get(name, {})} for name in {*celery, *self._options}}
         return airflow.Installation(
             self.home,
             port,
@@ -280,7 +296,7 @@ class Stack:
             aws,
             self.environment_file,
             self._database_url,
-            self._options,
+            options,
             self._connections,
         )
 
@@ -307,7 +323,7 @@ class Stack:
             )
         except (EcsFeatureError, ClientError, ValueError) as error:
             raise StackError(f"The local AWS cannot be provisioned: {error}") from error
-        provision.write_values(self.environment_file, values)
+        provision.write_values(self.environment_file, {**values, **self._values})
 
     def _is_healthy(self) -> bool:
         status = self.api.health()

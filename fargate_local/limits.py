@@ -65,6 +65,12 @@ PLATFORM_VERSIONS: Final = ("LATEST", "1.4.0", "1.3.0", "1.2.0", "1.1.0", "1.0.0
 MAX_DESCRIBED_INSTANCES: Final = 100
 MAX_LIST_RESULTS: Final = 100
 
+# AmazonECS/latest/APIReference/API_UpdateTaskProtection, API_GetTaskProtection
+PROTECTION_MINUTES: Final = (1, 2880)
+DEFAULT_PROTECTION_MINUTES: Final = 120
+MAX_PROTECTED_PER_CALL: Final = 10
+MAX_PROTECTIONS_READ: Final = 100
+
 # AmazonECS/latest/APIReference/API_Tag
 MAX_TAGS: Final = 50
 MAX_TAG_KEY_CHARACTERS: Final = 128

@@ -45,6 +45,7 @@ class Task:
     :param cpu: of the whole task: its own, else the sum of its containers'; `memory` likewise.
     :param on_ec2: whether it needs a container instance; `instance_arn` is the one that it has.
     :param orphaned: whether its containers run on, but ECS no longer watches them.
+    :param protected_until: when its scale-in protection ends; None where it has none.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Task:
     stop_code: str | None = None
     stopped_reason: str | None = None
     forgotten_at: float | None = None
+    protected_until: float | None = None
     stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
     placed: asyncio.Event = field(default_factory=asyncio.Event)
     _shown: dict[bool, tuple[object, Shown]] = field(default_factory=dict, repr=False)
@@ -100,6 +102,10 @@ class Task:
     def is_visible(self, now: float) -> bool:
         """Whether DescribeTasks and ListTasks show the task at that time."""
         return self.visible_at <= now and (self.forgotten_at is None or now < self.forgotten_at)
+
+    def is_protected(self, now: float) -> bool:
+        """Whether scale-in and deployments have to leave the task alone at that time."""
+        return self.protected_until is not None and now < self.protected_until
 
     @property
     def capacity(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 import time
@@ -15,16 +16,17 @@ import httpx
 import psycopg2
 
 from devstack.bench.bars import Bar
+from devstack.bench.board_drawn import drawn
+from devstack.bench.trees import piece_of_work, usages
 from devstack.errors import StackError
 from devstack.ui import boards
-from devstack.ui.browser import NoBrowserError, browser, page
+from devstack.ui.browser import NoBrowserError
 from devstack.ui.stack import UiStack
 
 PAGE: Final = 100
-PAGES_ASKED: Final = 15
+PAGES_ASKED: Final = 8
 """Of the public API's pages; all would take an hour for the larger board, so the rest is reckoned."""
 TIMES: Final = 5
-SCROLLS: Final = 40
 BOARDS: Final = {
     "500 x 30": (boards.Size(shards=500, runs=30, named_runs=1), (1.0, 200e3, 1.5, 0.1)),
     "5,000 x 90": (boards.Size(shards=5000, runs=90, named_runs=1), (3.0, 1e6, None, None)),
@@ -32,21 +34,6 @@ BOARDS: Final = {
 """Name -> size, and the most of: seconds of the data, bytes on the wire, seconds to the picture, longest task."""
 _QUERY: Final = re.compile(r"duration: ([\d.]+) ms +(?:statement|execute [^:]*): (\w+)")
 _NO_QUERIES: Final = frozenset({"BEGIN", "COMMIT", "ROLLBACK", "SHOW", "SET"})
-WATCH: Final = """
-(() => {
-  const seen = window.__seen = {mount: null, painted: null, tasks: []};
-  new PerformanceObserver((list) => {
-    for (const each of list.getEntries()) seen.tasks.push([each.startTime, each.duration]);
-  }).observe({type: "longtask", buffered: true});
-  const look = () => {
-    if (seen.mount === null && document.querySelector(".ecsf-root")) seen.mount = performance.now();
-    if (seen.painted === null && document.querySelector(".ecsf-root [role=gridcell]")) {
-      requestAnimationFrame(() => requestAnimationFrame(() => { seen.painted ??= performance.now(); }));
-    } else if (seen.painted === null) requestAnimationFrame(look);
-  };
-  requestAnimationFrame(look);
-})();
-"""
 
 
 @dataclass(frozen=True)
@@ -54,13 +41,19 @@ class Board:
     """What one board took.
 
     :param seconds: until the data was there, the median of some calls; ``first_seconds``: of the first.
+    :param cpu_seconds: of the API server for one of these calls.
     :param queries: of one call; ``query_seconds``: the database's own time for them.
     :param wire_bytes: of the answer as it was sent; ``json_bytes``: unpacked.
     :param since_seconds: of a call that asks for what has changed.
     :param public_seconds: of the same cells by pages of the public API; ``public_calls``: how many those are;
         ``public_bytes`` on the wire. All but some pages are reckoned.
     :param painted_seconds: from the tab's mount to cells on the screen; None: no browser.
-    :param longest_task_seconds: of the page's main thread while it was scrolled.
+    :param longest_task_seconds: of the page's main thread while it was scrolled, with all runs;
+        ``longest_task_cpu_seconds``: of that which took the most CPU.
+    :param widened_seconds: from the choice of more runs than the tab shows at first to their cells on the screen; None:
+        the board has no more, or no browser.
+    :param machine_work_ms: CPU of a fixed piece of work, see :func:`devstack.bench.trees.piece_of_work`.
+    :param load_average: of a minute, before and after.
     """
 
     shards: int
@@ -68,6 +61,7 @@ class Board:
     cells: int
     seconds: float
     first_seconds: float
+    cpu_seconds: float
     queries: int
     query_seconds: float
     wire_bytes: int
@@ -76,8 +70,12 @@ class Board:
     public_seconds: float
     public_calls: int
     public_bytes: float
+    machine_work_ms: float
+    load_average: tuple[float, float]
     painted_seconds: float | None = None
     longest_task_seconds: float | None = None
+    longest_task_cpu_seconds: float | None = None
+    widened_seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For the report."""
@@ -115,6 +113,7 @@ def _measured(folder: Path, name: str, size: boards.Size, tell: Callable[[str], 
     with UiStack(folder, size, postgres=True) as stack:
         tell(f"board {name}: seeded in {stack.seeded_seconds:.0f} s")
         _analyze(stack)
+        load, work = os.getloadavg()[0], [piece_of_work() for _ in range(TIMES)]
         client = httpx.Client(
             base_url=stack.url,
             trust_env=False,
@@ -122,27 +121,40 @@ def _measured(folder: Path, name: str, size: boards.Size, tell: Callable[[str], 
             headers={"Authorization": f"Bearer {stack.token('admin')}"},
         )
         with client:
-            board = _asked(client, stack, folder / "logs" / "postgres.log", size)
+            figures = _asked(client, stack, folder / "logs" / "postgres.log", size)
         tell(
-            f"    data {board.seconds:.2f} s in {board.queries} queries ({board.query_seconds:.2f} s), "
-            f"{board.wire_bytes / 1e3:.0f} KB; public API {board.public_seconds:.1f} s in {board.public_calls} calls"
+            f"    data {figures['seconds']:.2f} s (CPU {figures['cpu_seconds']:.2f}) in {figures['queries']} queries "
+            f"({figures['query_seconds']:.2f} s), {figures['wire_bytes'] / 1e3:.0f} KB; public API "
+            f"{figures['public_seconds']:.1f} s in {figures['public_calls']} calls"
         )
         try:
-            painted, task = _drawn(stack)
+            figures |= drawn(stack, size.runs)
         except NoBrowserError as error:
             tell(f"    {error}")
-            return board
-        tell(f"    painted {painted:.2f} s after the mount; longest task while scrolling {1000 * task:.0f} ms")
-        return Board(**{**asdict(board), "painted_seconds": painted, "longest_task_seconds": task})
+        else:
+            widened = figures["widened_seconds"]
+            tell(
+                f"    painted {figures['painted_seconds']:.2f} s after the mount"
+                + ("" if widened is None else f", all runs {widened:.2f} s after their choice")
+                + f"; longest task while scrolling {1000 * figures['longest_task_seconds']:.0f} ms"
+                + f" (CPU {1000 * figures['longest_task_cpu_seconds']:.0f})"
+            )
+        work += [piece_of_work() for _ in range(TIMES)]
+        loads = load, os.getloadavg()[0]
+        milliseconds = 1000 * statistics.median(work)
+        tell(f"    machine {milliseconds:.1f} ms, load average {loads[0]:.1f} to {loads[1]:.1f}")
+        return Board(**figures, machine_work_ms=milliseconds, load_average=loads)
 
 
-def _asked(client: httpx.Client, stack: UiStack, log: Path, size: boards.Size) -> Board:
+def _asked(client: httpx.Client, stack: UiStack, log: Path, size: boards.Size) -> dict[str, Any]:
     params = {"dag_id": boards.MAPPED, "runs": size.runs}
     first, answer = _timed(client, "/ecs_feature/api/board", params)
     board = answer.json()
     with _logged(stack, log) as queries:
         _timed(client, "/ecs_feature/api/board", params)
+    used = _cpu_seconds(stack)
     calls = [_timed(client, "/ecs_feature/api/board", params) for _ in range(TIMES)]
+    used = _cpu_seconds(stack) - used
     since, _ = _timed(client, "/ecs_feature/api/board", {**params, "since": board["at"]})
     cells = sum(len(states["states"].strip()) for lane in board["cells"].values() for states in lane if states)
     pages = -(-cells // PAGE)
@@ -155,21 +167,27 @@ def _asked(client: httpx.Client, stack: UiStack, log: Path, size: boards.Size) -
         )
         for number in asked
     ]
-    return Board(
-        shards=size.shards,
-        runs=size.runs,
-        cells=cells,
-        seconds=statistics.median(seconds for seconds, _ in calls),
-        first_seconds=first,
-        queries=len(queries),
-        query_seconds=sum(queries),
-        wire_bytes=calls[-1][1].num_bytes_downloaded,
-        json_bytes=len(calls[-1][1].content),
-        since_seconds=since,
-        public_seconds=statistics.mean(seconds for seconds, _ in public) * pages,
-        public_calls=pages,
-        public_bytes=statistics.mean(answer.num_bytes_downloaded for _, answer in public) * pages,
-    )
+    return {
+        "shards": size.shards,
+        "runs": size.runs,
+        "cells": cells,
+        "seconds": statistics.median(seconds for seconds, _ in calls),
+        "first_seconds": first,
+        "cpu_seconds": used / TIMES,
+        "queries": len(queries),
+        "query_seconds": sum(queries),
+        "wire_bytes": calls[-1][1].num_bytes_downloaded,
+        "json_bytes": len(calls[-1][1].content),
+        "since_seconds": since,
+        "public_seconds": statistics.mean(seconds for seconds, _ in public) * pages,
+        "public_calls": pages,
+        "public_bytes": statistics.mean(answer.num_bytes_downloaded for _, answer in public) * pages,
+    }
+
+
+def _cpu_seconds(stack: UiStack) -> float:
+    assert stack.processes is not None
+    return usages({"api": stack.processes.pid("api-server")})["api"].cpu_seconds
 
 
 def _timed(client: httpx.Client, path: str, params: Mapping[str, Any]) -> tuple[float, httpx.Response]:
@@ -211,33 +229,3 @@ def _logged(stack: UiStack, log: Path) -> Iterator[list[float]]:
         text = log.read_bytes()[begun:].decode(errors="replace")
         log_above(-1)
     found += [float(match[1]) / 1000 for match in _QUERY.finditer(text) if match[2].upper() not in _NO_QUERIES]
-
-
-def _drawn(stack: UiStack) -> tuple[float, float]:
-    """Seconds from the tab's mount to cells on the screen, the median of some; longest task while it is scrolled."""
-    path = f"{stack.url}/dags/{boards.MAPPED}/plugin/shards"
-    painted, longest = [], 0.0
-    with browser() as chromium:
-        for number in range(3):
-            with page(chromium, stack.url, stack.token("admin"), width=1280) as opened:
-                opened.add_init_script(WATCH)
-                opened.goto(path, wait_until="domcontentloaded")
-                opened.wait_for_function("window.__seen.painted !== null", timeout=60_000)
-                seen = opened.evaluate("window.__seen")
-                painted.append((seen["painted"] - seen["mount"]) / 1000)
-                if number == 0:
-                    continue  # the server's first answer and the browser's cold cache
-                longest = max(longest, _scrolled(opened))
-    return statistics.median(painted), longest
-
-
-def _scrolled(opened: Any) -> float:
-    opened.wait_for_timeout(3000)  # the rest of the page's start
-    opened.locator(".ecsf-root [role=gridcell]").first.hover()
-    begun = opened.evaluate("performance.now()")
-    for number in range(SCROLLS):
-        opened.mouse.wheel(0, 400 if number < SCROLLS * 3 / 4 else -800)
-        opened.wait_for_timeout(30)
-    opened.wait_for_timeout(300)
-    tasks = opened.evaluate("window.__seen.tasks")
-    return max((duration for start, duration in tasks if start >= begun), default=0.0) / 1000

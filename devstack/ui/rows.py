@@ -60,6 +60,7 @@ class RunRows:
                 "task_id": task_id,
                 "map_index": index,
                 "key": key,
+                "dag_result": False,
                 "dag_id": self.run.dag_id,
                 "run_id": self.run.run_id,
                 "value": value,

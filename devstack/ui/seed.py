@@ -11,6 +11,7 @@ import logging
 import random
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Final
@@ -28,16 +29,20 @@ from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
 
-from devstack.ui import boards
+from devstack.ui import boards, copies
+from devstack.ui.bulk import insert_rows, without_indexes
 from devstack.ui.history import Fate, Past, ServicePast, ShardPast
 from devstack.ui.plans import Plan, plans
 from devstack.ui.rows import LeftByTasks, RunRows
 from ecs_feature.fleet.waits import Wait
 from ecs_feature.shards.waits_row import WAITS_KEY, Waiting, row
 
-CHUNK: Final = 5000
+MOST_DRAWN: Final = 50_000
+"""Cells of the mapped pipeline: drawing one takes about a millisecond, so of a larger board most runs are copies."""
+DRAWN: Final = 8
+"""Of the copied runs, so many in a row differ: gzip, which looks back 32 KB, must not find a board's columns again."""
 LAUNCH_BURST, LAUNCHES_A_SECOND = 100, 20
 TI, XC = TaskInstance.__table__, XComModel.__table__
 
@@ -65,8 +70,8 @@ class Seeder:
             return {name: (tasks.shards[0], index) for index, name in enumerate(found)}
         return {name: (task_id, -1) for name, task_id in self.named[lane].items()}
 
-    def run(self, plan: Plan, found: Sequence[str] = (), gone: Sequence[str] = ()) -> None:
-        """Write one run.
+    def run(self, plan: Plan, found: Sequence[str] = (), gone: Sequence[str] = ()) -> str:
+        """Write one run; its id.
 
         :param found: the shards of a mapped pipeline; ``gone``: shards that the DAG does not have any more.
         """
@@ -87,6 +92,15 @@ class Seeder:
             self._receipt(out, end, found)
             end += timedelta(seconds=3)
         self._write(out, None if plan.active else end)
+        return plan.run_id
+
+    def copy(self, plan: Plan, drawn: str) -> None:
+        """Write one run that is like another one of another day.
+
+        :param drawn: that run's id.
+        """
+        query = select(DagRun).where(DagRun.dag_id == self.dag_id, DagRun.run_id == drawn)
+        copies.copy(self.session, self.session.scalars(query).one(), self._created(plan))
 
     def _created(self, plan: Plan) -> Any:
         conf = {"shards": list(plan.chosen)} if plan.chosen else None
@@ -141,14 +155,13 @@ class Seeder:
         end, published = ready, []
         past = self._past(lane, [*cells, *gone], out)
         waiting: list[Waiting] = []
-        wanted = [name for name in cells if not plan.chosen or name in plan.chosen]
+        wanted = {name: at for at, name in enumerate(n for n in cells if not plan.chosen or n in plan.chosen)}
         each: dict[str, tuple[str, int]] = {**dict(cells), **{name: (f"{prefix}shards.{name}", -1) for name in gone}}
         for name, (task_id, index) in each.items():
             if name in cells and name not in wanted:
                 out.shard(task_id, index, ShardPast("skipped", 1, None, ready, ready + timedelta(seconds=1)), cells)
                 continue
-            place = wanted.index(name) if len(wanted) < 1000 and name in wanted else index
-            begun = ready + timedelta(seconds=max(0.0, (place - LAUNCH_BURST) / LAUNCHES_A_SECOND))
+            begun = ready + timedelta(seconds=max(0.0, (wanted.get(name, 0) - LAUNCH_BURST) / LAUNCHES_A_SECOND))
             done = past.ended(name, begun, plan.fate)
             if plan.active:
                 done = self._so_far(out, done, (task_id, index), waiting)
@@ -166,7 +179,7 @@ class Seeder:
                     key=WAITS_KEY,
                 )
             return end
-        return self._after(out, lane, published, services, ready, end, missing=[n for n in cells if n not in published])
+        return self._after(out, lane, published, services, ready, end, missing=_without(cells, published))
 
     def _after(
         self,
@@ -187,9 +200,10 @@ class Seeder:
         if lane in plan.unpublished or not published:
             out.task(tasks.publish, "failed", end + timedelta(seconds=1), done, tries=4)
             return max(over, done)
-        rows, where = 1000 * len(published), f"s3://features/{self.dag_id}/{lane or 'all'}/{plan.date:%Y-%m-%d}"
+        rows, where = 1000 * len(published), self.real.get_task(tasks.publish).prefix
+        where = where.replace("{{ ds }}", f"{plan.date:%Y-%m-%d}")
         value = {
-            "manifest_uri": f"{where}/manifest-{plan.version}.json",
+            "manifest_uri": f"{where}/manifest/v={plan.version:04d}.json",
             "version": plan.version,
             "rows": rows,
             "files": len(published),
@@ -264,9 +278,8 @@ class Seeder:
         ids = {(task_id, index): trigger.id for task_id, index, trigger in triggers}
         for each in out.instances:
             each["trigger_id"] = ids.get((each["task_id"], each["map_index"]))
-        for table, values in ((TI, out.instances), (XC, out.xcoms)):
-            for first in range(0, len(values), CHUNK):
-                self.session.execute(insert(table), values[first : first + CHUNK])
+        insert_rows(self.session, TI, out.instances)
+        insert_rows(self.session, XC, out.xcoms)
         self.session.add_all(out.maps)
         bad = any(
             each["state"] in ("failed", "upstream_failed")
@@ -286,6 +299,11 @@ class Seeder:
             )
         )
         self.session.commit()
+
+
+def _without(names: Iterable[str], some: Iterable[str]) -> list[str]:
+    left_out = frozenset(some)
+    return [name for name in names if name not in left_out]
 
 
 def seed(size: boards.Size) -> None:
@@ -313,9 +331,16 @@ def seed(size: boards.Size) -> None:
             named.run(plan, gone=("PR",) if number < size.named_runs // 3 else ())
         names = boards.tenants(size.shards)
         mapped = Seeder(session, bag, boards.MAPPED, size.seed, now)
-        for number, plan in enumerate(plans(size.runs, now, names, eventful=False)):
-            fewer = 3 if number < size.runs // 3 and size.shards > 20 else 0
-            mapped.run(plan, found=names[: size.shards - fewer])
+        many = size.shards * size.runs > MOST_DRAWN and session.get_bind().dialect.name == "postgresql"
+        drawn: dict[int, str] = {}
+        with without_indexes(session, [table.name for table in copies.TABLES]) if many else nullcontext():
+            for number, plan in enumerate(plans(size.runs, now, names, eventful=False)):
+                alike = number % DRAWN
+                fewer = 3 if (alike == 0 if many else number < size.runs // 3 and size.shards > 20) else 0
+                if many and alike in drawn and not plan.active:
+                    mapped.copy(plan, drawn[alike])
+                else:
+                    drawn[alike] = mapped.run(plan, found=names[: size.shards - fewer])
         hostile = Seeder(session, bag, boards.HOSTILE_DAG, size.seed, now)
         for ago in (2, 1):
             date = now.replace(hour=0, minute=0, second=0) - timedelta(days=ago)

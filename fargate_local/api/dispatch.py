@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from fargate_local.api import capacity_providers, clusters, definitions, instances, services, tags, tasks
+from fargate_local.api import capacity_providers, clusters, definitions, instances, protection, services, tags, tasks
 from fargate_local.api.context import Context
 from fargate_local.errors import ApiError
 from fargate_local.shapes import JsonObject
@@ -16,6 +16,7 @@ OPERATIONS: dict[str, Handler] = {
     **clusters.OPERATIONS,
     **definitions.OPERATIONS,
     **instances.OPERATIONS,
+    **protection.OPERATIONS,
     **services.OPERATIONS,
     **tags.OPERATIONS,
     **tasks.OPERATIONS,

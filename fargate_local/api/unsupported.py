@@ -80,9 +80,9 @@ WITHOUT_EFFECT: Final[dict[str, tuple[str, ...]]] = {
     "DeleteCapacityProvider": ("cluster",),
     "CreateService": ("role", "availabilityZoneRebalancing"),
     "UpdateService": ("availabilityZoneRebalancing",),
-    "RunTask": ("referenceId", "overrides.taskRoleArn", "overrides.executionRoleArn"),
+    "RunTask": ("referenceId", "overrides.executionRoleArn"),
     "RegisterTaskDefinition": (
-        "taskRoleArn", "executionRoleArn", "pidMode", "ipcMode", "proxyConfiguration", "runtimePlatform",
+        "executionRoleArn", "pidMode", "ipcMode", "proxyConfiguration", "runtimePlatform",
         "enableFaultInjection",
         *(
             f"containerDefinitions[].{name}"

@@ -9,6 +9,7 @@ import logging
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -21,6 +22,7 @@ from fargate_local.api.model import TARGET_PREFIX, EcsModel
 from fargate_local.api.tasks import asked_capacity
 from fargate_local.api.unsupported import check_support
 from fargate_local.endpoint import credentials, service_quotas
+from fargate_local.endpoint.agent import PREFIX, Agent
 from fargate_local.endpoint.call_names import CallName, name_of
 from fargate_local.endpoint.calls import Call, CallLog, json_object
 from fargate_local.endpoint.control import Control
@@ -52,6 +54,7 @@ class Front:
         self._faults = faults
         self._calls = calls
         self._control = control
+        self._agent = Agent(ecs.state, partial(self._ecs_call, trusted=True))
         self._threads = ThreadPoolExecutor(MOTO_THREADS, thread_name_prefix="moto")
 
     def close(self) -> None:
@@ -62,7 +65,9 @@ class Front:
             return
         request = Request(scope, receive)
         path = request.url.path
-        if path.startswith(CONTROL_PREFIX):
+        if path.startswith(CONTROL_PREFIX + PREFIX):
+            response = await self._agent.answer(request, path.removeprefix(CONTROL_PREFIX + PREFIX))
+        elif path.startswith(CONTROL_PREFIX):
             response = await self._control.answer(request, path.removeprefix(CONTROL_PREFIX))
         else:
             body = b"".join([chunk async for chunk in request.stream()])
@@ -73,12 +78,16 @@ class Front:
                 response = await self._other_call(request, target, body)
         await response(scope, receive, send)
 
-    async def _ecs_call(self, request: Request, operation: str, body: bytes) -> Response:
+    async def _ecs_call(self, request: Request, operation: str, body: bytes, *, trusted: bool = False) -> Response:
+        """Answer a call of ECS.
+
+        :param trusted: it comes from a task's own agent, whose request has no credentials.
+        """
         at, parameters = self._ecs.now(), json_object(body)
         gave_up, rule = False, None
         try:
             key, _ = credentials.access_key_of(request.headers, request.url.query)
-            if not await self._accepts(key):
+            if not trusted and not await self._accepts(key):
                 raise credentials.json_refusal(key)
             self._ecs.quotas.take_call(operation)
             agent = request.headers.get("user-agent", "")

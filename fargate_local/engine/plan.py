@@ -15,6 +15,7 @@ class TaskView:
     :param healthy: running, and passing its container and load balancer checks.
     :param unhealthy: running, and failing one of them.
     :param created_at: seconds since the epoch.
+    :param protected: it has scale-in protection.
     """
 
     id: str
@@ -23,22 +24,28 @@ class TaskView:
     healthy: bool
     unhealthy: bool
     created_at: float
+    protected: bool = False
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many tasks of the newest deployment to launch, and which tasks to stop: surplus, or because unhealthy."""
+    """How many tasks of the newest deployment to launch, and which tasks to stop: surplus, or because unhealthy.
+
+    :param held: surplus tasks that stay because they are protected.
+    """
 
     launch: int
     scale_in: tuple[str, ...]
     replace: tuple[str, ...]
+    held: tuple[str, ...] = ()
 
 
 def plan(tasks: Sequence[TaskView], desired: int, minimum_percent: int, maximum_percent: int) -> Plan:
     """Compare the tasks that should run with those that do.
 
     Unhealthy tasks stay until their replacements are healthy. Where the maximum leaves no room for a replacement, they
-    stop one by one.
+    stop one by one. Protected tasks are left out of every choice but that of the unhealthy: surplus ones stay, and the
+    unprotected go first (AmazonECS/latest/developerguide/task-scale-in-protection).
 
     Sources: AmazonECS/latest/developerguide/service_definition_parameters (deploymentConfiguration),
     AmazonECS/latest/APIReference/API_DeploymentConfiguration, AmazonECS/latest/developerguide/ecs_services.
@@ -50,7 +57,9 @@ def plan(tasks: Sequence[TaskView], desired: int, minimum_percent: int, maximum_
     left = [task for task in tasks if not task.unhealthy]
     primary = [task for task in left if task.primary]
     old = [task for task in left if not task.primary]
-    surplus = _first_to_go(primary)[: max(0, len(primary) - desired)]
+    excess = max(0, len(primary) - desired)
+    surplus = _first_to_go(primary)[:excess]
+    held = [task for task in primary if task.protected][: excess - len(surplus)]
     floor = math.ceil(desired * minimum_percent / 100)
     ceiling = max(desired, math.floor(desired * maximum_percent / 100))
     spare = sum(task.healthy for task in left) - sum(task.healthy for task in surplus) - floor
@@ -66,8 +75,9 @@ def plan(tasks: Sequence[TaskView], desired: int, minimum_percent: int, maximum_
     room = ceiling - (len(left) - len(surplus) - len(removable)) - len(sick)
     if wanted and room < 1 and sick and not replaced and all(task.running for task in left):
         replaced = sick[:1]
-    ids = tuple(task.id for task in [*surplus, *removable])
-    return Plan(max(0, min(wanted, room)), ids, tuple(task.id for task in replaced))
+    held += [task for task in old if task.protected]
+    launch = max(0, min(wanted, room))
+    return Plan(launch, _ids([*surplus, *removable]), _ids(replaced), _ids(held))
 
 
 def _replaced(tasks: Sequence[TaskView], desired: int) -> tuple[list[TaskView], list[TaskView]]:
@@ -78,5 +88,10 @@ def _replaced(tasks: Sequence[TaskView], desired: int) -> tuple[list[TaskView], 
 
 
 def _first_to_go(tasks: Sequence[TaskView]) -> list[TaskView]:
-    """Those that are not healthy first, then the newest."""
-    return sorted(tasks, key=lambda task: (task.healthy, task.running, -task.created_at))
+    """Of the unprotected, those that are not healthy first, then the newest."""
+    free = [task for task in tasks if not task.protected]
+    return sorted(free, key=lambda task: (task.healthy, task.running, -task.created_at))
+
+
+def _ids(tasks: Sequence[TaskView]) -> tuple[str, ...]:
+    return tuple(task.id for task in tasks)

@@ -124,6 +124,7 @@ class Preparation:
             "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
             "AWS_SECRET_ACCESS_KEY": ACCESS_KEY_ID,
             "AWS_EXECUTION_ENV": "AWS_ECS_EC2" if task.on_ec2 else "AWS_ECS_FARGATE",
+            "ECS_AGENT_URI": f"{self._endpoint_url}/_fargate_local/api/{task.id}-{container}",
             "ECS_CONTAINER_METADATA_URI_V4": f"{self._endpoint_url}/_fargate_local/metadata/v4/{task.id}/{container}",
         }
 

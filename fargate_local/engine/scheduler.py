@@ -18,6 +18,8 @@ from fargate_local.shapes import Tags
 log = logging.getLogger("fargate_local")
 
 RETRY_SECONDS = 1.0
+HELD_SECONDS = 0.5
+"""How often a service with protected surplus tasks is looked at, so that a protection's end is noticed."""
 MAX_BACKOFF_SECONDS = 60.0
 MAX_DOUBLINGS = 10
 """Enough to get there; after a thousand failures in a row the power is too large for a float."""
@@ -35,6 +37,8 @@ class Scheduler:
         self._quotas = quotas
         self._now = now
         self._dirty: dict[str, Service] = {}
+        self._held: dict[str, tuple[str, ...]] = {}
+        self._looks: dict[str, asyncio.TimerHandle] = {}
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
 
@@ -42,6 +46,8 @@ class Scheduler:
         self._loop = asyncio.create_task(self._run(), name="service-scheduler")
 
     async def close(self) -> None:
+        for look in self._looks.values():
+            look.cancel()
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
@@ -95,6 +101,7 @@ class Scheduler:
         self._stop(service, [t for t in tasks if t.id in wanted.replace], unhealthy=True)
         self._stop(service, [t for t in tasks if t.id in wanted.scale_in], unhealthy=False)
         self._launch(service, wanted.launch)
+        self._hold(service, () if service.status == "DRAINING" else wanted.held)
         self._report(service)
 
     def _view(self, service: Service, task: Task) -> TaskView:
@@ -109,7 +116,20 @@ class Scheduler:
             healthy=running and container == "HEALTHY" and balanced == "healthy",
             unhealthy=running and (container == "UNHEALTHY" or balanced == "unhealthy"),
             created_at=task.created_at,
+            # A deleted service's tasks stop: protection is against scale-in and deployments only.
+            protected=task.is_protected(self._now()) and service.status != "DRAINING",
         )
+
+    def _hold(self, service: Service, held: tuple[str, ...]) -> None:
+        """Say once that protected tasks stay, and look again until they may go."""
+        if (look := self._looks.pop(service.arn, None)) is not None:
+            look.cancel()
+        if held and set(held) != set(self._held.get(service.arn, ())):
+            ids = " ".join(f"(task {task_id})" for task_id in sorted(held))
+            event(service, self._now(), f"is unable to stop {len(held)} tasks because they are protected: {ids}.")
+        self._held[service.arn] = held
+        if held:
+            self._looks[service.arn] = asyncio.get_running_loop().call_later(HELD_SECONDS, self.kick, service)
 
     def _stop(self, service: Service, tasks: list[Task], *, unhealthy: bool) -> None:
         for task in tasks:

@@ -1,4 +1,4 @@
-"""The `process` runtime: a container is a child process in its own process group."""
+"""The `process` runtime: a container is a child process in its own session."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from fargate_local import limits
 from fargate_local.errors import StartFailure
 from fargate_local.runtimes import guardian, host
@@ -23,6 +25,39 @@ from fargate_local.runtimes.packages import Packages
 
 OUTPUT_AFTER_EXIT_SECONDS = 2.0
 READ_BYTES = 64 * 1024
+
+
+class _Exits(asyncio.subprocess.SubprocessStreamProtocol):
+    """Says when the process itself has exited; asyncio's own wait goes on while a child of it holds its output open."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=READ_BYTES, loop=asyncio.get_running_loop())
+        self.exited = asyncio.Event()
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        self.exited.set()
+
+
+async def _started(
+    command: list[str], folder: Path, environment: dict[str, str]
+) -> tuple[asyncio.subprocess.Process, asyncio.Event]:
+    """A process in a session of its own, and the event of its exit.
+
+    :raises OSError: it cannot be started.
+    """
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.subprocess_exec(
+        _Exits,
+        *command,
+        cwd=folder,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    return asyncio.subprocess.Process(transport, protocol, loop), protocol.exited
 
 
 @dataclass
@@ -35,6 +70,7 @@ class ProcessContainer:
     folder: Path
     output: asyncio.Task[None]
     ended: Callable[[ProcessContainer], None]
+    exited: asyncio.Event
     out_of_memory: bool = False
     _exit: asyncio.Task[Exit] | None = field(default=None, repr=False)
 
@@ -48,9 +84,13 @@ class ProcessContainer:
         return await asyncio.shield(self._exit)
 
     async def _wait(self) -> Exit:
+        await self.exited.wait()
+        # Whatever the process left behind belongs to the container and ends with it. One that ended well has mostly
+        # left nothing, and to look for groups that it has made takes a millisecond.
+        self._signal(signal.SIGKILL)
+        if self.process.returncode != 0:
+            self._kill_session()
         code = await self.process.wait()
-        # Whatever the process left behind in its group belongs to the container and ends with it.
-        self.kill()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.output, OUTPUT_AFTER_EXIT_SECONDS)
         self.ended(self)
@@ -59,7 +99,9 @@ class ProcessContainer:
         return Exit(code if code >= 0 else 128 - code)
 
     async def stop(self, timeout_seconds: float) -> None:
-        self._signal(signal.SIGTERM)
+        # Only to the container's first process, as an engine does; what that one has started is its own to end.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.process.pid, signal.SIGTERM)
         try:
             await asyncio.wait_for(self.wait(), timeout_seconds)
         except TimeoutError:
@@ -67,8 +109,9 @@ class ProcessContainer:
             await self.wait()
 
     def kill(self) -> None:
-        """SIGKILL to the whole process group."""
+        """SIGKILL to all of the container's processes."""
         self._signal(signal.SIGKILL)
+        self._kill_session()
 
     def kill_for_memory(self) -> None:
         """SIGKILL because it used too much memory."""
@@ -78,6 +121,13 @@ class ProcessContainer:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
+
+    def _kill_session(self) -> None:
+        """SIGKILL to the process groups that the container's processes have made."""
+        for pid in psutil.pids():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if os.getsid(pid) == self.process.pid:
+                    os.kill(pid, signal.SIGKILL)
 
     async def probe(self, command: list[str], timeout_seconds: float) -> bool:
         if command[0] == "CMD-SHELL":
@@ -143,22 +193,14 @@ class ProcessRuntime:
         if not command:
             raise StartFailure(f"CannotStartContainerError: the container {spec.name} has no command")
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                cwd=folder,
-                env=environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
-            )
+            process, exited = await _started(command, folder, environment)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise StartFailure(f'CannotStartContainerError: exec: "{spec.command[0]}": {reason}') from None
         self._tell_guardian("+", process.pid)
         assert process.stdout is not None
         output = asyncio.create_task(_read_lines(process.stdout, on_output))
-        container = ProcessContainer(spec, process, environment, folder, output, self._forget)
+        container = ProcessContainer(spec, process, environment, folder, output, self._forget, exited)
         self._running[process.pid] = container
         self._memory.wake()
         return container

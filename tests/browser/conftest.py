@@ -12,7 +12,7 @@ import pytest
 
 from devstack.processes import ROOT
 from devstack.ui.boards import Size
-from devstack.ui.browser import NoBrowserError, browser, page
+from devstack.ui.browser import NoBrowserError, browser, cookie, page
 from devstack.ui.stack import UiStack
 
 FOLDER = ROOT / "build" / "test" / f"browser-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
@@ -66,6 +66,18 @@ class Ui:
             opened.goto(f"{self.stack.url}{path}", wait_until="domcontentloaded")
             yield opened
         assert bad == []
+
+    @contextmanager
+    def touched(self, path: str, **size: int) -> Iterator[Any]:
+        """A page on a screen that is touched."""
+        context = self._chromium.new_context(has_touch=True, viewport=size, reduced_motion="reduce")
+        try:
+            context.add_cookies([cookie(self.stack.url, self.token("admin"))])
+            opened = context.new_page()
+            opened.goto(f"{self.stack.url}{path}", wait_until="domcontentloaded")
+            yield opened
+        finally:
+            context.close()
 
 
 Open = Callable[..., AbstractContextManager[Any]]

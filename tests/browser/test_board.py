@@ -105,7 +105,7 @@ def test_by_keyboard_alone_cells_are_reached_ticked_and_unticked(whole: Any) -> 
     expect(whole.get_by_role("button", name=re.compile(r"^Rerun 2"))).to_be_visible()
     whole.keyboard.press("Shift+ArrowLeft")
     whole.keyboard.press("ArrowLeft")
-    expect(whole.get_by_role("button", name=re.compile(r"^Rerun 4 in 2 runs"))).to_be_visible()
+    expect(whole.get_by_role("button", name=re.compile(r"^Rerun 4 shards in 2 runs"))).to_be_visible()
     whole.keyboard.press("Escape")
     expect(whole.get_by_role("button", name=re.compile(r"^Rerun"))).to_have_count(0)
 
@@ -117,6 +117,25 @@ def test_the_strip_says_how_a_shard_ended_and_does_not_move_the_board(whole: Any
     expect(strip).to_contain_text(re.compile("exited with code|memory|shard_timeout|can not start"))
     expect(strip.get_by_role("link", name="log")).to_have_count(2)
     assert whole.locator(GRID).bounding_box() == top
+
+
+def test_in_a_low_window_the_strip_is_in_sight_and_scrolls_and_no_chosen_cell_is_under_it(ui: Any) -> None:
+    with ui.open(PATH, width=1024, height=640) as page:
+        page.locator(CELL).first.wait_for()
+        page.locator(CELL).nth(3).click()
+        strip = page.get_by_role("region", name="The chosen shard")
+        expect(strip.get_by_role("link", name="log")).to_have_count(2)
+        below = page.locator(".ecsf-b-below")
+        box = below.bounding_box()
+        assert box["y"] + box["height"] <= 640
+        strip.get_by_role("link", name="features").last.scroll_into_view_if_needed()
+        last = strip.get_by_role("link", name="features").last.bounding_box()
+        assert box["y"] <= last["y"]
+        assert last["y"] + last["height"] <= box["y"] + box["height"]
+        for _ in range(7):
+            page.keyboard.press("ArrowDown")
+        chosen = page.locator(f"{GRID} [role=gridcell][tabindex='0']").bounding_box()
+        assert chosen["y"] + chosen["height"] <= below.bounding_box()["y"]
 
 
 def test_a_viewer_sees_the_board_and_has_nothing_to_rerun_with(ui: Any) -> None:

@@ -7,10 +7,10 @@ import pytest
 from fargate_local.engine.plan import Plan, TaskView, plan
 
 
-def view(id: str, at: float, *, primary: bool = True, state: str = "healthy") -> TaskView:
+def view(id: str, at: float, *, primary: bool = True, state: str = "healthy", protected: bool = False) -> TaskView:
     return TaskView(
         id=id, primary=primary, running=state != "pending", healthy=state == "healthy",
-        unhealthy=state == "unhealthy", created_at=at,
+        unhealthy=state == "unhealthy", created_at=at, protected=protected,
     )  # fmt: skip
 
 
@@ -22,6 +22,26 @@ def view(id: str, at: float, *, primary: bool = True, state: str = "healthy") ->
         pytest.param([view("a", 1)], 3, (100, 200), Plan(2, (), ()), id="the missing ones"),
         pytest.param(
             [view("a", 1), view("b", 2), view("c", 3)], 1, (100, 200), Plan(0, ("c", "b"), ()), id="newest go first"
+        ),
+        pytest.param(
+            [view("a", 1), view("b", 2, protected=True), view("c", 3, protected=True)], 2, (100, 200),
+            Plan(0, ("a",), ()), id="the unprotected go first",
+        ),
+        pytest.param(
+            [view("a", 1, protected=True), view("b", 2, protected=True), view("c", 3)], 0, (100, 200),
+            Plan(0, ("c",), (), ("a", "b")), id="the protected stay",
+        ),
+        pytest.param(
+            [view("a", 1, primary=False, protected=True), view("b", 2, primary=False), view("c", 3)], 1, (100, 200),
+            Plan(0, ("b",), (), ("a",)), id="those of an old deployment, too",
+        ),
+        pytest.param(
+            [view("a", 1, primary=False, protected=True), view("b", 2, primary=False, protected=True)], 2, (100, 100),
+            Plan(0, (), (), ("a", "b")), id="and a deployment without room for more waits for them",
+        ),
+        pytest.param(
+            [view("a", 1, protected=True, state="unhealthy"), view("b", 2)], 1, (100, 200), Plan(0, (), ("a",)),
+            id="an unhealthy one is replaced, protected or not",
         ),
         pytest.param(
             [view("a", 1, state="pending"), view("b", 2)], 1, (100, 200), Plan(0, ("a",), ()),

@@ -38,7 +38,7 @@ SIMULATED: dict[str, tuple[str, ...]] = {
     "DeregisterTaskDefinition": ("taskDefinition",),
     "RegisterTaskDefinition": (
         "family", "networkMode", "volumes", "requiresCompatibilities", "cpu", "memory", "tags", "ephemeralStorage",
-        "placementConstraints", "inferenceAccelerators",
+        "placementConstraints", "inferenceAccelerators", "taskRoleArn",
         *(
             f"containerDefinitions[].{name}"
             for name in (
@@ -83,6 +83,8 @@ SIMULATED: dict[str, tuple[str, ...]] = {
         "desiredStatus", "launchType",
     ),
     "StopTask": ("cluster", "task", "reason"),
+    "UpdateTaskProtection": ("cluster", "tasks", "protectionEnabled", "expiresInMinutes"),
+    "GetTaskProtection": ("cluster", "tasks"),
 }  # fmt: skip
 
 

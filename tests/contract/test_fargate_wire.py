@@ -138,6 +138,8 @@ def test_every_answer_has_only_members_that_botocore_knows_and_is_parsed_whole(o
         ("RunTask", run),
         ("DescribeTasks", {"cluster": CLUSTER, "tasks": [task, "0" * 32], "include": ["TAGS"]}),
         ("ListTasks", {"cluster": CLUSTER}),
+        ("UpdateTaskProtection", {"cluster": CLUSTER, "tasks": [task, "0" * 32], "protectionEnabled": True}),
+        ("GetTaskProtection", {"cluster": CLUSTER, "tasks": [task]}),
         ("StopTask", {"cluster": CLUSTER, "task": task}),
         ("CreateService", {key: value for key, value in run.items()} | {"serviceName": "one", "desiredCount": 1}),
         ("UpdateService", service | {"desiredCount": 0, "forceNewDeployment": True}),

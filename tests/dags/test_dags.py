@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,7 +52,30 @@ def test_every_dag_file_is_found_by_airflow_and_parses(environment_file: Path) -
 
     bag = DagBag(str(ROOT / "dags"), safe_mode=True)
     assert bag.import_errors == {}
-    assert {"flight_delay_features", "destination_features"} <= set(bag.dags)
+    assert {"flight_delay_features", "destination_features", "rt_live"} <= set(bag.dags)
+
+
+def test_the_picture_of_rt_live_comes_between_publish_and_receipt(environment_file: Path) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    dag = DagBag(str(ROOT / "dags" / "rt_live.py"), safe_mode=True).dags["rt_live"]
+    picture = dag.get_task("picture")
+    assert (picture.upstream_task_ids, picture.downstream_task_ids) == ({"publish"}, {"receipt"})
+    assert sum(task_id.startswith("shards.") for task_id in dag.task_ids) == 51
+
+
+def test_parsing_rt_live_imports_neither_numpy_nor_matplotlib(environment_file: Path) -> None:
+    code = "import sys; before = set(sys.modules); import ecs_feature.pipeline; ours = set(sys.modules); import rt_live"
+    code += "; print(*sorted({name.partition('.')[0] for name in set(sys.modules) - ours}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "dags"), str(ROOT / "plugins")])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {"rt_live", "rt_live_data"} <= set(done.stdout.split())
+    assert {"numpy", "matplotlib", "boto3", "gzip"}.isdisjoint(done.stdout.split())
 
 
 def with_values(**changes: Any) -> FeaturePipeline:

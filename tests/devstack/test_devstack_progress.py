@@ -29,6 +29,11 @@ def test_named_and_mapped_shards_are_counted_by_variant() -> None:
     assert count_shards(instances) == {"control": Shards(3, 1, 0), "treatment": Shards(2, 2, 1)}
 
 
+def test_the_shards_of_a_pipeline_without_variants_are_counted_together() -> None:
+    instances = [instance("publish", None), instance("shards.NY", "success"), instance("shards.NJ", "failed")]
+    assert count_shards(instances) == {"all": Shards(2, 2, 1)}
+
+
 def test_a_look_reads_services_as_ecs_describes_them() -> None:
     view = look("running", [], [{"serviceName": "encoder-control", "runningCount": 1, "desiredCount": 2}])
     assert view == RunView("running", {}, (Service("encoder-control", 1, 2),))

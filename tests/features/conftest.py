@@ -21,7 +21,13 @@ from moto.server import ThreadedMotoServer
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "include" / "images"
 MODELS_DIR = ROOT / "include" / "efs" / "shared-models"
-for folder in (Path(__file__).parent, IMAGES / "flight_features", IMAGES / "encoder", ROOT / "dags"):
+for folder in (
+    Path(__file__).parent,
+    IMAGES / "flight_features",
+    IMAGES / "encoder",
+    IMAGES / "rt_live",
+    ROOT / "dags",
+):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 

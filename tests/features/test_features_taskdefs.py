@@ -15,6 +15,9 @@ from botocore.validate import ParamValidator
 from conftest import IMAGES, ROOT
 
 TASK_DEFINITIONS = sorted((ROOT / "include" / "taskdefs").glob("*.json"))
+WORKERS = "rt-live-workers"
+"""Celery workers: no container of ours, but Airflow's."""
+JOBS_AND_SERVERS = [path for path in TASK_DEFINITIONS if path.stem != WORKERS]
 POLICIES = sorted((ROOT / "include" / "iam").glob("*-role.json"))
 VALUES = {
     "ACCOUNT_ID": "123456789012",
@@ -33,6 +36,14 @@ VALUES = {
 }
 
 
+CONTAINERS = {
+    "encoder": ("encoder", "encoder"),
+    "flight-features": ("features", "flight_features"),
+    "rt-live": ("rt", "rt_state"),
+}
+"""Image -> the container's name and its module."""
+
+
 def load(path: Path) -> dict[str, Any]:
     """The document with its placeholders replaced; a name that the environment file lacks is an error."""
     text = re.sub(r"\$\{(\w+)\}", lambda match: VALUES[match[1]], path.read_text(encoding="utf-8"))
@@ -49,7 +60,10 @@ def ecs() -> Any:
 def test_there_is_one_file_per_family() -> None:
     assert {path.stem: load(path)["family"] for path in TASK_DEFINITIONS} == {
         name: name
-        for name in ("encoder-control", "encoder-treatment", "flight-features-control", "flight-features-treatment")
+        for name in (
+            *("encoder-control", "encoder-treatment", "flight-features-control", "flight-features-treatment"),
+            *("rt-live", WORKERS),
+        )
     }
 
 
@@ -60,17 +74,30 @@ def test_a_task_definition_is_valid_input_of_register_task_definition(path: Path
     assert report.generate_report() == ""
 
 
-@pytest.mark.parametrize("path", TASK_DEFINITIONS, ids=lambda path: path.stem)
+def test_the_workers_take_shards_from_their_own_queue_one_at_a_time_and_may_finish_them() -> None:
+    definition = load(ROOT / "include" / "taskdefs" / f"{WORKERS}.json")
+    [container] = definition["containerDefinitions"]
+    assert container["command"][:7] == ["python", "-m", "airflow", "celery", "worker", "--queues", "rt-live"]
+    assert container["command"][7:9] == ["--concurrency", "1"]
+    assert container["stopTimeout"] == 120  # the longest on Fargate
+    assert {"name": "MODELS_DIR", "value": "/mnt/models"} in container["environment"]
+    assert container["mountPoints"] == [
+        {"sourceVolume": "shared-models", "containerPath": "/mnt/models", "readOnly": True}
+    ]
+
+
+@pytest.mark.parametrize("path", JOBS_AND_SERVERS, ids=lambda path: path.stem)
 def test_a_task_definition_follows_the_contract(path: Path) -> None:
     definition = load(path)
     [container] = definition["containerDefinitions"]
-    image = "encoder" if path.stem.startswith("encoder") else "flight-features"
-    module = image.replace("-", "_")
-    assert container["name"] == ("encoder" if image == "encoder" else "features")
+    image = next(name for name in CONTAINERS if path.stem.startswith(name))
+    folder = image.replace("-", "_")
+    container_name, module = CONTAINERS[image]
+    assert container["name"] == container_name
     assert container["image"] == f"123456789012.dkr.ecr.us-east-1.amazonaws.com/{image}:local"
     assert container["command"] == ["python", "-m", module]
-    assert (IMAGES / module / module / "__main__.py").is_file()
-    assert (IMAGES / module / "Dockerfile").is_file()
+    assert (IMAGES / folder / module / "__main__.py").is_file()
+    assert (IMAGES / folder / "Dockerfile").is_file()
     assert definition["requiresCompatibilities"] == ["FARGATE"]
     assert definition["networkMode"] == "awsvpc"
     assert definition["executionRoleArn"] != definition["taskRoleArn"]
@@ -80,13 +107,14 @@ def test_a_task_definition_follows_the_contract(path: Path) -> None:
         "awslogs-stream-prefix": path.stem,
         "mode": "non-blocking" if image == "encoder" else "blocking",
     }
-    assert container["secrets"] == [{"name": "ENCODER_TOKEN", "valueFrom": VALUES["ENCODER_TOKEN_SECRET_ARN"]}]
+    token = [{"name": "ENCODER_TOKEN", "valueFrom": VALUES["ENCODER_TOKEN_SECRET_ARN"]}]
+    assert container.get("secrets") == (None if image == "rt-live" else token)
     assert {"name": "MODELS_DIR", "value": "/mnt/models"} in container["environment"]
     assert container["mountPoints"] == [
         {"sourceVolume": "shared-models", "containerPath": "/mnt/models", "readOnly": True}
     ]
     assert container["readonlyRootFilesystem"] is True
-    assert "healthCheck" in container or image == "flight-features"
+    assert ("healthCheck" in container) is (image == "encoder")
 
 
 @pytest.mark.parametrize("kind", ["encoder", "flight-features"])
@@ -124,7 +152,7 @@ def test_airflow_may_pass_just_the_three_roles_and_only_to_ecs_tasks() -> None:
     assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
 
 
-@pytest.mark.parametrize("image", ["encoder", "flight_features"])
+@pytest.mark.parametrize("image", ["encoder", "flight_features", "rt_live"])
 def test_an_image_pins_the_same_versions_as_the_repository(image: str) -> None:
     locked = dict(
         line.split(" ")[0].split("==")

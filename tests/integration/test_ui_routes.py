@@ -210,6 +210,56 @@ def test_the_overview_has_a_line_for_each_pipeline(world: World) -> None:
     ]  # fmt: skip
 
 
+HOLDERS = """
+from ecs_feature.ui.overview import overview
+
+with create_session() as session:
+    run = run_of(session, "named", "first")
+    run.start_date = run.end_date = dt.datetime.now(UTC)
+    left(session, run, "control.scale_up", {"services": [{
+        "name": "encoder-control", "arn": "arn:aws:ecs:us-east-1:1:service/features/encoder-control", "running": 6,
+        "at": dt.datetime.now(UTC).isoformat(), "desired": 6, "baseline": 0,
+        "holders": [{"holder": f"{name}/control", "count": 2, "since": ""} for name in ("named/first", "mapped/day")],
+    }]})
+    session.flush()
+    for readable in ({"named", "mapped"}, {"named"}):
+        found = overview(session, lambda ids: [dag_id for dag_id in ids if dag_id in readable])
+        (line,) = (line for line in found["pipelines"] if line["dag_id"] == "named")
+        print(json.dumps([each["holder"] for each in line["services"][0]["holders"]]))
+    session.rollback()
+"""
+
+
+def test_the_overview_names_no_run_of_a_dag_that_the_user_may_not_read(world: World) -> None:
+    both, one = (json.loads(line) for line in world.program(HOLDERS)[-2:])
+    assert both == ["named/first/control", "mapped/day/control"]
+    assert one == ["named/first/control", None]
+
+
+SO_FAR = """
+from ecs_feature.ui import overview
+
+with create_session() as session:
+    now = dt.datetime.now(UTC)
+    for run_id, state in (("first", "running"), ("second", "success")):
+        run = run_of(session, "named", run_id)
+        run.start_date, run._state = now, state
+    session.flush()
+    for overview.MOST_READ in (10_000, 5):
+        found = overview.overview(session, list)
+        (line,) = (line for line in found["pipelines"] if line["dag_id"] == "named")
+        print(json.dumps([line["so_far"], line["today_usd"]]))
+    session.rollback()
+"""
+
+
+def test_the_overview_has_what_a_run_that_goes_on_has_cost_so_far(world: World) -> None:
+    """Three launches of acme and five of others at 823 millionths; there is no receipt. Not when there are too many."""
+    some, none = (json.loads(line) for line in world.program(SO_FAR)[-2:])
+    assert some == [True, pytest.approx(8 * 0.000823, rel=0.01)]
+    assert none == [False, None]
+
+
 def test_an_estimate_of_a_rerun(world: World) -> None:
     status, answer = world.ask(
         "/ecs_feature/api/estimate",
@@ -222,6 +272,30 @@ def test_an_estimate_of_a_rerun(world: World) -> None:
     assert row["usd"] > 0
     for wrong in (None, [{}], [{"run_id": "x", "cells": [["a"]]}]):
         assert world.ask("/ecs_feature/api/estimate", body={"dag_id": "named", "runs": wrong})[0] == 422
+
+
+ASKED = """
+from ecs_feature.ui import estimates
+
+asked = []
+estimates.estimate = lambda request, *_, **__: asked.append((list(request.variants), dict(request.chosen)))
+cells = [["control.shards.acme", -1], ["treatment.shards.zeta", -1], ["treatment.shards.acme-eu", -1],
+         ["control.shards.acme", -1]]
+with create_session() as session:
+    named = estimates.estimates(session, "named", [{"run_id": "first", "cells": cells}])
+    found = [["control.shard", 1], ["control.shard", 7], ["control.shard", 8]]
+    mapped = estimates.estimates(session, "mapped", [{"run_id": "day", "cells": found}])
+print(json.dumps([asked, [answer["runs"][0]["shards"] for answer in (named, mapped)]]))
+"""
+
+
+def test_an_estimate_is_of_exactly_the_ticked_shards_of_each_variant(world: World) -> None:
+    asked, shards = json.loads(world.program(ASKED)[-1])
+    assert asked == [
+        [["control", "treatment"], {"control": ["acme"], "treatment": ["acme-eu", "zeta"]}],
+        [["control"], {"control": ["", "", "acme-eu"]}],  # the names of two are not known: any of the lane's
+    ]
+    assert shards == [3, 3]
 
 
 CHANGES = {
@@ -362,17 +436,19 @@ def test_a_version_made_current_again_decides_what_is_stale(world: World) -> Non
     world.program(AGAIN)
     world.program(
         """
+OUT = "s3://b/out/variant=control/ds=2013-01-02/manifest/v=000"
 with create_session() as session:
     first = run_of(session, "named", "first")
     left(session, first, "control.publish",
-         {"version": 1, "manifest_uri": "s3://b/o/manifest/v=0001.json", "shards": ["acme", "acme-eu", "zeta"]})
+         {"version": 1, "manifest_uri": OUT + "1.json", "shards": ["acme", "acme-eu", "zeta"]})
     run = create(session, "named", "late", 2, hour=3)
     left(session, run, "control.shards.acme", json.dumps(record("acme")))
     left(session, run, "control.publish",
-         {"version": 2, "manifest_uri": "s3://b/o/manifest/v=0002.json", "missing": [], "shards": ["acme"]})
+         {"version": 2, "manifest_uri": OUT + "2.json", "missing": [], "shards": ["acme"]})
+    left(session, run, "treatment.publish", {"version": 2, "manifest_uri": OUT + "1.json", "shards": []})
     back = create(session, "ecs_feature_rollback", "back", 4)
     left(session, back, "make_current", {
-        "manifest_uri": "s3://b/o/manifest/v=0001.json", "version": 1, "before": 2,
+        "manifest_uri": OUT + "1.json", "version": 1, "before": 2,
         "at": (dt.datetime.now(UTC) + dt.timedelta(seconds=1)).isoformat(),
     })
 """
@@ -382,26 +458,47 @@ with create_session() as session:
         at = [run["run_id"] for run in board["runs"]].index("first")
         assert board["cells"]["control"][at]["states"][:3] == "PPP"
         assert board["cells"]["control"][at + 1]["states"][:3] == "SSS"
-        run = world.get("run", dag_id="named", run_id="late")
+        run = world.get("run", "admin", dag_id="named", run_id="late")
         assert [(each["version"], each["current"]) for each in run["versions"] if each["lane"] == "control"] == [
             (2, False),
             (1, True),
         ]
-        assert run["make_current"]["available"]
+        assert run["make_current"] == {"available": True, "dag_id": "ecs_feature_rollback"}
+        assert not world.get("run", "viewer", dag_id="named", run_id="late")["make_current"]["available"]
+        uris = {
+            (each["lane"], each["version"]): (each["manifest_uri"], each.get("refused")) for each in run["versions"]
+        }
+        assert uris["control", 1] == ("s3://b/out/variant=control/ds=2013-01-02/manifest/v=0001.json", None)
+        uri, words = uris["treatment", 2]  # what somebody wrote there is of another variant
+        assert uri is None
+        assert "is not below s3://b/out/variant=treatment/ds={{ ds }}, where this pipeline publishes" in words
     finally:
         world.program(
             "with create_session() as session:\n    session.delete(run_of(session, 'ecs_feature_rollback', 'back'))\n"
         )
 
 
+RIGHTS = """
+from types import SimpleNamespace
+from ecs_feature.ui import auth
+
+CLEAR, START = ("PUT", "TASK_INSTANCE", "named"), ("POST", "RUN", "ecs_feature_rollback")
+for rights in ((), (START,), (CLEAR,), (CLEAR, START)):
+    def authorized(*, method, access_entity, details, user):
+        return (method, access_entity.name, details.id) in rights
+    auth.get_auth_manager = lambda: SimpleNamespace(is_authorized_dag=authorized)
+    print(auth.may_make_current("named", "me"))
+"""
+
+
+def test_who_may_make_a_version_current_may_clear_the_pipelines_tasks_and_start_the_dag(world: World) -> None:
+    assert world.program(RIGHTS)[-4:] == ["False", "False", "False", "True"]
+
+
 def test_since_gives_the_runs_that_changed_and_the_rest_of_the_board(world: World) -> None:
     world.program(AGAIN)
     whole = world.get("board", dag_id="named")
-    world.program("with create_session() as session:\n    session.query(DagRun).update({'updated_at': START})\n")
-    world.program(
-        "with create_session() as session:\n    session.query(TaskInstance).update({'updated_at': START})\n"
-        "    run_of(session, 'named', 'second')\n"
-    )
+    world.program(QUIET)
     nothing = world.get("board", dag_id="named", since=whole["at"])
     assert (nothing["partial"], nothing["runs"], nothing["shards"]) == (True, [], whole["shards"])
     world.program(
@@ -411,6 +508,168 @@ def test_since_gives_the_runs_that_changed_and_the_rest_of_the_board(world: Worl
     part = world.get("board", dag_id="named", since=whole["at"])
     assert [run["run_id"] for run in part["runs"]] == ["second"]
     assert part["cells"]["control"][0]["states"][0] == "F"
+
+
+COPIED = """
+from ecs_feature.ui.board import board
+
+with create_session() as session:
+    before = board(session, "named")
+    kept = json.dumps(before)
+    session.query(XComModel).filter_by(run_id="first", task_id="control.shards.zeta").delete()
+    session.query(TaskInstance).filter_by(run_id="first", task_id="control.shards.zeta").update(
+        {"task_id": "control.shards.gone", "_task_display_property_value": None, "updated_at": dt.datetime.now(UTC)}
+    )
+    after = board(session, "named", since=dt.datetime.fromisoformat(before["at"]))
+    print(json.dumps([json.dumps(before) == kept, "gone" in before["shards"], "gone" in after["shards"]]))
+    session.rollback()
+"""
+
+
+def test_an_answer_that_another_request_is_given_meanwhile_stays_as_it_is(world: World) -> None:
+    """What is kept of a board's rows is added to by one request while another reads it."""
+    world.program(AGAIN)
+    world.program(WITHOUT_SUMMARIES)
+    assert json.loads(world.program(COPIED)[-1]) == [True, False, True]
+
+
+QUIET = """
+with create_session() as session:
+    session.query(DagRun).update({"updated_at": START})
+    session.query(TaskInstance).update({"updated_at": START})
+"""
+LATE = """
+with create_session() as session:
+    first = run_of(session, "named", "first")
+    left(session, first, "control.publish",
+         {"version": 1, "manifest_uri": "s3://b/o/manifest/v=0001.json", "shards": ["acme", "acme-eu", "zeta"]})
+    run = create(session, "named", "late", 2, hour=3)
+    left(session, run, "control.shards.acme", json.dumps(record("acme")))
+    left(session, run, "control.publish",
+         {"version": 2, "manifest_uri": "s3://b/o/manifest/v=0002.json", "missing": [], "shards": ["acme"]})
+"""
+BACK = """
+with create_session() as session:
+    back = create(session, "ecs_feature_rollback", "back", 4)
+    left(session, back, "make_current", {
+        "manifest_uri": "s3://b/o/manifest/v=0001.json", "version": 1, "before": 2,
+        "at": (dt.datetime.now(UTC) + dt.timedelta(seconds=1)).isoformat(),
+    })
+"""
+PUBLISHED_AGAIN = """
+with create_session() as session:
+    run = run_of(session, "named", "first")
+    left(session, run, "control.publish",
+         {"version": 3, "manifest_uri": "s3://b/o/manifest/v=0003.json", "missing": [], "shards": ["acme"]})
+    ti = task(session, run, "control.publish")
+    ti.try_number = 2
+"""
+
+
+def test_since_gives_the_runs_whose_publication_a_roll_back_has_changed(world: World) -> None:
+    world.program(AGAIN)
+    world.program(LATE)
+    world.program(QUIET)
+    whole = world.get("board", dag_id="named")
+    assert world.get("board", dag_id="named", since=whole["at"])["runs"] == []
+    world.program(BACK)
+    try:
+        part = world.get("board", dag_id="named", since=whole["at"])
+        assert [run["run_id"] for run in part["runs"]] == ["first", "late"]
+        assert [cells["states"][:3] for cells in part["cells"]["control"]] == ["PPP", "SSS"]
+    finally:
+        world.program(
+            "with create_session() as session:\n    session.delete(run_of(session, 'ecs_feature_rollback', 'back'))\n"
+        )
+
+
+def test_since_gives_the_runs_whose_publication_a_run_beyond_the_board_has_changed(world: World) -> None:
+    """The board shows two runs; an earlier one of the same day, to the left of them, publishes again."""
+    world.program(AGAIN)
+    world.program(LATE)
+    world.program(QUIET)
+    whole = world.get("board", dag_id="named", runs=2)
+    assert [run["run_id"] for run in whole["runs"]] == ["late", "second"]
+    assert whole["cells"]["control"][0]["states"][1] == "P"
+    assert world.get("board", dag_id="named", runs=2, since=whole["at"])["runs"] == []
+    world.program(PUBLISHED_AGAIN)
+    part = world.get("board", dag_id="named", runs=2, since=whole["at"])
+    assert [run["run_id"] for run in part["runs"]] == ["late"]
+    assert part["cells"]["control"][0]["states"][1] == "S"
+
+
+def test_the_window_of_a_board_tells_that_a_run_was_deleted(world: World) -> None:
+    world.program(AGAIN)
+    whole = world.get("board", dag_id="named")
+    assert world.get("board", dag_id="named", since=whole["at"])["window"] == whole["window"]
+    world.program("with create_session() as session:\n    session.delete(run_of(session, 'named', 'first'))\n")
+    part = world.get("board", dag_id="named", since=whole["at"])
+    assert part["window"] != whole["window"]
+
+
+COUNTED = """
+from airflow import settings
+from sqlalchemy import event
+from ecs_feature.ui.overview import overview
+from ecs_feature.ui.pipelines import pipelines_of_all
+
+asked = []
+event.listen(settings.engine, "after_cursor_execute", lambda *args: asked.append(args[2]))
+
+def count(work):
+    asked.clear()
+    with create_session() as session:
+        made = work(session)
+    return len(asked), made
+
+OURS = ["alone", "empty", "mapped", "named", "own"]
+"""
+
+
+def test_the_pipelines_of_many_dags_are_read_in_two_queries_and_then_asked_for_in_one(world: World) -> None:
+    world.program(AGAIN)
+    lines = world.program(
+        COUNTED
+        + """
+first, made = count(lambda session: pipelines_of_all([*OURS, "foreign", "never"], session))
+again, kept = count(lambda session: pipelines_of_all([*OURS, "foreign", "never"], session))
+print(json.dumps([first, again, {dag_id: len(each.lanes) for dag_id, each in kept.items()}]))
+"""
+    )
+    assert json.loads(lines[-1]) == [
+        2, 1, {"alone": 1, "empty": 1, "mapped": 1, "named": 2, "own": 2, "foreign": 0, "never": 0}
+    ]  # fmt: skip
+
+
+def test_the_overview_of_many_pipelines_takes_as_many_queries_as_of_one(world: World) -> None:
+    """Each has a run of this day; what each costs and how its last run's shards are is asked for of all at once."""
+    world.program(AGAIN)
+    lines = world.program(
+        COUNTED
+        + """
+with create_session() as session:
+    session.query(DagRun).update({"start_date": dt.datetime.now(UTC)})
+    for run_id in ("first", "second"):  # two DAGs have runs of the same id
+        left(session, run_of(session, "named", run_id), "receipt", {"variants": {"control": {"cost_usd": 0.5}}})
+    for dag_id in ("alone", "empty"):
+        run = create(session, dag_id, "first", 2)
+        run.start_date = dt.datetime.now(UTC)
+        left(session, run, "receipt", {"variants": {"": {"cost_usd": 0.25}}})
+try:
+    count(lambda session: overview(session, lambda ids: OURS))
+    one, _ = count(lambda session: overview(session, lambda ids: ["named"]))
+    all_, made = count(lambda session: overview(session, lambda ids: OURS))
+finally:
+    with create_session() as session:
+        for dag_id in ("alone", "empty"):
+            session.delete(run_of(session, dag_id, "first"))
+shown = {line["dag_id"]: (line["month_usd"], line["last"] and line["last"]["ok"]) for line in made["pipelines"]}
+print(json.dumps([one, all_, shown]))
+"""
+    )
+    one, all_, shown = json.loads(lines[-1])
+    assert all_ == one
+    assert shown == {"alone": [0.25, 1], "empty": [0.25, 1], "mapped": [None, 2], "named": [1.0, 17], "own": [None, 4]}
 
 
 def test_pages_of_runs_and_values_by_name(world: World) -> None:

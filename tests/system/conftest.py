@@ -31,8 +31,13 @@ OPTIONS = {
     # No DAG file changes while the tests run: it is not looked for changes, and an unchanged file is not parsed again,
     # which are a tenth of a core for each stack.
     "dag_processor": {"min_file_process_interval": "900", "refresh_interval": "900"},
-    # As Airflow has it; users of `make up` wait half as long.
-    "scheduler": {"scheduler_idle_sleep_time": "1"},
+    "scheduler": {
+        # As Airflow has it; users of `make up` wait half as long.
+        "scheduler_idle_sleep_time": "1",
+        # How long nobody has heard of a killed worker's task before it fails: 300 s by default.
+        "task_instance_heartbeat_timeout": "45",
+        "task_instance_heartbeat_timeout_detection_interval": "3",
+    },
 }
 
 
@@ -100,7 +105,8 @@ def stack() -> Iterator[SystemStack]:
     """A healthy Airflow and a local Fargate, with the DAGs of dags/ and of tests/system/dags/."""
     clear(FOLDER)
     _give_database(FOLDER)
-    with Stack(FOLDER, extra_dags={"system-tests": EXTRA_DAGS}, options=OPTIONS, grace_seconds=2) as running:
+    extra = {"system-tests": EXTRA_DAGS}
+    with Stack(FOLDER, extra_dags=extra, options=OPTIONS, grace_seconds=2, workers=True) as running:
         yield SystemStack(running)
 
 

@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from airflow.utils.cli import suppress_logs_and_warning
+from airflow.utils.cli import action_cli, suppress_logs_and_warning
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 
 from ecs_feature.aws.connection import AwsConnection
@@ -40,7 +40,21 @@ _NAMED: Final = 20
 @suppress_logs_and_warning
 @providers_configuration_loaded
 def manifest(args: Namespace) -> None:
-    """Do it; exit with one sentence when that is not possible."""
+    """Do it; exit with one sentence when that is not possible. A way back is in Airflow's audit log."""
+    if args.action == "rollback":
+        args.dag_id = None if args.target.startswith("s3://") else args.target  # under which the audit log has it
+        manifest_rollback(args)
+    else:
+        _do(args)
+
+
+@action_cli(check_db=False)
+def manifest_rollback(args: Namespace) -> None:
+    """The audit log has it as ``cli_manifest_rollback``, with who did it and the whole command."""
+    _do(args)
+
+
+def _do(args: Namespace) -> None:
     try:
         store = _store(args)
         with translated(store.prefix):

@@ -14,7 +14,8 @@ from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.tasks.capacity import ON_DEMAND, bucket_of, providers_of
 from ecs_feature.tasks.volumes import EbsVolume
 
-_SHARD = "EcsShardOperator"
+ON_WORKER = "WorkerShardOperator"
+_SHARDS = ("EcsShardOperator", ON_WORKER)
 _PLAN = "FeaturePlanOperator"
 
 
@@ -114,7 +115,7 @@ def shard_tasks(dag: Any) -> list[tuple[Any, dict[str, Any]]]:
     return [
         (task, arguments(task))
         for task in dag.task_dict.values()
-        if task.task_type == _SHARD and task.start_trigger_args
+        if task.task_type in _SHARDS and task.start_trigger_args
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from ecs_feature.estimates.simulation import Bounds, simulate
@@ -65,12 +65,18 @@ class EstimateRequest:
     :param variants: names; every run computes all of them.
     :param shards: names, or none: as many as the drawn past run had.
     :param shard_count: so many instead, whatever their names.
+    :param chosen: instead, variant -> names of its shards; an empty name is any shard of the variant.
     """
 
     runs: int
     variants: Sequence[str]
     shards: Sequence[str] = ()
     shard_count: int | None = None
+    chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def names(self, variant: str) -> Sequence[str]:
+        """Of the variant's shards; none: as many as the drawn past run had."""
+        return self.chosen.get(variant, self.shards)
 
 
 def calibrated(past: Sequence[PastRun], bounds: Bounds) -> list[PastRun]:
@@ -241,7 +247,9 @@ class Draw:
         }
         # A run whose own stages are unknown (failed, cleared) still lends its shards' durations.
         self.whole = [run for run in self.past if run.after_seconds is not None] or list(self.past)
-        if not self.request.shards:  # as many shards as the drawn run had: a run of some of them would make it too few
+        if (
+            not self.request.shards and not self.request.chosen
+        ):  # as many shards as the drawn run had: a run of some of them would make it too few
             self.whole = [run for run in self.whole if not run.partial] or self.whole
         self.deck: list[PastRun] = []
 
@@ -267,7 +275,7 @@ class Draw:
             known = [run.variants[pool_of] for run in self.whole if pool_of in run.variants]
             known = [work for work in known if work.before_seconds is not None]
             own = self.rng.choice(known) if known else own or PastVariant({})
-        shards = tuple(self._shards(own.shards, pool_of))
+        shards = tuple(self._shards(own.shards, pool_of, self.request.names(name)))
         before = max(own.before_seconds or 0.0, own.services.lead_seconds)
         if self.request.shard_count is None or not own.handed:
             return VariantWork(name, shards, before, own.services, own.handover_seconds)
@@ -276,14 +284,16 @@ class Draw:
         services = dataclasses.replace(own.services, lead_seconds=lead + more if lead else lead)
         return VariantWork(name, shards, before + more, services, handover)
 
-    def _shards(self, own: Mapping[str, LaunchHistory], variant: str) -> Iterator[LaunchHistory]:
+    def _shards(self, own: Mapping[str, LaunchHistory], variant: str, names: Sequence[str]) -> Iterator[LaunchHistory]:
         pool, everything = self.pools[variant], self.everything[variant]
         if self.request.shard_count is not None:
             yield from self.rng.choices(everything, k=self.request.shard_count)
-        elif not self.request.shards:
+        elif not names:
             yield from own.values() or [self.rng.choice(everything)]
-        for name in self.request.shards if self.request.shard_count is None else ():
-            if name in own:
+        for name in names if self.request.shard_count is None else ():
+            if not name:
+                yield self.rng.choice(everything)
+            elif name in own:
                 yield own[name]
             elif name in pool:
                 yield self.rng.choice(pool[name])

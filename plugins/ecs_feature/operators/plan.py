@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.providers.standard.operators.branch import BaseBranchOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, DownstreamTasksSkipped
 
 from ecs_feature.aws.errors import may_pass
 from ecs_feature.environment import filled
@@ -35,6 +35,8 @@ class FeaturePlanOperator(PartitionedOperator, BaseBranchOperator):  # type: ign
     :param services: variant -> names of its services.
     :param capacity_providers: that the launches name.
     :param params_prefix: what the names of the pipeline's params begin with.
+    :param skippable: shard -> its tasks, which are skipped here when the run is restricted to others, so that no worker
+        has to; default: each finds out itself.
     """
 
     template_fields: Sequence[str] = ("cluster",)
@@ -50,6 +52,7 @@ class FeaturePlanOperator(PartitionedOperator, BaseBranchOperator):  # type: ign
         services: Mapping[str, Sequence[str]] | None = None,
         capacity_providers: Sequence[str] = (),
         params_prefix: str = "",
+        skippable: Mapping[str, Sequence[str]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -60,6 +63,7 @@ class FeaturePlanOperator(PartitionedOperator, BaseBranchOperator):  # type: ign
         self.services = {name: list(filled(each, where="services")) for name, each in (services or {}).items()}
         self.capacity_providers = list(capacity_providers)
         self.params_prefix = params_prefix
+        self.skippable = {name: list(tasks) for name, tasks in (skippable or {}).items()}
 
     def with_partition(self, context: Any, environment: Any) -> Any:
         """Airflow's own: a run without a partition is refused in words by :meth:`execute`."""
@@ -88,7 +92,13 @@ class FeaturePlanOperator(PartitionedOperator, BaseBranchOperator):  # type: ign
         where = f" in {' and '.join(selection.variants)}" if any(selection.variants) else ""
         self.log.info("This run computes %s shards%s of %s.", counted, where, found["partition"])
         context["ti"].xcom_push(key="return_value", value=plan)
-        self.do_branch(context, [*self.always, *(self.first_tasks[variant] for variant in selection.variants)])
+        left_out = [task for name in self.skippable if name not in selection.shards for task in self.skippable[name]]
+        try:
+            self.do_branch(context, [*self.always, *(self.first_tasks[variant] for variant in selection.variants)])
+        except DownstreamTasksSkipped as skipped:
+            raise DownstreamTasksSkipped(tasks=[*skipped.tasks, *left_out]) from None
+        if left_out:
+            raise DownstreamTasksSkipped(tasks=left_out)
         return plan
 
     def _check_aws(self, variants: Sequence[str]) -> None:

@@ -34,9 +34,10 @@ class FeaturePublishOperator(PartitionedOperator):
     DAG with ``schedule=[Asset(...)]`` for no other. Their extra has the manifest's URI, version and sizes, how many
     shards the run has computed and how many are missing, and the address of its Shards tab.
 
-    XCom: ``{"manifest_uri", "version", "rows", "files", "bytes", "shards", "missing"}``; rows, files and bytes are of
-    the whole manifest, ``shards`` are the names that this run computed, ``missing`` those of the pipeline that no run
-    has published for this partition yet: a run of chosen shards on one that is not whole leaves some out.
+    XCom: ``{"manifest_uri", "version", "previous", "rows", "files", "bytes", "shards", "missing"}``; rows, files and
+    bytes are of the whole manifest, ``previous`` is the version that was current before (None: none), ``shards`` are
+    the names that this run computed, ``missing`` those of the pipeline that no run has published for this partition
+    yet: a run of chosen shards on one that is not whole leaves some out.
 
     :param shard_task_ids: the tasks whose XCom names a ``result_uri``; skipped ones have none.
     :param prefix: template of the variant's and partition's prefix, ``s3://bucket/...`` without a slash at the end.
@@ -120,7 +121,7 @@ class FeaturePublishOperator(PartitionedOperator):
                 some(missing),
             )
         self._emit(context, {**summary, "shards": len(shards), "missing": len(missing)}, sorted(shards))
-        return {**summary, "shards": sorted(shards), "missing": missing}
+        return {**summary, "previous": manifest["previous"], "shards": sorted(shards), "missing": missing}
 
     def _read(self, records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         s3 = self.aws.client("s3")

@@ -18,6 +18,9 @@ from ecs_feature.shards.records import shard_records
 from ecs_feature.shards.selection import names_in, of_this_run, params_of
 from ecs_feature.tasks import prices
 
+ARTIFACTS_KEY: Final = "artifacts"
+"""The XCom in which a task of the user's, directly before the receipt, names what it has made."""
+
 
 @dataclass(frozen=True)
 class VariantTasks:
@@ -99,8 +102,9 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
     """Collects what the run's tasks have left and logs it as a table. It runs however the others end.
 
     XCom: ``{"dag_id", "run_id", "logical_date", "partition", "state", "seconds", "variants": {name:
-    :func:`ecs_feature.results.receipts.variant_receipt`}}``; variants that the run left out are missing. And
-    ``board``: the cells of the Shards tab, see :mod:`ecs_feature.results.cells`.
+    :func:`ecs_feature.results.receipts.variant_receipt`}}``; variants that the run left out are missing. ``artifacts``,
+    ``{name: URI}``, are what tasks of the user's own between a publish and this one have left in an XCom of that key.
+    And ``board``: the cells of the Shards tab, see :mod:`ecs_feature.results.cells`.
 
     :param variants: the tasks of each variant.
     :param found_by: the task that has found the run's shards; empty: the variants' tasks are all there are.
@@ -155,6 +159,7 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
                 for name, tasks in self.variants.items()
                 if any(state != "skipped" for state in tasks.shard_states(states).values())
             },
+            **self._artifacts(ti),
         }
         for line in render(receipt).splitlines():
             self.log.info("%s", line)
@@ -180,6 +185,17 @@ class FeatureReceiptOperator(BaseOperator):  # type: ignore[misc]
             )
             for name, tasks in self.variants.items()
         }
+
+    def _artifacts(self, ti: Any) -> dict[str, dict[str, str]]:
+        """What tasks of the user's own directly before this one have made; empty when there is nothing. One call to
+        Airflow for each such task, and none without."""
+        mine = {name for tasks in self.variants.values() for name in (tasks.publish, tasks.scale_down)}
+        found: dict[str, str] = {}
+        for task_id in sorted(set(self.upstream_task_ids) - mine):
+            left = ti.xcom_pull(task_ids=task_id, key=ARTIFACTS_KEY)
+            if isinstance(left, Mapping):
+                found |= {str(name): str(uri) for name, uri in left.items()}
+        return {"artifacts": found} if found else {}
 
     def _partition(self, context: Any) -> dict[str, str | None]:
         """The run's partition and its first day; None for a run that has none, which its plan has refused."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,11 +26,13 @@ class FeatureRollBackOperator(AwsOperator):
         from airflow.sdk import DAG, Param
         from ecs_feature.operators.roll_back import FeatureRollBackOperator
 
-        with DAG("way_back", params={"manifest_uri": Param(type="string"), "instead_of": Param(None)}):
+        with DAG("way_back", params={"manifest_uri": Param(type="string"), "instead_of": Param(None),
+                                   "of_dag": Param(None)}):
             FeatureRollBackOperator(
                 task_id="make_current",
                 manifest_uri="{{ params.manifest_uri }}",
                 instead_of="{{ params.instead_of or '' }}",
+                of_dag="{{ params.of_dag or '' }}",
             )
 
     XCom: ``{"manifest_uri", "version", "before", "at", "dag_id", "partition", "variant", "published_by"}``, from which
@@ -41,15 +43,19 @@ class FeatureRollBackOperator(AwsOperator):
     :param manifest_uri: of the version, ``s3://.../manifest/v=0003.json``, as receipts and asset events have it.
     :param instead_of: the version that is current as far as the user knows; when it is another one by now, the task
         fails at once and changes nothing. Empty: whichever it is.
+    :param of_dag: the DAG whose version it is as far as the user knows; where the manifest says that another one
+        published it, the task fails at once and changes nothing. Empty: any. It keeps a wrong URI from moving
+        another pipeline's pointer; it is no right: who may start the task can give any DAG.
     """
 
-    template_fields: Sequence[str] = ("manifest_uri", "instead_of")
+    template_fields: Sequence[str] = ("manifest_uri", "instead_of", "of_dag")
     ui_color = "#e1d5e7"
 
-    def __init__(self, *, manifest_uri: str, instead_of: str | int = "", **kwargs: Any) -> None:
+    def __init__(self, *, manifest_uri: str, instead_of: str | int = "", of_dag: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.manifest_uri = filled(manifest_uri, where="manifest_uri")
         self.instead_of = instead_of
+        self.of_dag = of_dag
 
     def execute(self, context: Any) -> dict[str, Any]:
         try:
@@ -79,12 +85,22 @@ class FeatureRollBackOperator(AwsOperator):
         """The version that was current, and the content of the one that is now."""
         with translated(prefix):
             store = ManifestStore(self.aws.client("s3"), prefix)
+            if self.of_dag:
+                self._check_dag(store.version(number))
             current = store.current()
             if current is not None and current["version"] == number:  # a try whose answer was lost
                 return number, current
             content = store.roll_back(number, instead_of).manifest
         assert current is not None  # else there would be nothing to go back to
         return current["version"], content
+
+    def _check_dag(self, content: Mapping[str, Any]) -> None:
+        """:raises PublishError: when another DAG has published this version."""
+        if content.get("dag_id") != self.of_dag:
+            raise PublishError(
+                f"manifest_uri: {self.manifest_uri} was published by DAG {content.get('dag_id')!r:.250}, not by "
+                f"{self.of_dag!r:.250}; give a version of that DAG, or leave of_dag out."
+            )
 
 
 def _number(text: str | int) -> int | None:

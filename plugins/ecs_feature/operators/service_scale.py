@@ -22,6 +22,7 @@ from ecs_feature.services.client import EcsServices
 from ecs_feature.services.kinds import check
 from ecs_feature.services.lease_holders import active_run_checker
 from ecs_feature.services.leases import RunIsActive, SharingPolicy, check_count, held_by, policy_of
+from ecs_feature.services.readiness import ready_of
 from ecs_feature.services.run_lease import RunLease
 from ecs_feature.services.snapshot import seen
 from ecs_feature.tasks import cost
@@ -80,7 +81,9 @@ class EcsServiceScaleOperator(AwsOperator):
     :param holder: template of the lease's holder; both directions must agree.
     :param lease: how long the lease lives if nobody gives it back; after that, for as long as the run goes on.
     :param policies: name -> how the service's leases add up; default: sum, from a baseline of 0.
-    :param timeout_seconds: how long ``down`` waits for the tasks to be gone.
+    :param timeout_seconds: how long ``down`` waits for the tasks to be gone, and ``up`` for ``ready``.
+    :param ready: with ``up``: waits, in the triggerer, until the services are steady and what is said here is true, see
+        :class:`ecs_feature.sensors.service_steady.EcsServiceSteadySensor`; default: it does not wait.
     :raises ConfigurationError: for a count that no service can have.
     """
 
@@ -98,6 +101,7 @@ class EcsServiceScaleOperator(AwsOperator):
         policies: dict[str, SharingPolicy] | None = None,
         timeout_seconds: float = 900,
         poll_seconds: float = 5,
+        ready: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -113,18 +117,30 @@ class EcsServiceScaleOperator(AwsOperator):
         self.policies = filled_keys(policies or {}, where="policies")
         self.timeout_seconds = timeout_seconds
         self.poll_seconds = poll_seconds
+        self.ready = ready_of(ready or {}, list(self.services))
+        if self.ready and direction == "down":
+            raise ConfigurationError("ready: nothing is waited for when a service goes down; leave it out.")
 
-    def execute(self, context: Any) -> dict[str, Any] | None:
+    def execute(self, context: Any) -> dict[str, Any]:
         ask = self._asking(active_run_checker(context["ti"]))
         try:
             if self.direction == "up":
-                return self._up(ask)
-            known = self._known(context)
-            held = self._down(ask, known)
+                result, lease = self._up(ask), self.lease
+                policies = {name: self.policies.get(name, SharingPolicy()) for name in self.services}
+            else:
+                known, lease = self._known(context), timedelta(0)
+                result = {"held": self._down(ask, known)}
+                policies = {name: leased.policy for name, leased in known.items()}
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
         except EcsFeatureError as error:
             raise AirflowException(str(error)) from error
+        if self.direction == "down" or self.ready:
+            self._wait(result, policies, lease)
+        return result
+
+    def _wait(self, result: dict[str, Any], policies: dict[str, SharingPolicy], lease: timedelta) -> None:
+        """Defer until the services are ready, or down."""
         self.defer(
             trigger=EcsServiceSteadyTrigger(
                 cluster=self.cluster,
@@ -132,19 +148,13 @@ class EcsServiceScaleOperator(AwsOperator):
                 aws=asdict(self.aws),
                 timeout_seconds=self.timeout_seconds,
                 poll_seconds=self.poll_seconds,
-                descending=True,
-                result={"held": held},
-                run_lease=RunLease(
-                    self.cluster,
-                    self.holder,
-                    self.services,
-                    {name: leased.policy for name, leased in known.items()},
-                    0,
-                ).to_dict(),
+                descending=self.direction == "down",
+                result=result,
+                run_lease=RunLease(self.cluster, self.holder, self.services, policies, lease.total_seconds()).to_dict(),
+                ready=self.ready,
             ),
             method_name="execute_complete",
         )
-        return None
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Return what the trigger could not store, as in ``dag.test()``, or raise when the tasks are still there."""

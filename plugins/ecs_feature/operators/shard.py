@@ -125,17 +125,25 @@ class EcsShardOperator(PartitionedOperator):
 
     def execute(self, context: Any) -> None:
         """Defer to the trigger; only where Airflow does not start from it (``dag.test()``, a user's choice)."""
-        known = self.with_partition(context, self.get_template_env())
-        selected = self.render_template(self._arguments["selected"], known)
-        if not is_selected(self.shard, selected, self._arguments.get("padded", ())):
-            raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
-        arguments = {**self.render_template(self._arguments, known), "shard": self.shard}
-        arguments["launch"]["task_definition"] = self._task_definition(context, arguments["launch"]["task_definition"])
+        arguments = self.rendered(context)
         prefix, padded = arguments.get("params_prefix", ""), arguments.get("padded", ())
         arguments |= {name: shards_in(context, prefix + name, padded) for name in NAMING_SHARDS}
         arguments["end_in_triggerer"] = False
         trigger = ShardTrigger(**arguments)
         self.defer(trigger=trigger, method_name="execute_complete")
+
+    def rendered(self, context: Any) -> dict[str, Any]:
+        """The trigger's arguments with their templates and references replaced; ``{shard}`` stands there still.
+
+        :raises AirflowSkipException: the run is restricted to other shards.
+        """
+        known = self.with_partition(context, self.get_template_env())
+        selected = self.render_template(self._arguments["selected"], known)
+        if not is_selected(self.shard, selected, self._arguments.get("padded", ())):
+            raise AirflowSkipException(f"Shard {self.shard} is not among the shards of this run.")
+        arguments: dict[str, Any] = {**self.render_template(self._arguments, known), "shard": self.shard}
+        arguments["launch"]["task_definition"] = self._task_definition(context, arguments["launch"]["task_definition"])
+        return arguments
 
     def _task_definition(self, context: Any, named: str) -> Any:
         def pull(task_id: str) -> Any:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from ecs_feature.notifications.pipeline import PipelineNotifier
 from ecs_feature.pipeline.results import Partial
 from ecs_feature.pipeline.spec import PipelineSpec
-from ecs_feature.pipeline.variants import ScaledService, Variant
+from ecs_feature.pipeline.surroundings import check_group, check_own_dag
+from ecs_feature.pipeline.variants import ScaledService, Variant, WorkerService
+from ecs_feature.services.readiness import CeleryWorkers, HttpHealth, ReadyCheck
 from ecs_feature.tasks.volumes import EbsVolume
 
 if TYPE_CHECKING:
@@ -15,7 +17,18 @@ if TYPE_CHECKING:
 
     from ecs_feature.pipeline.dag import FeatureTaskGroup
 
-__all__ = ["EbsVolume", "FeaturePipeline", "Partial", "PipelineNotifier", "ScaledService", "Variant"]
+__all__ = [
+    "CeleryWorkers",
+    "EbsVolume",
+    "FeaturePipeline",
+    "HttpHealth",
+    "Partial",
+    "PipelineNotifier",
+    "ReadyCheck",
+    "ScaledService",
+    "Variant",
+    "WorkerService",
+]
 
 
 class FeaturePipeline(PipelineSpec):
@@ -28,7 +41,7 @@ class FeaturePipeline(PipelineSpec):
         """
         from ecs_feature.pipeline.dag import build_dag  # all operators; reading a spec does without
 
-        self.check_own_dag()
+        check_own_dag(self)
         return build_dag(self.resolved())
 
     def task_group(self, group_id: str = "features") -> FeatureTaskGroup:
@@ -44,5 +57,5 @@ class FeaturePipeline(PipelineSpec):
         """
         from ecs_feature.pipeline.dag import build_group
 
-        self.check_group()
+        check_group(self)
         return build_group(self.resolved(), group_id)

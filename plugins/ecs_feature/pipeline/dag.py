@@ -40,6 +40,7 @@ from ecs_feature.pipeline.shard_tasks import (
     run_lease,
     shared_arguments,
     shared_name,
+    skippable_tasks,
 )
 from ecs_feature.pipeline.spec import PipelineSpec
 from ecs_feature.pipeline.variants import Variant
@@ -210,6 +211,7 @@ def _plan(pipeline: PipelineSpec) -> FeaturePlanOperator:
         capacity_providers=providers_of(pipeline.capacity),
         params_prefix=params_prefix(pipeline.group_id),
         partition=pipeline.partition_dict(),
+        skippable=skippable_tasks(pipeline),
         **pipeline.aws(),
         **_patience(pipeline),
     )
@@ -254,16 +256,7 @@ def _variant(
     pipeline: PipelineSpec, variant: Variant, plan: FeaturePlanOperator, ingested: Any, found: Any, dag: DAG
 ) -> tuple[VariantTasks, Any, list[Any]]:
     """The variant's tasks: what the receipt reads of them, the publish, and the scale-down if there is one."""
-    register = EcsTaskDefinitionOperator(
-        task_id="register",
-        path=pipeline.taskdef_path(variant),
-        container=container_of(pipeline, variant),
-        variables=sorted({*pipeline.environment, *variant.environment, *CONTRACT_VARIABLES}),
-        environment=pipeline.placeholders,
-        volumes=pipeline.volumes,
-        **pipeline.aws(),
-        **_patience(pipeline),
-    ).as_setup()
+    register = _register(pipeline, variant).as_setup()
     if found is None:
         shards, shard_ids = named_shards(pipeline, variant)
     else:
@@ -287,6 +280,22 @@ def _variant(
     down.as_teardown(setups=[register, up, steady], on_failure_fail_dagrun=True)
     tasks = VariantTasks(shard_ids, publish.task_id, up.task_id, steady.task_id, down.task_id, names)
     return tasks, publish, [down]
+
+
+def _register(pipeline: PipelineSpec, variant: Variant) -> Any:
+    """The task that registers the variant's task definition; an empty one for one that has none."""
+    if not variant.task_definition:
+        return EmptyOperator(task_id="register")
+    return EcsTaskDefinitionOperator(
+        task_id="register",
+        path=pipeline.taskdef_path(variant),
+        container=container_of(pipeline, variant),
+        variables=sorted({*pipeline.environment, *variant.environment, *CONTRACT_VARIABLES}),
+        environment=pipeline.placeholders,
+        volumes=pipeline.volumes,
+        **pipeline.aws(),
+        **_patience(pipeline),
+    )
 
 
 def _publish(pipeline: PipelineSpec, variant: Variant, shard_ids: list[str], found: Any, register: Any) -> Any:
@@ -356,7 +365,11 @@ def _services(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, Any, Any]:
     }
     up = EcsServiceScaleOperator(task_id="scale_up", direction="up", **lease, **common)
     steady = EcsServiceSteadySensor(
-        task_id="services_steady", services=list(held.counts), run_lease=held.to_dict(), **common
+        task_id="services_steady",
+        services=list(held.counts),
+        run_lease=held.to_dict(),
+        ready={service.name: service.checks() for service in variant.services},
+        **common,
     )
     down = EcsServiceScaleOperator(task_id="scale_down", direction="down", **lease, **common)
     return up, steady, down

@@ -11,10 +11,12 @@ from airflow.sdk import TaskGroup
 
 from ecs_feature.operators.find_shards import FindShardsOperator
 from ecs_feature.operators.shard import EcsShardOperator, shared_start_args, start_args
+from ecs_feature.operators.worker_shard import WorkerShardOperator
 from ecs_feature.pipeline.containers import container_of
+from ecs_feature.pipeline.dispatch import WORKERS
 from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Storage, Timeouts
 from ecs_feature.pipeline.spec import PipelineSpec
-from ecs_feature.pipeline.variants import Variant
+from ecs_feature.pipeline.variants import Variant, WorkerService
 from ecs_feature.services.run_lease import RunLease
 from ecs_feature.shards import task_in
 from ecs_feature.shards.names import shard_id
@@ -33,11 +35,12 @@ QUEUE_TIME = timedelta(days=1)
 
 def named_shards(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, list[str]]:
     """The group of the variant's shards, and their task ids."""
-    arguments = {**_shard_arguments(pipeline, variant), **_retries(pipeline)}
+    operator, more = _operator(pipeline, variant)
+    arguments = {**_shard_arguments(pipeline, variant), **_retries(pipeline), **more}
     shared = shared_name(pipeline, variant)
     with TaskGroup("shards") as group:
         shards = [
-            EcsShardOperator(
+            operator(
                 task_id=shard_id(name),
                 **_shown(name),
                 shard=name,
@@ -48,6 +51,45 @@ def named_shards(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, list[st
             for name in pipeline.named_shards()
         ]
     return group, [shard.task_id for shard in shards]
+
+
+def _operator(pipeline: PipelineSpec, variant: Variant) -> tuple[type[EcsShardOperator], dict[str, Any]]:
+    """What runs the variant's shards, and its own arguments."""
+    workers = _workers(pipeline, variant)
+    if workers is None:
+        return EcsShardOperator, {}
+    retries = Retries.of(pipeline)
+    return WorkerShardOperator, {
+        "queue": workers.queue,
+        **celery_executor(),
+        "work": pipeline.work,
+        "user_retries": retries.retries,
+        # Airflow takes a retry for each worker that ends in mid-shard; the operator counts the user's own.
+        "retries": retries.retries + retries.max_relaunches,
+        "execution_timeout": Timeouts.of(pipeline).shard_timeout,
+    }
+
+
+def _workers(pipeline: PipelineSpec, variant: Variant) -> WorkerService | None:
+    """What runs the variant's shards; None: Fargate."""
+    return variant.workers if pipeline.dispatch == WORKERS else None
+
+
+def skippable_tasks(pipeline: PipelineSpec) -> dict[str, list[str]]:
+    """Shard -> its tasks, of shards for which a worker would have to find out that a run is restricted to others."""
+    if pipeline.dispatch != WORKERS:
+        return {}
+    lanes = [pipeline.lane(variant) for variant in pipeline.variants]
+    return {name: [task_in(lane, f"shards.{shard_id(name)}") for lane in lanes] for name in pipeline.named_shards()}
+
+
+def celery_executor() -> dict[str, str]:
+    """``executor=`` where Celery's is not Airflow's first one; nothing where it is, or where there is none."""
+    from airflow.providers.common.compat.sdk import conf
+
+    names = [name.strip() for name in conf.get("core", "executor", fallback="").split(",")]
+    celery = next((name for name in names[1:] if "CeleryExecutor" in name), "")
+    return {} if "CeleryExecutor" in names[0] or not celery else {"executor": celery.partition(":")[0]}
 
 
 def _shown(name: str) -> dict[str, Any]:
@@ -82,15 +124,15 @@ def mapped_shards(
 
     :param ends_on_worker: whether the DAG's default arguments have a callback that only workers call.
     """
-    arguments = _shard_arguments(pipeline, variant)
+    operator, more = _operator(pipeline, variant)
+    arguments = {**_shard_arguments(pipeline, variant), **_retries(pipeline), **more}
     mine = reference(found.task_id, "{{ ti.map_index }}")
-    mapped = EcsShardOperator.partial(
+    mapped = operator.partial(
         task_id="shard",
         start_trigger_args=shared_start_args(mine, shared_name(pipeline, variant), ends_on_worker=ends_on_worker),
         map_index_template="{{ task.shard }}",
         weight_rule=SHARDS_IN_TURNS,
         **arguments,
-        **_retries(pipeline),
     ).expand(shard=found.output)
     return mapped, [mapped.task_id]
 
@@ -101,8 +143,8 @@ def _shard_arguments(pipeline: PipelineSpec, variant: Variant) -> dict[str, Any]
     return {
         "launch": Launch(
             cluster=pipeline.cluster,
-            task_definition=reference(task_in(lane, "register")),
-            container=container_of(pipeline, variant),
+            task_definition=reference(task_in(lane, "register")) if variant.task_definition else "",
+            container=container_of(pipeline, variant) if variant.task_definition else "",
             network=pipeline.network(),
             capacity=Capacity.of(pipeline).first,
             command=_with_uris(variant.command or pipeline.command, uris),
@@ -188,7 +230,7 @@ def run_lease(pipeline: PipelineSpec, variant: Variant) -> RunLease | None:
 
 def _policy(pipeline: PipelineSpec, variant: Variant) -> ShardPolicy:
     timeouts, retries, logs = Timeouts.of(pipeline), Retries.of(pipeline), Logs.of(pipeline)
-    capacity = Capacity.of(pipeline)
+    capacity, workers = Capacity.of(pipeline), _workers(pipeline, variant)
     return ShardPolicy(
         timeout_seconds=timeouts.shard_timeout.total_seconds(),
         start_seconds=timeouts.start_timeout.total_seconds(),
@@ -199,7 +241,8 @@ def _policy(pipeline: PipelineSpec, variant: Variant) -> ShardPolicy:
         fallback_seconds=capacity.fallback.wait.total_seconds() if capacity.falls_back else None,
         poll_seconds=pipeline.poll_seconds,
         log_lines=logs.log_lines,
-        parallelism=capacity.parallelism,
+        # Of workers, for the estimate: they take a shard each.
+        parallelism=capacity.parallelism if workers is None else workers.count,
         max_vcpus=capacity.max_vcpus,
         parallel_group=f"{pipeline.dag_id}/{pipeline.lane(variant)}",
         non_retryable_exit_codes=tuple(retries.non_retryable_exit_codes),

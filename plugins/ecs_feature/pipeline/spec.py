@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -13,6 +13,7 @@ from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.partitions.grains import keyed
 from ecs_feature.partitions.runs import Partitioning
 from ecs_feature.pipeline.alerts import Callbacks, check_callbacks, check_deadline
+from ecs_feature.pipeline.dispatch import FARGATE, WORKERS, check_dispatch, dispatched
 from ecs_feature.pipeline.results import Publish, check_output, check_result
 from ecs_feature.pipeline.schedules import check_partition
 from ecs_feature.pipeline.settings import (
@@ -25,7 +26,14 @@ from ecs_feature.pipeline.settings import (
     check_shards,
     check_value,
 )
-from ecs_feature.pipeline.variants import ScaledService, Variant, check_command, check_environment, check_services
+from ecs_feature.pipeline.variants import (
+    ScaledService,
+    Variant,
+    WorkerService,
+    check_command,
+    check_environment,
+    check_services,
+)
 from ecs_feature.shards.selection import RUN_PARAMS, params_prefix
 from ecs_feature.shards.sources import check_listing, is_listing
 from ecs_feature.tasks.capacity import ON_DEMAND, Fallback, Strategy, may_be_instances
@@ -62,13 +70,6 @@ _FILLED: Final = (
     "region_name",
 )
 """The fields whose strings may have placeholders, beside shards and what variants have."""
-_OF_THE_DAG: Final = {
-    **dict.fromkeys(("dag_id", "schedule", "start_date", "end_date", "catchup", "max_active_runs"), "..."),
-    **dict.fromkeys(("tags", "params", "deadline"), "..."),
-    "on_success": "on_success_callback=...",
-    "on_failure": "on_failure_callback=...",
-}
-"""The fields that a pipeline in somebody's DAG leaves to it, and how they are given there."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,12 @@ class PipelineSpec:
         notifier or a function, or a list of them; docs/notify.md.
     :param on_failure: likewise when a run has failed.
     :param deadline: ``airflow.sdk``'s DeadlineAlert, or a list of them: who is told that a run is late.
+    :param dispatch: ``fargate``: each shard is an ECS task of its own; ``workers``: an Airflow task on a Celery worker
+        of ``workers``, see docs/workers.md.
+    :param workers: the service of these workers, of a pipeline without variants; not used with ``fargate``.
+    :param work: what a worker does for a shard instead of its task definition's command: a function, which is given
+        what its signature names of ``shard``, ``day``, ``partition``, ``input_uri``, ``output_uri``, ``result_uri``,
+        ``environment``, or one that returns an operator.
     :param group_id: of the task group that the tasks are in, set by ``task_group()``.
     :raises ConfigurationError: at parse time; the sentence names the field, the value and the limit.
     """
@@ -246,28 +253,11 @@ class PipelineSpec:
     on_success: Callbacks = None
     on_failure: Callbacks = None
     deadline: Any = None
+    dispatch: Literal["fargate", "workers"] = FARGATE
+    workers: WorkerService | None = None
+    work: Callable[..., Any] | None = None
     group_id: str = field(default="", repr=False)
     partitioning: Partitioning | None = field(default=None, repr=False)
-
-    def check_own_dag(self) -> None:
-        """:raises ConfigurationError: when it cannot be a DAG of its own."""
-        if not self.dag_id:
-            raise ConfigurationError("dag_id: none is given; name the DAG, or use task_group() inside one of yours.")
-        if self.schedule is not None and self.start_date is None and self.catchup:
-            raise ConfigurationError("start_date: none is given, so there is nothing to catch up; give one.")
-
-    def check_group(self) -> None:
-        """:raises ConfigurationError: when a field is given that the surrounding DAG has."""
-        given = [
-            each.name
-            for each in fields(self)
-            if each.name in _OF_THE_DAG and getattr(self, each.name) != _default(each)
-        ]
-        if given:
-            how = _OF_THE_DAG[given[0]]
-            raise ConfigurationError(
-                f"{given[0]}: in a task group it is the DAG's; give it to DAG({how}), and leave it out of the pipeline."
-            )
 
     def resolved(self) -> Self:
         """The pipeline with its placeholders replaced, and checked.
@@ -276,6 +266,7 @@ class PipelineSpec:
         """
         for name in _PLAIN:
             check_value(name, getattr(self, name))
+        check_dispatch(self.dispatch, self.work)
         for variant in self.variants:
             if not isinstance(variant, Variant):
                 raise ConfigurationError(
@@ -294,12 +285,15 @@ class PipelineSpec:
             replace(variant, environment=keyed(variant.environment), command=keyed(variant.command))
             for variant in (arm.resolved(values) for arm in self._arms())
         )
+        variants = dispatched(variants, self.dispatch)
         shards = self.shards if callable(self.shards) else substitute(self.shards, values, where="shards")
         if is_listing(shards):
             shards = keyed(shards)
         check_volumes(self.volumes)
         filled["volumes"] = tuple(volume.resolved(values) for volume in self.volumes)
-        pipeline = replace(self, variants=variants, task_definition="", services=(), shards=shards, **filled)
+        pipeline = replace(
+            self, variants=variants, task_definition="", services=(), workers=None, shards=shards, **filled
+        )
         pipeline.check()
         return pipeline
 
@@ -309,18 +303,28 @@ class PipelineSpec:
         :raises ConfigurationError: when both or neither are given, or the names are no names.
         """
         if not self.variants:
-            if not self.task_definition:
+            if not self.task_definition and not self.does_work:
                 raise ConfigurationError(
                     "task_definition: none is given; give the name of a file in the taskdefs folder, or variants."
                 )
-            return (Variant("", self.task_definition, self.services),)
-        if self.task_definition or self.services:
-            field_ = "task_definition" if self.task_definition else "services"
+            return (Variant("", self.task_definition, self.services, workers=self.workers),)
+        given = [name for name in ("task_definition", "services", "workers") if getattr(self, name)]
+        if given:
+            field_ = given[0]
             raise ConfigurationError(
                 f"{field_}: each of the variants has its own; leave it out, or leave out variants."
             )
         check_names([variant.name for variant in self.variants], "variants")
+        if lacks := [variant.name for variant in self.variants if not variant.task_definition and not self.does_work]:
+            raise ConfigurationError(
+                f"task_definition: variant {lacks[0]} has none; give the name of a file in the taskdefs folder."
+            )
         return self.variants
+
+    @property
+    def does_work(self) -> bool:
+        """Whether workers call ``work`` for the shards, so that a task definition is not needed."""
+        return self.dispatch == WORKERS and self.work is not None
 
     def check(self) -> None:
         """:raises ConfigurationError: for the first value that is wrong."""
@@ -389,10 +393,6 @@ class PipelineSpec:
 
         folder = Path(conf.get("core", "dags_folder")).parent / "include" / "taskdefs"
         return folder / f"{variant.task_definition}.json"
-
-
-def _default(item: Field[Any]) -> Any:
-    return item.default if item.default_factory is MISSING else item.default_factory()
 
 
 def _names(value: str | Sequence[str]) -> tuple[str, ...]:

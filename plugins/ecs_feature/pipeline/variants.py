@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from ecs_feature.environment import CONTRACT_VARIABLES, substitute
 from ecs_feature.exceptions import ConfigurationError
 from ecs_feature.pipeline.settings import check_name
 from ecs_feature.services.leases import SharingPolicy, check_count
+from ecs_feature.services.readiness import CeleryWorkers, ReadyCheck, checks_of
+
+AnyService = TypeVar("AnyService", bound="ScaledService")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class ScaledService:
     :param baseline: tasks that always run; the service returns to it, 0 by default.
     :param cap: never more than this, however many runs hold it; None: the service quota.
     :param sharing: ``sum``: runs at once add up; ``max``: they share.
+    :param ready: what else must be true before the shards start, when ECS calls the service steady:
+        :class:`CeleryWorkers`, :class:`HttpHealth`, a function that the triggerer can import, or a list of them.
     """
 
     name: str
@@ -28,6 +33,7 @@ class ScaledService:
     baseline: int = 0
     cap: int | None = None
     sharing: Literal["sum", "max"] = "sum"
+    ready: Any = ()
 
     def __post_init__(self) -> None:
         check_name(self.name, "services: name")
@@ -37,11 +43,34 @@ class ScaledService:
                 f"services[{self.name!r}].count: {self.count} is more than its cap of {self.cap}; lower one of them."
             )
         self.policy()
+        self.checks()
+
+    def checks(self) -> tuple[ReadyCheck, ...]:
+        """What it is asked for to be ready, beside ECS's word."""
+        return checks_of(self.ready)
 
     def policy(self) -> SharingPolicy:
         if self.cap is None:
             return SharingPolicy(self.baseline, sharing=self.sharing)
         return SharingPolicy(self.baseline, self.cap, self.sharing)
+
+
+@dataclass(frozen=True)
+class WorkerService(ScaledService):
+    """The ECS service whose tasks are the Celery workers that run a variant's shards, with ``dispatch="workers"``.
+
+    :param count: workers; one shard at a time on each, unless they are started with more ``--concurrency``.
+    :param queue: that they listen on (``airflow celery worker --queues features``), and nobody else.
+    """
+
+    queue: str = "features"
+
+    def __post_init__(self) -> None:
+        check_name(self.queue, "workers: queue")
+        super().__post_init__()
+
+    def checks(self) -> tuple[ReadyCheck, ...]:
+        return (CeleryWorkers(self.queue), *super().checks())
 
 
 @dataclass(frozen=True)
@@ -54,13 +83,15 @@ class Variant:
     :param environment: more environment for its containers, over the pipeline's; values may have placeholders and
         templates.
     :param command: of its container instead of the pipeline's.
+    :param workers: with ``dispatch="workers"``: the service and the queue of its own that its shards run on.
     """
 
     name: str
-    task_definition: str
+    task_definition: str = ""
     services: Sequence[ScaledService] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     command: Sequence[str] = ()
+    workers: WorkerService | None = None
 
     def __post_init__(self) -> None:
         if self.name:  # a pipeline without variants has one without a name
@@ -82,13 +113,15 @@ class Variant:
         return replace(
             self,
             task_definition=substitute(self.task_definition, values, where="variants: task_definition"),
-            services=tuple(
-                replace(service, name=substitute(service.name, values, where="services: name"))
-                for service in self.services
-            ),
+            services=tuple(_filled(service, values) for service in self.services),
+            workers=self.workers and _filled(self.workers, values),
             environment=substitute(self.environment, values, where=f"variants[{self.name!r}].environment"),
             command=substitute(self.command, values, where=f"variants[{self.name!r}].command", keep=CONTRACT_VARIABLES),
         )
+
+
+def _filled(service: AnyService, values: Mapping[str, str]) -> AnyService:
+    return replace(service, name=substitute(service.name, values, where="services: name"))
 
 
 def check_environment(environment: Mapping[str, str], where: str = "") -> None:

@@ -264,8 +264,14 @@ def lane_summary(
     return {
         **cells.to_dict(),
         "version": int((published or {}).get("version") or 0),
+        "previous": previous_of(published or {}),
         "prefix": str((published or {}).get("manifest_uri") or "").rpartition("/manifest/")[0],
     }
+
+
+def previous_of(published: Mapping[str, Any]) -> int | None:
+    """The version that a publish went on from, by its XCom; 0: it was the first, None: it does not say."""
+    return int(published["previous"] or 0) if "previous" in published else None
 
 
 def _between(start: str, stop: str) -> float:

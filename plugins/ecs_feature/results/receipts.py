@@ -196,7 +196,8 @@ def render(receipt: Mapping[str, Any]) -> str:
     what = f"{receipt['dag_id']}.{receipt['task_group']}" if receipt.get("task_group") else receipt["dag_id"]
     which = receipt.get("partition") or receipt["logical_date"]
     title = f"{what} {which}: {receipt['state']} in {receipt['seconds']:.0f} s ({receipt['run_id']})"
-    return "\n".join([title, *lines, *_notes(receipt)])
+    artifacts = [f"{name}: {uri}" for name, uri in receipt.get("artifacts", {}).items()]
+    return "\n".join([title, *lines, *_notes(receipt), *artifacts])
 
 
 def _dollars(variant: Mapping[str, Any]) -> str:

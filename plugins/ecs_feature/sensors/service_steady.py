@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +12,7 @@ from airflow.triggers.base import StartTriggerArgs
 
 from ecs_feature.aws.operator import AwsOperator
 from ecs_feature.environment import filled
+from ecs_feature.services.readiness import ready_of
 from ecs_feature.triggers.service import EcsServiceSteadyTrigger
 
 TRIGGER = "ecs_feature.triggers.service.EcsServiceSteadyTrigger"
@@ -35,6 +36,9 @@ class EcsServiceSteadySensor(AwsOperator, BaseSensorOperator):  # type: ignore[m
     :param timeout_seconds: how long to wait before the task fails.
     :param run_lease: :meth:`ecs_feature.services.run_lease.RunLease.to_dict`: what the run holds, to be written again
         should something else remove it; its strings are templates.
+    :param ready: service -> what it is asked for, too, when ECS calls it steady: ``CeleryWorkers``, ``HttpHealth``, a
+        function that the triggerer can import, or a list of them, see :mod:`ecs_feature.services.readiness`.
+    :raises ConfigurationError: ``ready`` is of a service that is not in ``services``, or is no check.
     """
 
     template_fields: Sequence[str] = ("cluster", "run_lease")
@@ -50,6 +54,7 @@ class EcsServiceSteadySensor(AwsOperator, BaseSensorOperator):  # type: ignore[m
         poll_seconds: float = 5,
         start_from_trigger: bool = True,
         run_lease: dict[str, Any] | None = None,
+        ready: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(timeout=timeout_seconds, poke_interval=poll_seconds, **kwargs)
@@ -58,6 +63,7 @@ class EcsServiceSteadySensor(AwsOperator, BaseSensorOperator):  # type: ignore[m
         self.timeout_seconds = timeout_seconds
         self.poll_seconds = poll_seconds
         self.run_lease = filled(run_lease or {}, where="run_lease")
+        self.ready = ready_of(ready or {}, self.services)
         self.start_from_trigger = start_from_trigger
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls=TRIGGER, next_method="execute_complete", trigger_kwargs=self._trigger_kwargs()
@@ -65,7 +71,8 @@ class EcsServiceSteadySensor(AwsOperator, BaseSensorOperator):  # type: ignore[m
 
     def _trigger_kwargs(self) -> dict[str, Any]:
         names = ("cluster", "services", "timeout_seconds", "poll_seconds", "run_lease")
-        return {**{name: getattr(self, name) for name in names}, "aws": asdict(self.aws)}
+        ready = {"ready": self.ready} if self.ready else {}
+        return {**{name: getattr(self, name) for name in names}, "aws": asdict(self.aws), **ready}
 
     def execute(self, context: Any) -> None:
         """Defer; only where Airflow does not start from the trigger."""

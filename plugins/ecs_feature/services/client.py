@@ -235,6 +235,22 @@ class EcsServices:
         """The last of :meth:`deaths`; None: none did."""
         return next(reversed(self.deaths(service, since)), None)
 
+    def at_work(self, service: EcsService) -> int:
+        """How many of the service's tasks are protected from scale-in; 0 where that cannot be asked.
+
+        A worker protects its task while it has a shard (AmazonECS/latest/developerguide/task-scale-in-protection.html).
+        """
+        arns, protected = [task.arn for task in self.tasks(service)], 0
+        try:
+            with translated(f"Service {service.name!r}"):
+                for start in range(0, len(arns), limits.DESCRIBE_TASKS):
+                    some = arns[start : start + limits.DESCRIBE_TASKS]
+                    answer = self.ecs.get_task_protection(cluster=self.cluster, tasks=some)
+                    protected += sum(bool(each.get("protectionEnabled")) for each in answer["protectedTasks"])
+        except AwsError:  # then they are waited for, and asked for again
+            return 0
+        return protected
+
     def task_definition(self, service: EcsService) -> dict[str, Any]:
         with translated(f"Service {service.name!r}"):
             answer = self.ecs.describe_task_definition(taskDefinition=service.task_definition_arn)

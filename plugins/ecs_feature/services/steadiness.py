@@ -69,10 +69,14 @@ def _deploying(service: EcsService) -> str:
     return "; ".join([f"a {service.strategy} deployment is going on", *waits])
 
 
-def of_descent(service: EcsService) -> Steadiness:
-    """After a release: steady when no more tasks run than the remaining leases, and a deployment, want."""
+def of_descent(service: EcsService, at_work: int = 0) -> Steadiness:
+    """After a release: steady when no more tasks run than the remaining leases, and a deployment, want.
+
+    :param at_work: how many of the tasks work for other runs and are protected from scale-in until they have finished;
+        ECS stops as many as are too many then, without anybody's help.
+    """
     there, wanted = service.running + service.pending, service.desired + service.surplus
-    if there > wanted:
+    if there - at_work > wanted or (there > wanted and not at_work):
         return Steadiness(False, f"{there} tasks are still there, {wanted} are wanted")
     return Steadiness(True)
 

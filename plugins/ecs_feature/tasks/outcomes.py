@@ -243,6 +243,12 @@ def of_task(
     return _of_exit(ended, decider, main, codes)
 
 
+def of_exit(code: int, container: str, codes: ExitCodes = NO_CODES) -> Outcome:
+    """The outcome of a container's command that has run elsewhere, on a worker."""
+    ran = EcsContainer(container, "STOPPED", exit_code=code)
+    return _of_exit(Outcome(Kind.LOST, exit_code=code, container=container), Decider(ran), ran, codes)
+
+
 def of_launch_failure(reason: str, *, unknown: Cause = Cause.TRANSIENT) -> Outcome:
     """The outcome of a RunTask that started nothing, from the reason in its ``failures``.
 

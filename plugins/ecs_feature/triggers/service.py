@@ -15,10 +15,11 @@ from ecs_feature.aws.connection import AwsConnection
 from ecs_feature.aws.errors import may_pass, translate
 from ecs_feature.aws.outages import Outage, bug
 from ecs_feature.aws.resources import EcsService
-from ecs_feature.exceptions import EcsFeatureError, ServiceNotSteadyError
+from ecs_feature.exceptions import ConfigurationError, EcsFeatureError, ServiceNotSteadyError
 from ecs_feature.fleet.sight import patience_seconds
 from ecs_feature.services.client import EcsServices
 from ecs_feature.services.leases import leased
+from ecs_feature.services.readiness import check_from_dict
 from ecs_feature.services.run_lease import RunLease
 from ecs_feature.services.snapshot import seen
 from ecs_feature.services.steadiness import Steadiness, failure_of, of_descent, of_service, with_death
@@ -63,9 +64,11 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
     :param services: names.
     :param timeout_seconds: how long to wait before giving up.
     :param poll_seconds: between two looks at first, see :func:`pause_seconds`.
-    :param result: goes into the result beside the services.
+    :param result: goes into the result beside the services; its own ``services`` are what is known of each already.
     :param run_lease: :meth:`ecs_feature.services.run_lease.RunLease.to_dict`: what the run holds; ``descending``, its
         policies say what a service goes down to when its policy tag is gone.
+    :param ready: service -> :meth:`ecs_feature.services.readiness.ReadyCheck.to_dict` of what it is asked for, too,
+        when ECS calls it steady; not ``descending``.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         result: dict[str, Any] | None = None,
         end_in_triggerer: bool = True,
         run_lease: dict[str, Any] | None = None,
+        ready: dict[str, list[dict[str, Any]]] | None = None,
     ) -> None:
         super().__init__()
         self.cluster = cluster
@@ -91,6 +95,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         self.result = result or {}
         self.end_in_triggerer = end_in_triggerer
         self.run_lease = run_lease or {}
+        self.ready = ready or {}
         self._began = self._last_checked = datetime.now(UTC)
         self._open: EcsServices | None = None
         self._outage: Outage | None = None
@@ -101,6 +106,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
             **{name: getattr(self, name) for name in names},
             "end_in_triggerer": self.end_in_triggerer,
             **({"run_lease": self.run_lease} if self.run_lease else {}),
+            **({"ready": self.ready} if self.ready else {}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -122,7 +128,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         reported = ""
         polled = self.descending
         while True:
-            readings = await self._look()
+            readings = [(service, await self._asked(service, state)) for service, state in await self._look()]
             for service, _ in readings:
                 peaks[service.name] = max(peaks[service.name], service.running)
             missing = [f"service {service.name}: {state.missing}" for service, state in readings if not state.steady]
@@ -153,6 +159,24 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         self._outage = None
         return readings
 
+    async def _asked(self, service: EcsService, state: Steadiness) -> Steadiness:
+        """``state``, or what the service's own checks miss.
+
+        :raises ConfigurationError: a check cannot be made here.
+        """
+        if not state.steady or self.descending:
+            return state
+        for raw in self.ready.get(service.name, ()):
+            try:
+                missing = await check_from_dict(raw).missing(service)
+            except ConfigurationError:
+                raise
+            except Exception as error:  # the user's code, or the way to what it asks
+                missing = f"its check {raw['check']} failed: {error!r}"
+            if missing:
+                return Steadiness(False, missing)
+        return state
+
     def _cannot_ask(self, error: Exception) -> None:
         """Note that AWS could not be asked, tell it, and drop the clients where new ones may help.
 
@@ -172,7 +196,8 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
     def _row(self, service: EcsService, peak: int, now: datetime) -> dict[str, Any]:
         # A deployment of a service that other runs hold keeps tasks above the desired count, which are nobody's.
         running = max(service.running - service.surplus, min(service.running, service.desired))
-        row = {**seen(service, now), "running": running, "peak": peak}
+        known = {each["name"]: each for each in self.result.get("services", ())}
+        row = {**known.get(service.name, {}), **seen(service, now), "running": running, "peak": peak}
         return {**row, "others": leased(service.tags, now, _may_be_active)} if self.descending else row
 
     def _open_services(self) -> EcsServices:
@@ -184,7 +209,7 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         readings = []
         for name in self.services:
             service = self._settled(services, name)
-            readings.append((service, of_descent(service) if self.descending else self._ascent(services, service)))
+            readings.append((service, (self._descent if self.descending else self._ascent)(services, service)))
         self._last_checked = services.now()
         return readings
 
@@ -199,6 +224,13 @@ class EcsServiceSteadyTrigger(BaseTrigger):  # type: ignore[misc]
         if changed:
             self.log.warning("Service %s: something else has changed it: %s.", name, changed)
         return service
+
+    def _descent(self, services: EcsServices, service: EcsService) -> Steadiness:
+        state = of_descent(service)
+        if state.steady or not leased(service.tags, services.now(), _may_be_active):
+            return state
+        # The run does not wait for what others compute on tasks that are too many now.
+        return of_descent(service, services.at_work(service))
 
     def _ascent(self, services: EcsServices, service: EcsService) -> Steadiness:
         counted = service.controller == "ECS" and service.running == service.desired

@@ -15,7 +15,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 from ecs_feature.exceptions import EcsFeatureError
-from ecs_feature.ui.auth import BodyOfReadableDag, ReadableDag, ReadableDags
+from ecs_feature.ui.auth import BodyOfReadableDag, MayMakeCurrent, ReadableDag, ReadableDags
 from ecs_feature.ui.board import VALUES, board
 from ecs_feature.ui.cell import cell
 from ecs_feature.ui.estimates import estimates
@@ -88,10 +88,10 @@ def get_cell(dag_id: ReadableDag, run_id: str, task_id: str, map_index: int = -1
 
 
 @routes.get("/run")
-def get_run(dag_id: ReadableDag, run_id: str) -> Response:
+def get_run(dag_id: ReadableDag, run_id: str, may: MayMakeCurrent) -> Response:
     """One run."""
     with create_session() as session:
-        return _json(run_view(session, dag_id, run_id))
+        return _json(run_view(session, dag_id, run_id, may_make_current=may))
 
 
 @routes.get("/overview")

@@ -16,6 +16,8 @@ from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 
+from ecs_feature.results.versions import ROLLBACK_DAG
+
 ENTITIES: Final = (None, DagAccessEntity.RUN, DagAccessEntity.TASK_INSTANCE, DagAccessEntity.XCOM)
 """What one has to be allowed to read of a DAG; None is the DAG itself."""
 
@@ -51,6 +53,17 @@ async def readable_dag_of_body(request: Request, user: User) -> dict[str, Any]:
     return body
 
 
+def may_make_current(dag_id: str, user: User) -> bool:
+    """Dependency: whether the user may make another version of the query's DAG current: clear its tasks, and start the
+    DAG that does it. The second alone is the same for all pipelines."""
+    needed = (("PUT", DagAccessEntity.TASK_INSTANCE, dag_id), ("POST", DagAccessEntity.RUN, ROLLBACK_DAG))
+    authorized = get_auth_manager().is_authorized_dag
+    return all(
+        authorized(method=method, access_entity=entity, details=_details(dag), user=user)
+        for method, entity, dag in needed
+    )
+
+
 def readable_dags(request: Request, user: User) -> Any:
     """Dependency: what finds out which of some DAGs the user may read; only for users who may list DAGs."""
     requires_access_dag("GET")(request, user)
@@ -77,4 +90,5 @@ def _details(dag_id: str) -> Any:
 
 ReadableDag = Annotated[str, Depends(readable_dag)]
 BodyOfReadableDag = Annotated[dict[str, Any], Depends(readable_dag_of_body)]
+MayMakeCurrent = Annotated[bool, Depends(may_make_current)]
 ReadableDags = Annotated[Any, Depends(readable_dags)]

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
+from zlib import crc32
 
 from ecs_feature.results.cells import ABSENT, FAILED, NOTHING, PUBLISHED, RAN, STALE, Cells
 from ecs_feature.shards.names import shard_id
 from ecs_feature.ui import queries
+from ecs_feature.ui.changes import Place, changed_since, place_of
 from ecs_feature.ui.lanes import RunCells
 from ecs_feature.ui.pipelines import Lane, Pipelines, pipelines_of
-from ecs_feature.ui.published import marked, partition_name
+from ecs_feature.ui.published import marked
 from ecs_feature.ui.summaries import cells_of
 
 MOST_RUNS: Final = 400
 VALUES: Final = ("seconds", "micro_usd", "changed")
 MOST_VALUES: Final = 60_000
 """Of a larger board the values are sent only when they are asked for: each costs some two bytes a cell on the wire."""
-CLOCKS: Final = timedelta(seconds=5)
-"""How far the clocks of Airflow's processes may differ when what has changed is asked for."""
 _OK: Final = (PUBLISHED, RAN, STALE, NOTHING)
 
 
@@ -45,12 +45,14 @@ class _Seen:
 
     :ivar window: the DAG's version and the runs that it is of.
     :ivar tasks: lane -> shard -> task id, of named lanes.
+    :ivar places: run id -> where it publishes.
     """
 
     window: tuple[Pipelines, tuple[str, ...]]
     shards: Shards = field(default_factory=Shards)
     lanes: dict[str, Lane] = field(default_factory=dict)
     tasks: dict[str, dict[str, str]] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
 
     def add(self, pipelines: Pipelines, found: Sequence[RunCells]) -> None:
         """Add the pipeline's lanes and shards, and then those that only these runs have.
@@ -76,7 +78,8 @@ class _Seen:
     def copy(self) -> _Seen:
         """One that may be added to: another request may be reading this one."""
         shards = Shards(list(self.shards.names), dict(self.shards.index))
-        return _Seen(self.window, shards, dict(self.lanes), {lane: dict(tasks) for lane, tasks in self.tasks.items()})
+        tasks = {lane: dict(tasks) for lane, tasks in self.tasks.items()}
+        return _Seen(self.window, shards, dict(self.lanes), tasks, dict(self.places))
 
 
 MOST_SEEN: Final = 64
@@ -106,16 +109,21 @@ def board(
     runs = queries.last_runs(session, dag_id, min(max(last, 1), MOST_RUNS), before)[::-1]
     window = (pipelines, tuple(run.run_id for run in runs))
     place = (dag_id, last, before)
-    known = _seen.get(place)
-    shown = runs if since is None else _changed(session, dag_id, runs, pipelines, since)
-    if known is None or known.window != window:
-        known = _Seen(window)
-        computed = runs
-    else:
-        known, computed = known.copy(), shown
+    earlier = _seen.get(place)
+    fresh = earlier is None or earlier.window != window
+    known = _Seen(window) if earlier is None or fresh else earlier.copy()
+
+    def changed() -> Sequence[Any]:
+        return runs if since is None else changed_since(session, pipelines, runs, since, known.places)
+
+    computed = runs if fresh else changed()
     found = cells_of(session, pipelines, computed)
     partitions = marked(session, pipelines, computed, found)
     known.add(pipelines, [found[run.run_id] for run in reversed(computed)])
+    for run in computed:
+        made = found[run.run_id]
+        known.places[run.run_id] = place_of(run, pipelines, partitions[run.run_id], made.prefixes.values())
+    shown = changed() if fresh else computed
     _seen[place] = known
     while len(_seen) > MOST_SEEN:
         _seen.pop(next(iter(_seen)), None)
@@ -127,6 +135,7 @@ def board(
         "pipeline": True,
         "at": at.isoformat(),
         "partial": since is not None,
+        "window": f"{crc32(chr(10).join(window[1]).encode()):08x}",
         "values": bool(values),
         "shards": shards.names,
         "gone": _gone(pipelines, shards),
@@ -151,15 +160,6 @@ def run_row(run: Any, partition: str, found: RunCells) -> dict[str, Any]:
         "failed": codes.count(FAILED),
         "url_partition": run.partition_key,
     }
-
-
-def _changed(session: Any, dag_id: str, runs: Sequence[Any], pipelines: Pipelines, since: datetime) -> list[Any]:
-    """The runs that changed, and their kin: what one publishes can make another's cells stale."""
-    after = since - CLOCKS
-    ids = queries.changed_runs(session, dag_id, [run.run_id for run in runs], after)
-    ids |= {run.run_id for run in runs if queries.is_active(run) or (run.updated_at and run.updated_at > after)}
-    names = {partition_name(run, pipelines.partitioning) for run in runs if run.run_id in ids}
-    return [run for run in runs if partition_name(run, pipelines.partitioning) in names]
 
 
 def _lane(lane: Lane, tasks: Mapping[str, str], shards: Shards) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from airflow.configuration import conf
@@ -21,7 +22,8 @@ from ecs_feature.services.snapshot import newest
 from ecs_feature.shards.records import shard_record
 from ecs_feature.tasks.cost import NOTHING
 from ecs_feature.ui import queries
-from ecs_feature.ui.pipelines import Lane, Pipelines, names_of, pipelines_of
+from ecs_feature.ui.holders import is_of_run
+from ecs_feature.ui.pipelines import Lane, Pipelines, lane_name, names_of, pipelines_of
 from ecs_feature.ui.price_table import prices
 
 SEEN_RECENTLY: Final = timedelta(minutes=30)
@@ -66,18 +68,17 @@ def estimates(session: Any, dag_id: str, asked: Any) -> dict[str, Any]:
     rows = []
     for run_id, cells in wanted:
         lanes = _by_lane(pipelines, cells)
-        key = (
-            tuple(sorted(lane.name for lane, _ in lanes)),
-            tuple(sorted({names.get((run_id, *each), "") for _, mine in lanes for each in mine})),
+        key = tuple(
+            sorted((lane.name, tuple(sorted(names.get((run_id, *each), "") for each in mine))) for lane, mine in lanes)
         )
-        if past and key[0] and key not in answers:
-            request = EstimateRequest(1, key[0], tuple(name for name in key[1] if name) or ())
+        if past and key and key not in answers:
+            request = EstimateRequest(1, [lane for lane, _ in key], chosen=dict(key))
             try:
                 answers[key] = estimate(request, past, bounds, service_price=service_price)
             except EcsFeatureError as error:
                 answers[key] = None
                 notes.append(str(error))
-        rows.append(_row(run_id, answers.get(key), lanes, seen, f"{dag_id}/{run_id}/"))
+        rows.append(_row(run_id, answers.get(key), lanes, seen, partial(_is_of_run, pipelines, run_id)))
     for answer in filter(None, answers.values()):
         notes += [note for note in answer.notes if note not in notes]
     return {"dag_id": dag_id, "runs": rows, "notes": [*notes, *pricing.notes()]}
@@ -87,8 +88,8 @@ def _checked(asked: Any) -> list[tuple[str, list[tuple[str, int]]]]:
     wanted = []
     try:
         for each in asked:
-            cells = [(str(task_id), int(map_index)) for task_id, map_index in each["cells"]]
-            wanted.append((str(each["run_id"]), cells))
+            cells = dict.fromkeys((str(task_id), int(map_index)) for task_id, map_index in each["cells"])
+            wanted.append((str(each["run_id"]), list(cells)))
     except (TypeError, KeyError, ValueError):
         raise SelectionError('runs: give [{"run_id": "...", "cells": [["task id", map index], ...]}, ...].') from None
     if len(wanted) > MOST_RUNS or sum(len(cells) for _, cells in wanted) > MOST_CELLS:
@@ -140,13 +141,17 @@ def _names(
 
 
 def _by_lane(pipelines: Pipelines, cells: Sequence[tuple[str, int]]) -> list[tuple[Lane, list[tuple[str, int]]]]:
-    """The lanes that these cells are of, with their cells."""
+    """The lanes that these cells are of, with their cells; also those of tasks that the DAG does not have any more."""
     found: dict[str, tuple[Lane, list[tuple[str, int]]]] = {}
-    lanes = {task_id: lane for lane in pipelines.lanes for task_id in (lane.mapped, *lane.tasks.values()) if task_id}
+    lanes, by_task = {lane.name: lane for lane in pipelines.lanes}, pipelines.lane_by_task
     for cell in cells:
-        if (lane := lanes.get(cell[0])) is not None:
+        if (lane := lanes.get(by_task.get(cell[0], lane_name(cell[0])))) is not None:
             found.setdefault(lane.name, (lane, []))[1].append(cell)
     return list(found.values())
+
+
+def _is_of_run(pipelines: Pipelines, run_id: str, holder: str) -> bool:
+    return is_of_run(holder, pipelines.dag_id, run_id, [lane.name for lane in pipelines.lanes])
 
 
 def _row(
@@ -154,7 +159,7 @@ def _row(
     answer: Estimate | None,
     lanes: Sequence[tuple[Lane, Sequence[Any]]],
     seen: Mapping[str, Mapping[str, Any]],
-    run: str,
+    is_own: Callable[[str], bool],
 ) -> dict[str, Any]:
     leases: dict[str, list[int]] = {}
     policies: dict[str, SharingPolicy] = {}
@@ -170,23 +175,23 @@ def _row(
         "usd": None if answer is None else round(answer.run_usd.p50, 6),
         "quota": None if answer is None else next((name for name in answer.bounds if name in _QUOTAS), None),
         "services": [
-            service_raised(name, mine, policies[name], seen.get(name, {}), run) for name, mine in leases.items()
+            service_raised(name, mine, policies[name], seen.get(name, {}), is_own) for name, mine in leases.items()
         ],
     }
 
 
 def service_raised(
-    name: str, mine: Sequence[int], policy: SharingPolicy, seen: Mapping[str, Any], run: str
+    name: str, mine: Sequence[int], policy: SharingPolicy, seen: Mapping[str, Any], is_own: Callable[[str], bool]
 ) -> dict[str, Any]:
     """From how many tasks the rerun raises a service, and to how many.
 
     :param mine: the rerun's leases.
     :param seen: the service, as it was seen last.
-    :param run: what the holders of the run's own leases begin with.
+    :param is_own: whether a holder is the run itself.
     """
     fresh = bool(seen) and datetime.now(UTC) - datetime.fromisoformat(seen["at"]) < SEEN_RECENTLY
     holders = (seen.get("holders") or ()) if fresh else ()
-    others = [int(each["count"]) for each in holders if not each["holder"].startswith(run)]
+    others = [int(each["count"]) for each in holders if not is_own(each["holder"])]
     together = max([*mine, *others]) if policy.sharing == "max" else sum(mine) + sum(others)
     running = int(seen.get("running") or 0) if fresh else policy.baseline
     raised = min(policy.cap, max(policy.baseline, together))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ecs_feature.results.cells import PUBLISHED, Cells, Launched, code_of
+from ecs_feature.results.cells import PUBLISHED, Cells, Launched, code_of, previous_of
 from ecs_feature.shards.records import shard_record
 from ecs_feature.shards.waits_row import WAITS_KEY, waits_in
 from ecs_feature.tasks.prices import PriceTable
@@ -23,6 +23,8 @@ class RunCells:
     :ivar lanes: name -> its columns; without lanes that the run has no tasks of.
     :ivar tasks: lane -> shard -> task id, where the shards are named.
     :ivar versions: lane -> the version of the manifest that this run has published; 0: none.
+    :ivar previous: lane -> the version that this publish went on from; 0: it was the first; without lanes where that is
+        not known.
     :ivar prefixes: lane -> where that manifest is, ``s3://...``; without lanes where that is not known.
     :ivar usd: what the run cost, as far as it is known; None: not at all.
     :ivar partition: as its tasks named it; empty: not known.
@@ -31,6 +33,7 @@ class RunCells:
     lanes: dict[str, Cells] = field(default_factory=dict)
     tasks: dict[str, dict[str, str]] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
+    previous: dict[str, int] = field(default_factory=dict)
     prefixes: dict[str, str] = field(default_factory=dict)
     usd: float | None = None
     partition: str = ""
@@ -89,6 +92,8 @@ def cells_of_run(run: Any, rows: Sequence[Any], left: Left, pipelines: Pipelines
         if isinstance(value, dict):
             published[each.name] = frozenset(map(str, value.get("shards") or ()))
             made.versions[each.name] = int(value.get("version") or 0)
+            if (previous := previous_of(value)) is not None:
+                made.previous[each.name] = previous
             made.prefixes[each.name] = str(value.get("manifest_uri") or "").rpartition("/manifest/")[0]
     waits, micro, begun = left.waits.get(run.run_id, {}), 0, run.start_date or run.run_after
     lanes = pipelines.lane_by_task
@@ -123,7 +128,7 @@ def cells_of_run(run: Any, rows: Sequence[Any], left: Left, pipelines: Pipelines
                 str(record.get("outcome") or ""),
                 published=shard in published.get(lane, ()),
                 waits=(row.task_id, row.map_index) in waits,
-                active=active,
+                active=active or queries.is_cleared(run, row),
             ),
             launched,
             changed=None if moment is None else round((moment - begun).total_seconds()),

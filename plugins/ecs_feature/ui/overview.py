@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any, Final
 
 from airflow.models.dag import DagModel
@@ -14,12 +15,16 @@ from sqlalchemy import String, cast, func, select
 
 from ecs_feature.services.snapshot import SEEN_BY, newest
 from ecs_feature.ui import queries
-from ecs_feature.ui.pipelines import PLAN, SHARD, Pipelines, pipelines_of
+from ecs_feature.ui.holders import dags_of, told
+from ecs_feature.ui.pipelines import PLAN, Pipelines, pipelines_of_all
 from ecs_feature.ui.published import partition_name
+from ecs_feature.ui.summaries import cells_of
 
 DAYS: Final = 30
 _RUNS_SEEN: Final = 5
 """In so many of a DAG's last runs it is looked for what services were seen."""
+MOST_READ: Final = 10_000
+"""Records of shards that are read for what runs have cost so far; each takes some 0.1 ms."""
 _JANITOR: Final = "EcsJanitorOperator"
 _OK: Final = ("success", "skipped")
 _FAILED: Final = ("failed", "upstream_failed")
@@ -33,11 +38,8 @@ def overview(session: Any, allowed: Callable[[Iterable[str]], Sequence[str]]) ->
     now = datetime.now(UTC)
     of_ours = _dags_with(session, (PLAN, _JANITOR))
     readable = set(allowed(of_ours))
-    dags = [
-        found
-        for dag_id in sorted(readable & {dag_id for dag_id, names in of_ours.items() if PLAN in names})
-        if (found := pipelines_of(dag_id, session)).lanes
-    ]
+    with_plan = sorted(readable & {dag_id for dag_id, names in of_ours.items() if PLAN in names})
+    dags = [found for found in pipelines_of_all(with_plan, session).values() if found.lanes]
     ids = [dag.dag_id for dag in dags]
     runs = _runs(session, ids, now - timedelta(days=DAYS))
     models = {
@@ -52,10 +54,16 @@ def overview(session: Any, allowed: Callable[[Iterable[str]], Sequence[str]]) ->
     last = [run for mine in runs.values() for run in sorted(mine, key=_begun)[-_RUNS_SEEN:]]
     last += [run for dag_id in janitors for run in queries.newest_runs(session, dag_id, 1)]
     seen = _seen(session, last)
-    rows = []
+    if others := dags_of(seen) - readable:
+        readable |= set(allowed(others))
+    cost, newest_of = _costs(session, dags, runs), {dag_id: max(mine, key=_begun) for dag_id, mine in runs.items()}
+    states = queries.states_of(session, list(newest_of.values()))
+    rows, room = [], MOST_READ
     for dag in dags:
         mine = runs.get(dag.dag_id, [])
-        model, costs = models.get(dag.dag_id), _costs(session, dag, mine)
+        model, costs = models.get(dag.dag_id), cost.get(dag.dag_id, {})
+        so_far, room = _so_far(session, dag, [run for run in mine if queries.is_active(run)], room)
+        costs |= {run_id: max(usd, costs.get(run_id) or 0.0) for run_id, usd in so_far.items()}
         names = {name for lane in dag.lanes for name in lane.services}
         today = {run.run_id for run in mine if _begun(run) >= now - timedelta(days=1)}
         rows.append(
@@ -70,11 +78,16 @@ def overview(session: Any, allowed: Callable[[Iterable[str]], Sequence[str]]) ->
                     }
                     for run in mine
                 ],
-                "last": _last(session, dag, mine, costs),
+                "last": _last(dag, newest_of.get(dag.dag_id), states, costs),
                 "next": queries.iso(model.next_dagrun_create_after) if model and not model.is_paused else None,
-                "services": [row for row in seen if row["name"] in names],
+                "services": [
+                    told(row, dag.dag_id, [run.run_id for run in mine], [lane.name for lane in dag.lanes], readable)
+                    for row in seen
+                    if row["name"] in names
+                ],
                 "today_usd": _sum(costs.get(run_id) for run_id in today),
                 "month_usd": _sum(costs.values()),
+                "so_far": bool(so_far),
             }
         )
     return {"at": now.isoformat(), "pipelines": rows}
@@ -97,15 +110,15 @@ def _dags_with(session: Any, operators: Sequence[str]) -> dict[str, set[str]]:
             (latest.c.dag_id == DagVersion.dag_id) & (latest.c.number == DagVersion.version_number),
         )
     )
+    rows = {row.dag_id: [getattr(row, f"has_{at}") for at in range(len(operators))] for row in session.execute(query)}
+    compressed = pipelines_of_all([dag_id for dag_id, flags in rows.items() if flags[0] is None], session)
     found: dict[str, set[str]] = {}
-    for row in session.execute(query):
-        flags = [getattr(row, f"has_{at}") for at in range(len(operators))]
-        if flags[0] is None:  # compressed
-            names = {PLAN} if pipelines_of(row.dag_id, session).lanes else set()
-        else:
-            names = {name for name, has in zip(operators, flags, strict=True) if has}
+    for dag_id, flags in rows.items():
+        names = {name for name, has in zip(operators, flags, strict=True) if has}
+        if dag_id in compressed and compressed[dag_id].lanes:
+            names = {PLAN}
         if names:
-            found[row.dag_id] = names
+            found[dag_id] = names
     return found
 
 
@@ -118,20 +131,16 @@ def _runs(session: Any, dag_ids: Sequence[str], since: datetime) -> dict[str, li
     return found
 
 
-def _last(session: Any, dag: Pipelines, runs: Sequence[Any], costs: Mapping[str, float | None]) -> Any:
-    """The last run, and how many of its shards are well and have failed."""
-    if not runs:
+def _last(
+    dag: Pipelines, run: Any, states: Mapping[int, Mapping[str | None, int]], costs: Mapping[str, float | None]
+) -> Any:
+    """The last run, and how many of its shards are well and have failed.
+
+    :param run: None: there is none.
+    """
+    if run is None:
         return None
-    run = max(runs, key=_begun)
-    counts = dict(
-        session.execute(
-            select(TaskInstance.state, func.count())
-            .where(TaskInstance.dag_id == dag.dag_id, TaskInstance.run_id == run.run_id, TaskInstance.operator == SHARD)
-            .group_by(TaskInstance.state)
-        )
-        .tuples()
-        .all()
-    )
+    counts = states.get(run.id, {})
     return {
         **queries.run_facts(run, partition_name(run, dag.partitioning)),
         "usd": costs.get(run.run_id),
@@ -140,15 +149,36 @@ def _last(session: Any, dag: Pipelines, runs: Sequence[Any], costs: Mapping[str,
     }
 
 
-def _costs(session: Any, dag: Pipelines, runs: Sequence[Any]) -> dict[str, float | None]:
-    """Run id -> what its receipts say that it cost."""
-    receipts = sorted({lane.receipt for lane in dag.lanes})
-    found: dict[str, float | None] = {}
-    for xcom in queries.xcoms(session, runs, task_ids=receipts):
-        usd = cost_of_receipt(xcom.value)
-        if usd is not None:
-            found[xcom.run_id] = round((found.get(xcom.run_id) or 0.0) + usd, 6)
+def _costs(
+    session: Any, dags: Sequence[Pipelines], runs: Mapping[str, Sequence[Any]]
+) -> dict[str, dict[str, float | None]]:
+    """DAG -> run id -> what its receipts say that it cost."""
+    receipts = {dag.dag_id: {lane.receipt for lane in dag.lanes} for dag in dags}
+    asked = {run.id: run for mine in runs.values() for run in mine}
+    found: dict[str, dict[str, float | None]] = {}
+    for number, task_id, value in queries.returned(session, list(asked.values()), sorted({*chain(*receipts.values())})):
+        run, usd = asked[number], cost_of_receipt(value)
+        if usd is not None and task_id in receipts[run.dag_id]:
+            costs = found.setdefault(run.dag_id, {})
+            costs[run.run_id] = round((costs.get(run.run_id) or 0.0) + usd, 6)
     return found
+
+
+def _so_far(session: Any, dag: Pipelines, runs: Sequence[Any], room: int) -> tuple[dict[str, float], int]:
+    """Run id -> what a run that goes on has cost so far, by the records of its shards; and what is left of ``room``.
+
+    :param room: how many records may be read; runs that have more are left out.
+    """
+    mapped = [lane.mapped for lane in dag.lanes if lane.mapped]
+    counted = queries.counts(session, dag.dag_id, [run.run_id for run in runs], mapped)
+    some = []
+    for run in reversed(runs):
+        shards = sum(counted[run.run_id].states.values()) if run.run_id in counted else 0
+        if shards <= room:
+            some.append(run)
+            room -= shards
+    cells = cells_of(session, dag, some) if some else {}
+    return {run_id: made.usd for run_id, made in cells.items() if made.usd is not None}, room
 
 
 def cost_of_receipt(value: Any) -> float | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from airflow.models.dag_version import DagVersion
 from airflow.models.serialized_dag import SerializedDagModel
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from ecs_feature.estimates.facts import shard_tasks
 from ecs_feature.partitions.runs import Partitioning
@@ -16,12 +17,13 @@ from ecs_feature.services.leases import SharingPolicy
 from ecs_feature.shards import task_in
 from ecs_feature.triggerer.references import is_reference, source_of
 
-SHARD: Final = "EcsShardOperator"
+SHARDS: Final = ("EcsShardOperator", "WorkerShardOperator")
 PLAN: Final = "FeaturePlanOperator"
 PUBLISH: Final = "FeaturePublishOperator"
-_MOST_KEPT: Final = 64
-_kept: dict[str, tuple[Any, Pipelines]] = {}
-"""By DAG: the version, and what was read from it; the web server is asked for the same ones every few seconds."""
+_MOST_KEPT: Final = 200_000
+"""Tasks of the DAGs that are kept, some 0.3 KB each: hundreds of pipelines, and only a few of thousands of shards."""
+_AT_ONCE: Final = 50
+"""Serialized DAGs that are read by one query."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Lane:
     :param mapped: id of its mapped task; empty when its shards are named.
     :param found_by: the task that has found a mapped lane's shards.
     :param publish: id of the task that publishes; empty: nothing is published.
+    :param output: template of where it publishes, ``s3://...``; empty: nothing is published.
     :param services: name -> how many of its tasks a run holds; ``policies``: name -> how its leases add up.
     """
 
@@ -42,6 +45,7 @@ class Lane:
     mapped: str = ""
     found_by: str = ""
     publish: str = ""
+    output: str = ""
     services: Mapping[str, int] = field(default_factory=dict)
     policies: Mapping[str, SharingPolicy] = field(default_factory=dict)
 
@@ -87,26 +91,73 @@ class Pipelines:
         return next(mine, None)
 
 
+class _Kept:
+    """What was read from the newest versions of DAGs: the web server is asked for the same ones every few seconds."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[Any, Pipelines]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, dag_id: str, version: Any) -> Pipelines | None:
+        """None: that version was not read, or is not kept any more."""
+        with self._lock:
+            kept = self._found.pop(dag_id, None)
+            if kept is None or kept[0] != version:
+                return None
+            self._found[dag_id] = kept  # the last one in the order is the last to go
+            return kept[1]
+
+    def put(self, version: Any, pipelines: Pipelines) -> None:
+        with self._lock:
+            self._found.pop(pipelines.dag_id, None)
+            self._found[pipelines.dag_id] = (version, pipelines)
+            tasks = sum(1 + len(kept.task_ids) for _, kept in self._found.values())
+            while tasks > _MOST_KEPT and len(self._found) > 1:
+                _, oldest = self._found.pop(next(iter(self._found)))
+                tasks -= 1 + len(oldest.task_ids)
+
+
+_kept = _Kept()
+
+
 def pipelines_of(dag_id: str, session: Any) -> Pipelines:
     """The DAG's pipelines; without lanes where it has none, or is not known. One small query where it is kept."""
-    newest = session.execute(
-        select(SerializedDagModel.id, SerializedDagModel.dag_hash)
+    return pipelines_of_all([dag_id], session)[dag_id]
+
+
+def pipelines_of_all(dag_ids: Collection[str], session: Any) -> dict[str, Pipelines]:
+    """The pipelines of some DAGs, by their ids: one small query where all are kept."""
+    found = {dag_id: Pipelines(dag_id) for dag_id in dag_ids}
+    if not found:
+        return found
+    numbers = (
+        select(DagVersion.dag_id, func.max(DagVersion.version_number).label("number"))
+        .join(SerializedDagModel, SerializedDagModel.dag_version_id == DagVersion.id)
+        .where(DagVersion.dag_id.in_(list(dag_ids)))
+        .group_by(DagVersion.dag_id)
+        .subquery()
+    )
+    newest = (
+        select(SerializedDagModel.dag_id, SerializedDagModel.id, SerializedDagModel.dag_hash)
         .join(DagVersion, SerializedDagModel.dag_version_id == DagVersion.id)
-        .where(SerializedDagModel.dag_id == dag_id)
-        .order_by(DagVersion.version_number.desc())
-        .limit(1)
-    ).first()
-    if newest is None:
-        return Pipelines(dag_id)
-    version = (newest.id, newest.dag_hash)
-    kept = _kept.get(dag_id)
-    if kept is None or kept[0] != version:
-        row = session.get(SerializedDagModel, newest.id)
-        kept = (version, Pipelines(dag_id) if row is None else read(row.dag))
-        while len(_kept) >= _MOST_KEPT:
-            _kept.pop(next(iter(_kept)), None)
-        _kept[dag_id] = kept
-    return kept[1]
+        .join(numbers, (numbers.c.dag_id == DagVersion.dag_id) & (numbers.c.number == DagVersion.version_number))
+    )
+    missing: dict[Any, Any] = {}
+    for row in session.execute(newest):
+        version = (row.id, row.dag_hash)
+        kept = _kept.get(row.dag_id, version)
+        if kept is None:
+            missing[row.id] = version
+        else:
+            found[row.dag_id] = kept
+    ids = list(missing)
+    for first in range(0, len(ids), _AT_ONCE):
+        some = select(SerializedDagModel).where(SerializedDagModel.id.in_(ids[first : first + _AT_ONCE]))
+        for serialized in session.scalars(some):
+            made = found[serialized.dag_id] = read(serialized.dag)
+            _kept.put(missing[serialized.id], made)
+            session.expunge(serialized)  # its data is not needed any more
+    return found
 
 
 def read(dag: Any) -> Pipelines:
@@ -139,6 +190,8 @@ def read(dag: Any) -> Pipelines:
     lanes = []
     for name, tasks in named.items():
         publish = known.get(task_in(name, "publish"))
+        if publish is not None and publish.task_type != PUBLISH:
+            publish = None
         task_id, found_by = mapped.get(name, ("", ""))
         lanes.append(
             Lane(
@@ -147,7 +200,8 @@ def read(dag: Any) -> Pipelines:
                 tasks,
                 task_id,
                 found_by,
-                publish.task_id if publish is not None and publish.task_type == PUBLISH else "",
+                publish.task_id if publish is not None else "",
+                str(getattr(publish, "prefix", "")),
                 services[name],
                 policies[name],
             )

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from ecs_feature.exceptions import SelectionError
 from ecs_feature.partitions.runs import Partitioning, partition_of
-from ecs_feature.results.cells import MISSING, PUBLISHED, RAN, STALE, Cells
+from ecs_feature.results.cells import MISSING, PUBLISHED, RAN, STALE, Cells, previous_of
 from ecs_feature.results.versions import ROLLBACK_DAG, Move, rolled_back
 from ecs_feature.ui import queries
 from ecs_feature.ui.lanes import RunCells
@@ -31,12 +31,14 @@ class Publication:
     """What a run has published of one lane.
 
     :param prefix: of the manifest; empty: not known.
+    :param previous: the version that it went on from; 0: it was the first; None: not known.
     """
 
     version: int
     run_id: str
     shards: Sequence[str]
     prefix: str = ""
+    previous: int | None = None
 
 
 def partition_name(run: Any, partitioning: Partitioning) -> str:
@@ -87,7 +89,8 @@ def marked(session: Any, pipelines: Pipelines, runs: Sequence[Any], found: Mappi
 def publication(run_id: str, value: Mapping[str, Any]) -> Publication:
     """From the XCom of a publish."""
     shards = [str(name) for name in value.get("shards") or ()]
-    return Publication(int(value.get("version") or 0), run_id, shards, prefix_of(value.get("manifest_uri")))
+    version, prefix = int(value.get("version") or 0), prefix_of(value.get("manifest_uri"))
+    return Publication(version, run_id, shards, prefix, previous_of(value))
 
 
 def prefix_of(manifest_uri: Any) -> str:
@@ -115,23 +118,23 @@ def in_force(
     ordered = sorted((each for each in published if each.version), key=lambda each: each.version)
     prefixes = {each.prefix for each in ordered if each.prefix}
     back = sorted((move for move in moves if move.prefix in prefixes), key=lambda move: move.at)
-    if not back:
-        return ordered
     at = {each.run_id: written.get((each.run_id, lane.publish)) for each in ordered}
     chain: list[Publication] = []
     chains: dict[int, list[Publication]] = {}
 
-    def moved(move: Move) -> list[Publication]:
+    def made_of(version: int) -> list[Publication]:
         """A version is made of what it was made of when it was published, also after a way back and forth."""
-        return chains.get(move.version, [one for one in chain if one.version <= move.version])
+        return chains.get(version, [one for one in chain if one.version <= version])
 
     for each in ordered:
         moment = at[each.run_id]
         while back and moment is not None and back[0].at <= moment:
-            chain = moved(back.pop(0))
+            chain = made_of(back.pop(0).version)
+        if each.previous is not None:  # also where the pointer was moved outside Airflow meanwhile
+            chain = made_of(each.previous)
         chain = chains[each.version] = [*chain, each]
     for move in back:
-        chain = moved(move)
+        chain = made_of(move.version)
     return chain
 
 
@@ -141,8 +144,13 @@ def owners(published: Iterable[Publication]) -> dict[str, str]:
 
 
 def _of_cells(found: RunCells, lane: Lane, run_id: str) -> Publication:
+    name = lane.name
     return Publication(
-        found.versions.get(lane.name, 0), run_id, found.published(lane.name), found.prefixes.get(lane.name, "")
+        found.versions.get(name, 0),
+        run_id,
+        found.published(name),
+        found.prefixes.get(name, ""),
+        found.previous.get(name),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -10,10 +10,10 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
-from sqlalchemy import case, func, or_, select, union_all
+from sqlalchemy import case, func, or_, select, tuple_, union_all
 
 from ecs_feature.shards.records import decoded
-from ecs_feature.ui.pipelines import SHARD
+from ecs_feature.ui.pipelines import SHARDS
 
 ACTIVE: Final = frozenset({"running", "queued", "restarting"})
 MOMENT: Final = func.coalesce(DagRun.partition_date, DagRun.logical_date, DagRun.run_after)
@@ -21,6 +21,10 @@ MOMENT: Final = func.coalesce(DagRun.partition_date, DagRun.logical_date, DagRun
 _UNIONS: Final = 8
 """How many runs are asked for in one statement: PostgreSQL compiles one that it takes for costly (``jit_above_cost``),
 and with 90 parts of 5,000 rows that took 40 s."""
+_SAME_CHANGE: Final = timedelta(seconds=5)
+"""The end of a run touches its tasks as well, and Airflow's processes have clocks of their own."""
+_RUNS_AT_ONCE: Final = 2000
+"""Numbers in one condition; SQLite takes 32,766 (SQLITE_MAX_VARIABLE_NUMBER)."""
 _RUN: Final = (
     DagRun.id,
     DagRun.dag_id,
@@ -112,7 +116,7 @@ def shard_rows(session: Any, dag_id: str, run_ids: Sequence[str]) -> list[Any]:
     if not run_ids:
         return []
     query = select(*_TASK).where(
-        TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(run_ids), TaskInstance.operator == SHARD
+        TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(run_ids), TaskInstance.operator.in_(SHARDS)
     )
     return list(session.execute(query))
 
@@ -129,7 +133,7 @@ def changed_rows(session: Any, dag_id: str, since: Mapping[str, datetime]) -> li
             select(*_TASK).where(
                 TaskInstance.dag_id == dag_id,
                 TaskInstance.run_id == run_id,
-                TaskInstance.operator == SHARD,
+                TaskInstance.operator.in_(SHARDS),
                 or_(TaskInstance.updated_at > since[run_id], TaskInstance.try_number > 1),
             )
             for run_id in ids[start : start + _UNIONS]
@@ -162,7 +166,7 @@ def counts(session: Any, dag_id: str, run_ids: Sequence[str], mapped: Sequence[s
     again = func.sum(case((TaskInstance.try_number > 1, 1), else_=0))
     query = (
         select(TaskInstance.run_id, TaskInstance.state, func.count(), func.max(TaskInstance.updated_at), again)
-        .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(run_ids), TaskInstance.operator == SHARD)
+        .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(run_ids), TaskInstance.operator.in_(SHARDS))
         .where(or_(TaskInstance.map_index >= 0, TaskInstance.task_id.not_in(mapped)))
         .group_by(TaskInstance.run_id, TaskInstance.state)
     )
@@ -172,6 +176,35 @@ def counts(session: Any, dag_id: str, run_ids: Sequence[str], mapped: Sequence[s
         changed_at = changed_at or known.changed_at
         found[run_id] = Counted(known.states, max(known.changed_at, changed_at), known.again + int(more or 0))
     return found
+
+
+def states_of(session: Any, runs: Sequence[Any]) -> dict[int, dict[str | None, int]]:
+    """By the run's number (``id``): how many of its shards are in which state; the runs may be of many DAGs."""
+    found: dict[int, dict[str | None, int]] = {}
+    if not runs:
+        return found
+    ids = {(run.dag_id, run.run_id): run.id for run in runs}
+    query = (
+        select(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.state, func.count())
+        .where(tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_(list(ids)), TaskInstance.operator.in_(SHARDS))
+        .group_by(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.state)
+    )
+    for dag_id, run_id, state, count in session.execute(query):
+        found.setdefault(ids[dag_id, run_id], {})[state] = count
+    return found
+
+
+def returned(session: Any, runs: Sequence[Any], task_ids: Sequence[str]) -> Iterator[tuple[int, str, Any]]:
+    """What some tasks returned in runs of many DAGs: the run's number (``id``), task id, value."""
+    ids = [run.id for run in runs]
+    for first in range(0, len(ids) if task_ids else 0, _RUNS_AT_ONCE):
+        query = select(XComModel.dag_run_id, XComModel.task_id, XComModel.value).where(
+            XComModel.dag_run_id.in_(ids[first : first + _RUNS_AT_ONCE]),
+            XComModel.task_id.in_(task_ids),
+            XComModel.key == "return_value",
+        )
+        for run, task_id, value in session.execute(query):
+            yield run, task_id, decoded(value)
 
 
 def written_at(session: Any, runs: Sequence[Any], task_ids: Sequence[str]) -> dict[tuple[str, str], datetime]:
@@ -259,9 +292,14 @@ def _read(rows: Iterable[Any]) -> list[XCom]:
     return [XCom(row.run_id, row.task_id, row.map_index, row.key, decoded(row.value), row.timestamp) for row in rows]
 
 
-def last_values(session: Any, dag_id: str, limit: int = 500) -> list[Any]:
-    """What the tasks of a DAG returned last."""
+def last_values(session: Any, dag_id: str, limit: int = 500, since: datetime | None = None) -> list[Any]:
+    """What the tasks of a DAG returned last.
+
+    :param since: only what was returned after that; None: at any time.
+    """
     query = select(XComModel.value).where(XComModel.dag_id == dag_id, XComModel.key == "return_value")
+    if since is not None:
+        query = query.where(XComModel.timestamp > since)
     return [decoded(value) for value in session.scalars(query.order_by(XComModel.timestamp.desc()).limit(limit))]
 
 
@@ -300,6 +338,16 @@ def run_facts(run: Any, partition: str) -> dict[str, Any]:
 
 def is_active(run: Any) -> bool:
     return run.state in ACTIVE
+
+
+def is_cleared(run: Any, row: Any) -> bool:
+    """Whether a task without a state was cleared after its run's row was read: until it starts it waits.
+
+    A run and its tasks are read one after the other, and a clear may come in between; then the run looks ended still.
+    """
+    if row.state or not row.updated_at or not run.updated_at:
+        return False
+    return bool(row.updated_at > run.updated_at + _SAME_CHANGE)
 
 
 def _is(dag_id: str, run_id: str) -> Any:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ecs_feature.exceptions import SelectionError
+from ecs_feature.exceptions import PublishError, SelectionError
 from ecs_feature.results.cells import ABSENT, FAILED, LEFT_OUT, MISSING, NOTHING, PUBLISHED, RAN, STALE, WAITING
-from ecs_feature.results.versions import ROLLBACK_DAG
+from ecs_feature.results.versions import ROLLBACK_DAG, check_within
 from ecs_feature.shards.records import shard_record
 from ecs_feature.shards.waits_row import WAITS_KEY
 from ecs_feature.ui import queries
@@ -24,11 +24,13 @@ from ecs_feature.ui.words import failure_words, outcome_words, reason_of
 _DONE = (PUBLISHED, RAN, STALE, FAILED, NOTHING, MISSING)
 _NOT_OURS = (LEFT_OUT, ABSENT)
 _STEPS = ("scale_up", "services_steady", "scale_down")
+_NOT_STARTED = (None, "", "scheduled", "queued", "removed", "upstream_failed")
 
 
-def run_view(session: Any, dag_id: str, run_id: str) -> dict[str, Any]:
+def run_view(session: Any, dag_id: str, run_id: str, *, may_make_current: bool = False) -> dict[str, Any]:
     """The run, see docs/shards-tab.md.
 
+    :param may_make_current: whether the user has the rights to make another version current.
     :raises SelectionError: when there is no such run.
     """
     pipelines = pipelines_of(dag_id, session)
@@ -73,7 +75,7 @@ def run_view(session: Any, dag_id: str, run_id: str) -> dict[str, Any]:
         "receipt": next(iter(receipts.values()), None),
         "receipts": receipts,
         "versions": _versions(session, pipelines, run, partition),
-        "make_current": {"available": can_move_back(session), "dag_id": ROLLBACK_DAG},
+        "make_current": {"available": may_make_current and can_move_back(session), "dag_id": ROLLBACK_DAG},
     }
 
 
@@ -138,7 +140,7 @@ def _lane(
         since = ready if ready is not None else begun
         made = segments((record or {}).get("launches") or (), axis, since)
         if row.state in ("running", "deferred", "queued", "scheduled", "up_for_retry") and begun is not None:
-            kind = "waited" if (task_id, index) in waits or row.state != "deferred" else "running"
+            kind = "waited" if (task_id, index) in waits or row.state not in ("deferred", "running") else "running"
             made.append((kind, max([begun, *(end for _, _, end in made)]), axis.at(now) or begun))
         shards.append(
             {
@@ -160,8 +162,13 @@ def _lane(
 def _services(
     lane: Lane, steps: Mapping[str, Any], left: Left, axis: Axis, now: datetime, run: Any
 ) -> Iterable[dict[str, Any]]:
-    """The services' bars: scaling up, steady, scaling down."""
-    up, steady, down = (steps.get(lane.task(step)) for step in _STEPS)
+    """The services' bars: scaling up, steady, scaling down.
+
+    A task that was cleared has the times of its last try until it starts again; they are no bar of this one.
+    """
+    up, steady, down = (
+        None if row is None or row.state in _NOT_STARTED else row for row in (steps.get(lane.task(s)) for s in _STEPS)
+    )
     for name, count in lane.services.items():
         made = []
         begun = axis.at(up.start_date) if up is not None else None
@@ -259,9 +266,19 @@ def _versions(session: Any, pipelines: Pipelines, run: Any, partition: str) -> l
                 "published_at": queries.iso(mine[each.run_id].timestamp),
                 "shards": len(each.shards),
                 "missing": len(mine[each.run_id].value.get("missing") or ()),
-                "manifest_uri": mine[each.run_id].value.get("manifest_uri"),
+                **_manifest(lane, mine[each.run_id].value.get("manifest_uri")),
                 "current": bool(chain) and chain[-1] is each,
             }
             for each in sorted(published, key=lambda each: -each.version)
         ]
     return found
+
+
+def _manifest(lane: Lane, uri: Any) -> dict[str, Any]:
+    """The version's URI; one that is no version's of this lane is not given on: who may start the roll-back may do so
+    for all pipelines, and an XCom can be written by hand."""
+    try:
+        check_within(str(uri or ""), lane.output)
+    except PublishError as error:
+        return {"manifest_uri": None, "refused": str(error)}
+    return {"manifest_uri": uri}

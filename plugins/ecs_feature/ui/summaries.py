@@ -83,7 +83,7 @@ def cells_of(session: Any, pipelines: Pipelines, runs: Sequence[Any]) -> dict[st
     lanes, names = pipelines.lane_by_task, names_of(pipelines.lanes)
     for run_id, each in found.items():
         places = _Places(each.cells, lanes, names)
-        rows = _other_than(places, changed.get(run_id, ()), active=queries.is_active(by_id[run_id]))
+        rows = _other_than(places, changed.get(run_id, ()), by_id[run_id])
         if len(rows) <= MOST_CHANGED and _adds_up(places, rows, counted[run_id].states if run_id in counted else {}):
             made[run_id] = each.cells
             again[run_id] = rows
@@ -105,6 +105,7 @@ def _summaries(session: Any, runs: Sequence[Any]) -> dict[str, Summary]:
             known.at = min(known.at, read.at)
             known.cells.lanes.update(read.cells.lanes)
             known.cells.versions.update(read.cells.versions)
+            known.cells.previous.update(read.cells.previous)
             known.cells.prefixes.update(read.cells.prefixes)
             costs = [cost for cost in (known.cells.usd, read.cells.usd) if cost is not None]
             known.cells.usd = round(sum(costs), 6) if costs else None
@@ -118,6 +119,9 @@ def _read(value: Any) -> Summary:
     cells = RunCells(
         {name: each for name, each in lanes.items() if each.shards},
         versions={str(name): int(each["version"]) for name, each in value["lanes"].items()},
+        previous={
+            str(name): int(last) for name, each in value["lanes"].items() if (last := each.get("previous")) is not None
+        },
         prefixes={str(name): str(each.get("prefix") or "") for name, each in value["lanes"].items()},
         usd=value["usd"],
         partition=str(value["partition"] or ""),
@@ -150,13 +154,11 @@ class _Places:
         return None if at is None else (mine.codes[at], mine.tries.get(at, 1))
 
 
-def _other_than(places: _Places, rows: Sequence[Any], *, active: bool) -> list[Any]:
-    """Those of the changed rows whose state or try is another than the summary's.
-
-    :param active: whether the run goes on.
-    """
+def _other_than(places: _Places, rows: Sequence[Any], run: Any) -> list[Any]:
+    """Those of the changed rows whose state or try is another than the summary's."""
     other = []
     for row in rows:
+        active = queries.is_active(run) or queries.is_cleared(run, row)
         known = places.code(row)
         if known is None or not _stands_for(known[0], row.state, active=active) or row.try_number > known[1]:
             other.append(row)
@@ -253,6 +255,8 @@ def _publish(cells: RunCells, fresh: RunCells, pipelines: Pipelines, left: Left,
             continue
         names = frozenset(map(str, value.get("shards") or ()))
         cells.versions[lane.name] = fresh.versions.get(lane.name, 0)
+        cells.previous.pop(lane.name, None)
+        cells.previous.update({name: last for name, last in fresh.previous.items() if name == lane.name})
         cells.prefixes[lane.name] = fresh.prefixes.get(lane.name, "")
         mine.codes = [
             PUBLISHED if code in (RAN, MISSING, PUBLISHED) and name in names else RAN if code == PUBLISHED else code

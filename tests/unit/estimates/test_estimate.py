@@ -67,6 +67,22 @@ def test_a_shard_or_variant_without_a_past_borrows_one_and_says_so() -> None:
     ]
 
 
+def test_chosen_shards_are_those_of_each_variant_and_an_unknown_name_is_any_one_of_its_shards() -> None:
+    both = [dataclasses.replace(run, variants={name: run.variants["control"] for name in ("a", "b")}) for run in PAST]
+    draw = Draw(EstimateRequest(40, ["a", "b"], chosen={"a": ["AA"], "b": ["UA", "", ""]}), both, random.Random(0))
+    drawn = [[[each[0].run_seconds for each in work.shards] for work in run.variants] for run in draw.runs()]
+    assert {(tuple(a), b[0]) for a, b in drawn} == {((10.0,), 20.0), ((30.0,), 60.0)}
+    assert {len(b) for _, b in drawn} == {3}
+    assert {seconds for _, b in drawn for seconds in b[1:]} == {10.0, 20.0, 30.0, 60.0}
+    assert draw.notes() == []
+
+
+def test_chosen_shards_may_be_learnt_from_a_run_of_some_shards() -> None:
+    part = dataclasses.replace(past_run("part", {"AA": 5.0}), partial=True)
+    drawn = Draw(EstimateRequest(20, ["control"], chosen={"control": ["AA"]}), [*PAST, part], random.Random(0)).runs()
+    assert {run.variants[0].shards[0][0].run_seconds for run in drawn} == {5.0, 10.0, 30.0}
+
+
 def test_shards_found_at_run_time_are_as_many_as_a_past_run_had_or_as_many_as_asked() -> None:
     past = [past_run("few", {"a": 1.0}), past_run("many", {"a": 1.0, "b": 1.0, "c": 1.0})]
     drawn = Draw(EstimateRequest(50, ["control"]), past, random.Random(0)).runs()

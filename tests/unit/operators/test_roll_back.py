@@ -44,10 +44,11 @@ def uri(number: int) -> str:
     return f"{PREFIX}/manifest/v={number:04d}.json"
 
 
-def make_current(manifest: str, instead_of: Any = "") -> dict[str, Any]:
+def make_current(manifest: str, instead_of: Any = "", of_dag: str = "") -> dict[str, Any]:
     operator = FeatureRollBackOperator(
-        task_id="make_current", manifest_uri=manifest, instead_of=instead_of, aws_conn_id=None, region_name="us-east-1"
-    )
+        task_id="make_current", manifest_uri=manifest, instead_of=instead_of, of_dag=of_dag,
+        aws_conn_id=None, region_name="us-east-1",
+    )  # fmt: skip
     return operator.execute({})
 
 
@@ -99,6 +100,13 @@ def test_what_cannot_be_is_refused_at_once_in_one_sentence(
     assert current(store) == 3
 
 
+def test_a_version_of_another_dag_than_the_one_that_was_looked_at_stays_as_it_is(store: ManifestStore) -> None:
+    with pytest.raises(AirflowFailException, match=r"^manifest_uri: s3://.* was published by DAG 'd', not by 'mine'; "):
+        make_current(uri(1), of_dag="mine")
+    assert current(store) == 3
+    assert make_current(uri(1), of_dag="d")["version"] == 1
+
+
 def test_a_publish_that_comes_in_between_wins(store: ManifestStore, monkeypatch: pytest.MonkeyPatch) -> None:
     version = ManifestStore.version
 
@@ -137,10 +145,10 @@ def test_the_dag_takes_both_from_the_form_and_refuses_what_is_no_version(store: 
     assert (dag.dag_id, dag.schedule, dag.is_paused_upon_creation) == ("ecs_feature_rollback", None, False)
     for given, rendered in ((None, ""), (3, "3")):
         (task,) = runpy.run_path(str(FILE))["dag"].tasks
-        task.render_template_fields({"params": {"manifest_uri": uri(2), "instead_of": given}})
-        assert (task.manifest_uri, task.instead_of) == (uri(2), rendered)
+        task.render_template_fields({"params": {"manifest_uri": uri(2), "instead_of": given, "of_dag": given}})
+        assert (task.manifest_uri, task.instead_of, task.of_dag) == (uri(2), rendered, rendered)
     dag.params["manifest_uri"] = uri(2)
-    assert dag.params.validate() == {"manifest_uri": uri(2), "instead_of": None}
+    assert dag.params.validate() == {"manifest_uri": uri(2), "instead_of": None, "of_dag": None}
     for wrong in ("s3://bucket/features", f"{PREFIX}/manifest/current.json", ""):
         with pytest.raises(ParamValidationError):
             dag.params["manifest_uri"] = wrong

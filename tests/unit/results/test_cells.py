@@ -75,7 +75,7 @@ def test_columns_come_back_as_they_were_left() -> None:
     shards = list(tasks.cells({"c.shards.b": "failed", "c.shards.a": "success", "other": "success"}, None))
     assert shards == [("a", -1, "success"), ("b", -1, "failed")]
     records = {"a": {"outcome": "succeeded", "launches": [launch(), launch(2, 20, 30)]}}
-    published = {"version": 3, "shards": ["a"], "manifest_uri": "s3://b/o/ds=1/manifest/v=0003.json"}
+    published = {"version": 3, "previous": 1, "shards": ["a"], "manifest_uri": "s3://b/o/ds=1/manifest/v=0003.json"}
     left = json.loads(json.dumps(lane_summary(shards, records, published, PRICES, START)))
     assert left == {
         "shards": ["a", "b"],
@@ -86,9 +86,12 @@ def test_columns_come_back_as_they_were_left() -> None:
         "relaunched": [],
         "tries": {"0": 2},
         "version": 3,
+        "previous": 1,
         "prefix": "s3://b/o/ds=1",
     }
-    assert Cells.from_dict(left).to_dict() == {key: left[key] for key in left if key not in ("version", "prefix")}
+    assert Cells.from_dict(left).to_dict() == {
+        key: left[key] for key in left if key not in ("version", "previous", "prefix")
+    }
 
 
 def test_mapped_columns_say_their_indexes_only_where_they_are_not_in_order() -> None:

@@ -13,6 +13,7 @@ import pytest
 from airflow.sdk import Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
 from airflow.sdk.execution_time.task_runner import _serialize_outlet_events
+from airflow.utils import cli_action_loggers
 from moto import mock_aws
 
 from ecs_feature.aws.connection import AwsConnection
@@ -166,13 +167,26 @@ def test_going_back_to_nothing_is_refused_in_words(s3: Any, monkeypatch: pytest.
     monkeypatch.undo()
 
 
+@pytest.fixture
+def audited(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What Airflow's audit log gets from the command line."""
+    found: list[Any] = []
+    monkeypatch.setattr(
+        cli_action_loggers, "on_pre_execution", lambda **about: found.append((about["sub_command"], about["dag_id"]))
+    )
+    monkeypatch.setattr(cli_action_loggers, "on_post_execution", lambda **about: None)
+    return found
+
+
 def command(s3: Any, action: str, capsys: pytest.CaptureFixture[str], **options: Any) -> str:
     values = {"version": None, "against": None, "output": "table", "aws_conn_id": "", "region": None} | options
     manifest_command.manifest.__wrapped__.__wrapped__(Namespace(action=action, target=PREFIX, **values))
     return capsys.readouterr().out
 
 
-def test_the_command_shows_compares_and_goes_back(s3: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_shows_compares_and_goes_back(
+    s3: Any, capsys: pytest.CaptureFixture[str], audited: list[Any]
+) -> None:
     numbered(s3)
     shown = command(s3, "show", capsys)
     assert shown.splitlines()[:2] == ["version 3 (the current one) of 1, 2, 3", "run_id: 3"]
@@ -181,7 +195,9 @@ def test_the_command_shows_compares_and_goes_back(s3: Any, capsys: pytest.Captur
     assert command(s3, "diff", capsys).splitlines() == ["from version 2 to 3", "CA: 1 to 1 rows"]
     assert command(s3, "diff", capsys, version=2).splitlines()[:2] == ["from version 1 to 2", "added: 1 (NY)"]
     assert json.loads(command(s3, "diff", capsys, version=1, output="json"))["from"] is None
+    assert audited == []
     assert "is at version 2" in command(s3, "rollback", capsys)
+    assert audited == [("manifest_rollback", None)]
     with pytest.raises(SystemExit, match="has no version 7"):
         command(s3, "rollback", capsys, version=7)
 

@@ -296,6 +296,41 @@ def test_a_task_of_the_users_behind_the_publish_does_not_decide_the_state() -> N
     assert state(**{"control.shard_0": "failed"}) == "failed"
 
 
+def test_the_receipt_names_what_tasks_of_the_users_between_publish_and_receipt_have_made() -> None:
+    began = pendulum.now("UTC")
+    asked: list[str] = []
+
+    def receipt_with(**left: Any) -> dict[str, Any]:
+        with DAG("p", schedule=None, start_date=began):
+            publish, down = EmptyOperator(task_id="publish"), EmptyOperator(task_id="scale_down")
+            tasks = VariantTasks(["control.shard"], "publish", scale_down="scale_down", names=["UA"])
+            receipt = FeatureReceiptOperator(task_id="receipt", variants={"": tasks})
+            [publish, down] >> receipt
+            for task_id in left:
+                publish >> EmptyOperator(task_id=task_id) >> receipt
+            publish >> EmptyOperator(task_id="train")
+
+        class Left(TaskInstance):
+            def xcom_pull(self, task_ids: Any, key: str = "return_value") -> Any:
+                if key != "artifacts":
+                    return super().xcom_pull(task_ids)
+                asked.append(task_ids)
+                return left[task_ids]
+
+        run = SimpleNamespace(logical_date=began, start_date=began, run_after=began)
+        ti = Left(states={"publish": "success", "control.shard": "success"}, records=[])
+        found: dict[str, Any] = receipt.execute({"ti": ti, "dag_run": run, "params": {}})
+        return found
+
+    assert "artifacts" not in receipt_with()
+    assert asked == []  # the pipelines that have no such task do not pay for it
+    assert "artifacts" not in receipt_with(picture=None, check="not a mapping")
+    assert asked == ["check", "picture"]
+    receipt = receipt_with(picture={"picture": "s3://b/p.png"}, table={"table": "s3://b/t.csv"})
+    assert receipt["artifacts"] == {"picture": "s3://b/p.png", "table": "s3://b/t.csv"}
+    assert render(receipt).splitlines()[-2:] == ["picture: s3://b/p.png", "table: s3://b/t.csv"]
+
+
 def test_the_table_says_which_shards_nobody_has_published() -> None:
     nothing: dict[str, Any] = {"states": {}, "records": [], "up": None, "steady": None, "down": None, "prices": PRICES}
     variant = variant_receipt(**nothing, published={"missing": [f"S{number}" for number in range(12)]})

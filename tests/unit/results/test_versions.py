@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ecs_feature.results.versions import Move, current, published, rolled_back
+from ecs_feature.exceptions import PublishError
+from ecs_feature.results.versions import Move, check_within, current, published, rolled_back
 
 NOW = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 ONE, TWO = "s3://b/features/ds=2013-02-08", "s3://b/features/ds=2013-02-09"
@@ -53,3 +54,37 @@ def test_what_is_no_way_back_moves_nothing(value: Any) -> None:
 def test_a_publish_of_nothing_moves_nothing() -> None:
     assert published(None, NOW) is None
     assert published(uri(3), NOW) == Move(ONE, 3, NOW)
+
+
+OUTPUT = "s3://b/{{ var.value.team }}/variant=control/ds={{ ds }}"
+
+
+@pytest.mark.parametrize(
+    ("manifest_uri", "output"),
+    [
+        (uri(1), "s3://b/features/ds={{ ds }}"),
+        (uri(12, "s3://b/x.y/variant=control/ds=2013-02-08"), OUTPUT),
+        (uri(1, "s3://b/out/2013"), "s3://b/{% if x %}out{% endif %}/{{ ds[:4] }}"),
+        (uri(1, "s3://b/a+(b)"), "s3://b/a+(b)"),
+    ],
+)
+def test_a_version_of_the_output(manifest_uri: str, output: str) -> None:
+    check_within(manifest_uri, output)
+
+
+@pytest.mark.parametrize(
+    ("manifest_uri", "output"),
+    [
+        (uri(1), "s3://b/features/variant=control/ds={{ ds }}"),
+        (uri(1, "s3://other/features/ds=2013-02-08"), "s3://b/features/ds={{ ds }}"),
+        (uri(1, "s3://b/featuresXds=2013-02-08"), "s3://b/features.ds={{ ds }}"),
+        (uri(1, "s3://b/team/variant=treatment/ds=2013-02-08"), OUTPUT),
+        (uri(1, "s3://b/features/ds=2013-02-08/x"), "s3://b/features/ds=2013-02-08"),
+        (uri(1), ""),
+        ("s3://b/features/ds=2013-02-08", "s3://b/features/ds={{ ds }}"),
+        ("", OUTPUT),
+    ],
+)
+def test_a_version_of_something_else_is_refused_in_one_sentence(manifest_uri: str, output: str) -> None:
+    with pytest.raises(PublishError, match=r"^manifest_uri: .*(is not below|is no version)"):
+        check_within(manifest_uri, output)

@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changeWords, merged, withValues } from "./static/changes.js";
+import { changeWords, merged, question, withValues } from "./static/changes.js";
 import { labelOf, classOf } from "./static/cells.js";
+import { clearedOf, MOST_MS, stillCleared, withCleared } from "./static/cleared.js";
 import { bodyOf, effectOf } from "./static/clearing.js";
-import { headsOf, partsOf } from "./static/heads.js";
+import { usd } from "./static/format.js";
+import { headsOf, partsOf, runWords } from "./static/heads.js";
 import { ask, clearOf, factsOf, totalOf } from "./static/rerun_facts.js";
 import { added, between, canRerun, grouped, keyOf, keysIn, taskOf, toggled, wordsOf } from "./static/selection.js";
 import { STATES } from "./static/states.js";
 import { boundsOf, LEVELS, levelOf, rowsOf, statsOf } from "./static/stats.js";
 import { factsOf as detail, linesOf, whyOf } from "./static/strip.js";
+import { apart, nameOf } from "./static/twins.js";
 
 const cells = (states, more = {}) => ({ states, seconds: [10, 20, 300], micro_usd: [1, 5, 2], changed: [0, 4, 9], relaunched: [], tries: {}, ...more });
 const board = () => ({
@@ -52,8 +55,9 @@ test("what is ticked is grouped by run, with task ids and map indexes", () => {
   assert.deepEqual(groups.map((group) => group.run.run_id), ["a", "b"]);
   assert.deepEqual(groups[0].cells, [["control", "NY", "control.shards.NY", -1]]); // <b> has no task in this lane
   assert.deepEqual(groups[1].cells, [["found", "CA", "found.shard", 2]]); // control's CA is running
-  assert.equal(wordsOf(groups), "Rerun 2 in 2 runs…");
-  assert.equal(wordsOf(groups.slice(0, 1)), "Rerun 1 in 1 run…");
+  assert.equal(wordsOf(groups), "Rerun 2 shards in 2 runs");
+  assert.equal(wordsOf(groups.slice(0, 1)), "Rerun 1 shard");
+  assert.equal(wordsOf([{ cells: Array(3) }]), "Rerun 3 shards");
   assert.deepEqual(taskOf(data, data.lanes[1], 0, 1), ["found.shard", 1]); // no map: the shard's own index
 });
 
@@ -97,9 +101,26 @@ test("a partial answer replaces its runs; another shape is read anew", () => {
   assert.equal(changeWords(data, next), "1 published");
   assert.equal(merged(data, { ...part, shards: ["CA"] }), null);
   assert.equal(merged(data, { ...part, runs: [{ run_id: "new" }] }), null);
+  assert.equal(merged(data, { ...part, window: "other" }), null); // a run went, and another one is the oldest now
   const bare = board();
   delete bare.cells.control[0].seconds;
   assert.deepEqual(withValues(bare, board()).cells.control[0].seconds, [10, 20, 300]);
+});
+
+test("a large board's values follow what changes", () => {
+  const data = { ...board(), values: false };
+  assert.deepEqual(question(data, new Set(["seconds", "changed"])), { since: data.at, values: "seconds,changed" });
+  assert.deepEqual(question(data, new Set()), { since: data.at, values: "" });
+  assert.deepEqual(question(board(), new Set(["seconds"])), { since: data.at, values: null });
+  const part = { ...board(), partial: true, values: true, runs: [board().runs[1]], cells: { control: [{ states: "PPn", seconds: [11, 22, null] }], found: [null] } };
+  const next = merged(data, part);
+  assert.deepEqual(next.cells.control[1].seconds, [11, 22, null]);
+  assert.deepEqual(next.cells.control[1].micro_usd, [1, 5, 2]); // came while an answer without it was on its way
+  assert.deepEqual(withValues(next, board()).cells.control[1].seconds, [11, 22, null]); // asked for before the change
+});
+
+test("dollars have as many digits as they need", () => {
+  assert.deepEqual([null, 0, 50, 1234, 12345, 1234567, 998999999, 1234567890].map(usd), ["–", "$0", "< $0.0001", "$0.0012", "$0.012", "$1.23", "$999.00", "$1,234.57"]);
 });
 
 test("what is cleared, and what a dry run says of it", () => {
@@ -123,12 +144,54 @@ test("what is cleared, and what a dry run says of it", () => {
   assert.equal(totalOf([]), "");
 });
 
+test("what was cleared waits until the server knows of it, or a while has passed", () => {
+  const data = board();
+  const ticked = new Set([keyOf("a", "control", "NY"), keyOf("a", "control", "<b>"), keyOf("b", "found", "CA")]);
+  const cleared = clearedOf(data, ticked, ["a"], 1000); // the other run could not be cleared
+  assert.deepEqual([...cleared.values()], [{ code: "F", at: 1000 }, { code: "M", at: 1000 }]);
+  const shown = withCleared(data, cleared);
+  assert.equal(shown.cells.control[0].states, "Pww");
+  assert.equal(data.cells.control[0].states, "PFM");
+  assert.equal(shown.cells.found[1], data.cells.found[1]);
+  assert.equal(stillCleared(cleared, data, 2000), cleared);
+  const next = board();
+  next.cells.control[0].states = "PwM"; // the server has begun to say so
+  const left = stillCleared(cleared, next, 2000);
+  assert.deepEqual([...left.keys()], [keyOf("a", "control", "<b>")]);
+  assert.equal(withCleared(next, left).cells.control[0].states, "Pww");
+  assert.equal(stillCleared(cleared, data, 1000 + MOST_MS).size, 0);
+  assert.equal(withCleared(data, new Map()), data);
+});
+
 test("heads say what changes", () => {
   assert.deepEqual(partsOf("2013-02-08"), ["Feb 2013", "8"]);
   assert.deepEqual(partsOf("2013-02-08T05"), ["8 Feb", "05"]);
   assert.deepEqual(partsOf("2013-02"), ["2013", "Feb"]);
   assert.deepEqual(partsOf("2013-W06"), ["2013", "06"]);
-  assert.deepEqual(headsOf(["2013-01-30", "2013-01-31", "2013-02-01", "2013-02-02"].map((partition) => ({ partition }))), [["Jan", "30"], ["", "31"], ["Feb", "1"], ["", "2"]]);
+  assert.deepEqual(headsOf(["2013-01-30", "2013-01-31", "2013-02-01", "2013-02-02"].map((partition) => ({ partition }))).map((words) => words.slice(0, 2)), [["Jan", "30"], ["", "31"], ["Feb", "1"], ["", "2"]]);
+});
+
+test("two runs of one partition have heads, labels and names of their own", () => {
+  const time = (day, hour, minute = 0) => new Date(2026, 0, day, hour, minute).toISOString(); // in the browser's zone
+  const run = (partition, run_type, run_after) => ({ run_id: `${run_type}${run_after}`, partition, run_type, run_after, ok: 1 });
+  const shorts = (...runs) => apart(runs).map((each) => each.short);
+  const day = "2026-01-31";
+  const types = [run("2026-01-30", "scheduled", time(31, 0)), run(day, "scheduled", time(1, 0)), run(day, "manual", time(1, 6))];
+  assert.deepEqual(shorts(...types), ["", "sch", "man"]);
+  assert.deepEqual(shorts(run(day, "manual", time(1, 6)), run(day, "manual", time(1, 18)), run(day, "scheduled", time(1, 0))), ["06h", "18h", "00h"]);
+  assert.deepEqual(shorts(run(day, "manual", time(1, 6, 5)), run(day, "manual", time(1, 6, 20))), [":05", ":20"]);
+  assert.deepEqual(shorts(run(day, "manual", time(1, 6)), run(day, "manual", time(2, 6))), ["1.", "2."]);
+  assert.deepEqual(shorts(run(day, "manual", time(1, 6)), run(day, "manual", time(1, 6)), run("", "odd", null), run("", "odd", null)), ["#1", "#2", "#1", "#2"]);
+  assert.equal(nameOf(types, 0), "2026-01-30");
+  assert.equal(nameOf(types, 2), "2026-01-31 (manual, 2026-01-01 06:00)");
+  assert.equal(nameOf([run(day, "manual", time(31, 6)), types[1]], 0), "2026-01-31 (manual, 06:00)");
+  const data = { ...board(), runs: types.slice(1) };
+  const painting = { data, lanes: ["control"], relaunched: new Map() };
+  assert.match(labelOf(painting, 1, 0), /^CA, 2026-01-31 \(manual, 2026-01-01 06:00\): running/);
+  assert.deepEqual(headsOf(data.runs).map((words) => words[2].short), ["sch", "man"]);
+  assert.match(runWords(types[2], apart(types)[2].words), /^Open the run of 2026-01-31 \(manual, .*\), not started, 1 shard ok/);
+  const groups = grouped(new Set([keyOf(data.runs[0].run_id, "control", "CA")]), data);
+  assert.deepEqual(groups.map((group) => group.name), ["2026-01-31 (scheduled, 2026-01-01 00:00)"]);
 });
 
 test("the strip's words", () => {

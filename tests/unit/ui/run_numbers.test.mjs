@@ -395,6 +395,7 @@ describe("the dots of a pipeline", () => {
     );
     assert.equal(holderWords({ holder: "d/other/control", count: 1 }, "d", dots), "other/control × 1");
     assert.equal(holderWords({ holder: "e/r/control", count: 1 }, "d", dots), "e/r/control × 1");
+    assert.equal(holderWords({ holder: null, count: 2 }, "d", dots), "another DAG's run × 2");
   });
 });
 

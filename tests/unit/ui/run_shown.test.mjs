@@ -206,16 +206,14 @@ describe("a run's page", () => {
     assert.ok(options.length > 18 && options.length < 50, String(options.length));
     assert.equal(options[0].props["aria-setsize"], 5000);
   });
-  test("has a button for each version but the current, and none where nothing or nobody may move it", () => {
+  test("has a button for each version but the current, and none where it may not be moved", () => {
     const view = full(["control", "treatment", "x"]);
-    const buttons = (how, may) =>
-      shown(h(Versions, { dagId: "d", runId: "r", view: { ...view, make_current: how }, may })).texts.filter(
-        (text) => text === "Make current",
-      ).length;
-    assert.deepEqual(
-      [buttons({ available: true }, true), buttons({ available: true }, false), buttons({}, true)],
-      [2, 0, 0],
-    );
+    const texts = (how) => shown(h(Versions, { dagId: "d", runId: "r", view: { ...view, make_current: how } })).texts;
+    const buttons = (how) => texts(how).filter((text) => text === "Make current").length;
+    assert.deepEqual([buttons({ available: true }), buttons({ available: false }), buttons({})], [2, 0, 0]);
+    view.versions[1] = { ...view.versions[1], manifest_uri: null, refused: "manifest_uri: elsewhere" };
+    assert.equal(buttons({ available: true }), 1);
+    assert.ok(texts({ available: true }).includes("not of this pipeline's output"));
   });
 });
 
@@ -235,6 +233,12 @@ describe("the pipelines' page", () => {
   });
   test("of a pipeline that has never run", () => {
     assert.ok(shown(h(Line, { pipeline: line, now: 0 })).texts.includes("no runs"));
+  });
+  test("says of a cost that more is to come while runs go on", () => {
+    const texts = (more) => shown(h(Line, { pipeline: { ...line, ...more }, now: 0 })).texts;
+    assert.deepEqual(texts({ today_usd: 0.5, so_far: true }).filter((text) => text === "so far" || text === "$0.500"), ["$0.500", "so far"]);
+    assert.ok(!texts({ today_usd: null, so_far: true }).includes("so far"));
+    assert.ok(!texts({ today_usd: 0.5, so_far: false }).includes("so far"));
   });
   for (const name of HOSTILE) {
     test(`of names like ${JSON.stringify(name).slice(0, 40)}`, () => {

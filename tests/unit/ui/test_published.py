@@ -48,6 +48,19 @@ def test_a_publish_after_a_way_back_builds_on_what_is_current_then() -> None:
     assert owners(in_force(every, [Move(PREFIX, 1, at(10))], LANE, written)) == {"x": "a", "y": "c"}
 
 
+def test_a_pointer_that_was_moved_outside_airflow_is_known_from_the_publish_after_it() -> None:
+    """``airflow ecs-feature manifest rollback`` to version 1 between 2 and 3: version 2 is not part of 3."""
+    every = [
+        Publication(1, "a", ["x", "y"], PREFIX, 0),
+        Publication(2, "b", ["x"], PREFIX, 1),
+        Publication(3, "c", ["y"], PREFIX, 1),
+    ]
+    assert owners(in_force(every, [], LANE, {})) == {"x": "a", "y": "c"}
+    assert owners(in_force(every[1:], [], LANE, {})) == {"y": "c"}  # the first run is not in Airflow any more
+    written = {(each.run_id, LANE.publish): at(number) for number, each in enumerate(every)}
+    assert owners(in_force(every, [Move(PREFIX, 2, at(10))], LANE, written)) == {"x": "b", "y": "a"}
+
+
 def test_cells_are_stale_when_another_run_owns_them_and_only_ran_when_nobody_does() -> None:
     cells = Cells()
     for name, code in (("mine", "P"), ("theirs", "P"), ("nobody's", "P"), ("missing", "M"), ("failed", "F")):
@@ -59,4 +72,6 @@ def test_cells_are_stale_when_another_run_owns_them_and_only_ran_when_nobody_doe
 def test_a_publish_is_read_from_its_xcom() -> None:
     value = {"version": 2, "shards": ["x"], "manifest_uri": f"{PREFIX}/manifest/v=0002.json"}
     assert publication("a", value) == Publication(2, "a", ["x"], PREFIX)
-    assert publication("a", {}) == Publication(0, "a", [], "")
+    assert publication("a", {**value, "previous": 1}).previous == 1
+    assert publication("a", {**value, "previous": None}).previous == 0
+    assert publication("a", {}) == Publication(0, "a", [], "", None)

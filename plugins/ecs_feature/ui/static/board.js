@@ -1,9 +1,10 @@
 /** The board: shards by name, runs by partition; tick cells and rerun them. */
 
 import { root } from "./api.js";
-import { BOARD_CSS } from "./board_style.js";
+import { BOARD_CSS, LOW, LOW_STRIP } from "./board_style.js";
 import { valueOf } from "./cells.js";
 import { Chips, Controls } from "./controls.js";
+import { clearedOf, MOST_MS, stillCleared, withCleared } from "./cleared.js";
 import { mayClear } from "./clearing.js";
 import { seconds, usd } from "./format.js";
 import { Grid } from "./grid.js";
@@ -12,10 +13,13 @@ import { between, codeAt, grouped, keysIn, added, toggled, taskOf, canRerun, wor
 import { boundsOf, rowsOf, statsOf } from "./stats.js";
 import { Strip } from "./strip.js";
 import { useStyles } from "./style.js";
+import { nameOf } from "./twins.js";
 import { useBoard } from "./use_board.js";
 
 const { createElement: h, useEffect, useMemo, useRef, useState } = globalThis.React ?? {};
 const LEAST = 220;
+/** When it is looked at what has become of a clear, in seconds after it. */
+const LOOKS = [0, 2, 6];
 
 /** @param {{dagId?: string}} props */
 export function Board({ dagId = "" }) {
@@ -35,7 +39,8 @@ export function Board({ dagId = "" }) {
 
 /** @param {{dagId: string, board: any, runs: number, setRuns: (runs: number) => void}} props */
 function Filled({ dagId, board, runs, setRuns }) {
-  const { data, error, news, again, need } = board;
+  const { error, news, again, need } = board;
+  const [data, clear] = useCleared(board.data, again);
   const [wanted, setWanted] = useState({ heat: "state", find: "", sort: "name", states: "", lane: "" });
   const [selected, setSelected] = useState(/** @type {Set<string>} */ (new Set()));
   const [drawn, setDrawn] = useState(/** @type {string[] | null} */ (null));
@@ -69,6 +74,7 @@ function Filled({ dagId, board, runs, setRuns }) {
       onMove: ({ row, column }) => {
         const { data, rows } = now.current;
         setActive({ run: data.runs[column].run_id, shard: data.shards[rows[row]] });
+        keepInSight(ref.current, strip.current);
       },
       onTick: ({ row, column }, lane) => {
         const { data, lanes, rows, may } = now.current;
@@ -81,7 +87,7 @@ function Filled({ dagId, board, runs, setRuns }) {
         if (done) setSelected((old) => added(old, keys));
       },
       onClear: () => setSelected(new Set()),
-      onEnter: () => strip.current?.querySelector("button, a")?.focus(),
+      onEnter: () => strip.current?.querySelector("input, button, a")?.focus(),
       onOpen: (event, run) => board.open(event, `dags/${pathOf(dagId)}/runs/${pathOf(run.run_id)}/plugin/shards-run`),
     });
     grid.current = made;
@@ -102,7 +108,7 @@ function Filled({ dagId, board, runs, setRuns }) {
       hrefOf: (run) => new URL(`dags/${pathOf(dagId)}/runs/${pathOf(run.run_id)}/plugin/shards-run`, root).href,
     });
   }, [data, lanes, rows, shown, wanted.heat, wanted.sort, wanted.states, bounds, stats]);
-  const below = 36 + 60 * lanes.length;
+  const below = useLow() ? LOW_STRIP + 32 : 36 + 60 * lanes.length;
   const height = useHeight(ref, below);
 
   const tickAll = (/** @type {string} */ codes) => {
@@ -115,8 +121,8 @@ function Filled({ dagId, board, runs, setRuns }) {
       runs: groups,
       onDone: (ids) => {
         const gone = new Set(ids);
+        clear(shown, ids);
         setSelected((old) => new Set([...old].filter((key) => !gone.has(key.split("\u0000")[0]))));
-        again();
       },
     });
   };
@@ -124,12 +130,27 @@ function Filled({ dagId, board, runs, setRuns }) {
     "div",
     { className: "ecsf-root ecsf-board" },
     h(Controls, { wanted, setWanted, names, runs, setRuns, more: data.runs.length >= runs || runs > 30, backfill: may ? `dags/${pathOf(dagId)}/backfills` : null }),
-    h(Chips, { counts: stats.counts, wanted, setWanted, may, tickAll, many: shown.size, onClear: () => setSelected(new Set()), onRerun: groups.length ? rerun : null, words: wordsOf(groups) }),
+    h(Chips, { counts: stats.counts, wanted, setWanted, may, tickAll, many: shown.size, onClear: () => setSelected(new Set()), onRerun: groups.length ? rerun : null, words: `${wordsOf(groups)}…` }),
     error ? h("p", { className: "ecsf-note", role: "alert" }, `${error} What is shown may be old.`) : null,
     h("div", { ref, className: "ecsf-b-grid", role: "grid", "aria-label": "Shards by run", "aria-multiselectable": true, style: { height } }),
-    h("div", { ref: strip, style: { minHeight: below - 32 } }, h(Strip, { dagId, chosen: chosenOf(data, lanes, active), stamp: data.at })),
+    h("div", { ref: strip, className: "ecsf-b-below", style: { minHeight: below - 32 } }, h(Strip, { dagId, chosen: chosenOf(data, lanes, active), stamp: data.at, ticked: may ? shown : null, onTick: (key) => setSelected((old) => toggled(old, [key])) })),
     h("div", { className: "ecsf-hidden", role: "status", "aria-live": "polite" }, [shown.size ? `${shown.size} ticked` : "", news].filter(Boolean).join(". ")),
   );
+}
+
+/** The board with what was cleared a moment ago, and how to say that something was. @param {any} data @param {() => void} again @returns {[any, (ticked: Set<string>, runIds: string[]) => void]} */
+function useCleared(data, again) {
+  const [cleared, setCleared] = useState(/** @type {import("./cleared.js").Cleared} */ (new Map()));
+  const timers = useRef(/** @type {any[]} */ ([]));
+  useEffect(() => () => timers.current.forEach(clearTimeout), []);
+  const left = useMemo(() => stillCleared(cleared, data, Date.now()), [cleared, data]);
+  const clear = (/** @type {Set<string>} */ ticked, /** @type {string[]} */ runIds) => {
+    setCleared(new Map([...left, ...clearedOf(data, ticked, runIds, Date.now())]));
+    // Airflow answers before it commits: the first look may find everything as it was.
+    for (const seconds of LOOKS) timers.current.push(setTimeout(again, seconds * 1000));
+    timers.current.push(setTimeout(() => setCleared((old) => stillCleared(old, data, Date.now())), MOST_MS + 50));
+  };
+  return [useMemo(() => withCleared(data, left), [data, left]), clear];
 }
 
 /** @param {string[]} names @param {string} wanted a lane's name; empty: all, as far as they can be told apart in one cell */
@@ -155,12 +176,12 @@ function chosenOf(data, lanes, active) {
   if (run < 0 || shard < 0) return [];
   return lanes.map((name) => {
     const lane = data.lanes.find((/** @type {any} */ each) => each.lane === name);
-    return { run: data.runs[run], lane, shard: data.shards[shard], code: codeAt(data, name, run, shard), task: taskOf(data, lane, run, shard) };
+    return { run: data.runs[run], name: nameOf(data.runs, run), lane, shard: data.shards[shard], code: codeAt(data, name, run, shard), task: taskOf(data, lane, run, shard) };
   });
 }
 
 /** Whether the user may rerun: asked once, of a cell that has ended. @param {string} dagId @param {any} data */
-function useMay(dagId, data) {
+export function useMay(dagId, data) {
   const [may, setMay] = useState(false);
   const asked = useRef("");
   const one = asked.current === dagId ? null : anyEnded(data);
@@ -184,12 +205,42 @@ function anyEnded(data) {
   return null;
 }
 
+/** Whether the window is low. */
+function useLow() {
+  const [low, setLow] = useState(() => matchMedia(LOW).matches);
+  useEffect(() => {
+    const asked = matchMedia(LOW);
+    const told = () => setLow(asked.matches);
+    asked.addEventListener("change", told);
+    return () => asked.removeEventListener("change", told);
+  }, []);
+  return low;
+}
+
+/** What scrolls the board in Airflow's page; null: nothing. @param {HTMLElement} grid @returns {HTMLElement | null} */
+function paneOf(grid) {
+  for (let each = grid.parentElement; each; each = each.parentElement) {
+    if (/auto|scroll/.test(getComputedStyle(each).overflowY)) return each;
+  }
+  return null;
+}
+
+/** In a low window the strip lies over the end of the grid: bring the chosen cell above it. @param {HTMLElement} grid @param {HTMLElement} strip */
+function keepInSight(grid, strip) {
+  const cell = grid.querySelector("[role=gridcell][tabindex='0']");
+  const pane = cell && strip ? paneOf(grid) : null;
+  if (!cell || !pane) return;
+  const hidden = cell.getBoundingClientRect().bottom - strip.getBoundingClientRect().top;
+  if (hidden > 0) pane.scrollTop += hidden;
+}
+
 /** What is left of the window for the grid. @param {any} ref @param {number} below what the strip takes */
 function useHeight(ref, below) {
   const [height, setHeight] = useState(420);
   useEffect(() => {
     const measure = () => {
-      const top = ref.current?.getBoundingClientRect().top ?? 0;
+      if (!ref.current) return;
+      const top = ref.current.getBoundingClientRect().top + (paneOf(ref.current)?.scrollTop ?? 0);
       setHeight(Math.max(LEAST, Math.floor(window.innerHeight - top - below)));
     };
     measure();

@@ -7,6 +7,10 @@ const BG = "var(--chakra-colors-bg, #fff)";
 const MUTED = "var(--chakra-colors-fg-muted, #52525b)";
 const LINK = "var(--chakra-colors-fg-info, #1d4ed8)";
 
+/** In a low window the strip is short, and scrolls. */
+export const LOW = "(max-height: 720px)";
+export const LOW_STRIP = 64;
+
 export const BOARD_CSS = `
 .ecsf-board { display: flex; flex-direction: column; gap: 8px; --ecsf-names: 196px; --ecsf-column: 20px; }
 .ecsf-board .ecsf-controls { display: flex; flex-wrap: wrap; align-items: center; gap: 8px; min-height: 28px; }
@@ -20,7 +24,7 @@ export const BOARD_CSS = `
 .ecsf-board .ecsf-mark, .ecsf-sheet .ecsf-mark { width: 14px; height: 14px; flex: none; display: block; }
 .ecsf-board .ecsf-link, .ecsf-sheet .ecsf-link { color: ${LINK}; background: none; border: 0; padding: 0; font: inherit; cursor: pointer; }
 .ecsf-board .ecsf-link:hover, .ecsf-sheet .ecsf-link:hover { text-decoration: underline; }
-.ecsf-b-grid { position: relative; overflow: auto; border: 1px solid ${LINE}; border-radius: 8px; background: ${BG}; overscroll-behavior: contain; contain: strict; outline-offset: -2px !important; }
+.ecsf-b-grid { position: relative; overflow: auto; border: 1px solid ${LINE}; border-radius: 8px; background: ${BG}; overscroll-behavior: contain auto; contain: strict; outline-offset: -2px !important; }
 .ecsf-b-heads { position: sticky; top: 0; z-index: 3; display: flex; width: max-content; min-width: 100%; height: 70px; background: ${BG}; border-bottom: 1px solid ${LINE}; }
 .ecsf-b-corner { position: sticky; left: 0; z-index: 1; flex: none; width: var(--ecsf-names); padding: 0 8px 7px 10px; background: ${BG}; display: flex; flex-direction: column; justify-content: flex-end; line-height: 1.35; }
 .ecsf-b-corner strong { font-size: 13px; font-weight: 600; }
@@ -36,6 +40,10 @@ export const BOARD_CSS = `
 .ecsf-b-head small { position: absolute; left: 0; top: 39px; min-width: 100%; font-size: 11px; line-height: 13px; font-weight: 600; white-space: nowrap; text-align: center; pointer-events: none; }
 .ecsf-b-head b { position: absolute; left: 0; right: 0; bottom: 3px; font-size: 11px; line-height: 14px; font-weight: 500; color: ${MUTED}; font-variant-numeric: tabular-nums; white-space: nowrap; overflow: hidden; }
 .ecsf-b-head .ecsf-b-active b { color: var(--chakra-colors-fg, #18181b); font-weight: 700; text-decoration: underline; text-underline-offset: 2px; }
+.ecsf-b-head em { position: absolute; left: 0; right: 0; bottom: 2px; font-size: 10px; line-height: 12px; font-style: normal; color: ${MUTED}; white-space: nowrap; overflow: hidden; }
+.ecsf-b-heads:has(em:not(:empty)) { height: 82px; }
+.ecsf-b-heads:has(em:not(:empty)) a { height: 81px; }
+.ecsf-b-heads:has(em:not(:empty)) b { bottom: 15px; }
 .ecsf-b-rows { position: relative; min-width: 100%; }
 .ecsf-b-row { position: absolute; top: 0; left: 0; display: flex; height: 22px; width: 100%; overflow-y: clip; contain: layout style; }
 .ecsf-b-row[hidden] { display: none; }
@@ -47,11 +55,15 @@ export const BOARD_CSS = `
 .ecsf-b-name span { font-size: 12px; color: ${MUTED}; min-width: 54px; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .ecsf-b-gone bdi { color: ${MUTED}; text-decoration: line-through; }
 .ecsf-b-gap { flex: none; }
-.ecsf-b-cell { flex: none; width: var(--ecsf-column); height: 22px; padding: 3px 2px; display: flex; gap: 1px; cursor: pointer; outline: none; }
+.ecsf-b-cell { flex: none; width: var(--ecsf-column); height: 22px; padding: 3px 2px; display: flex; gap: 1px; cursor: pointer; outline: none; user-select: none; -webkit-user-select: none; -webkit-touch-callout: none; touch-action: pan-x pan-y; }
 .ecsf-root .ecsf-b-cell:focus-visible { outline: 2px solid var(--chakra-colors-brand-focus-ring, #3b82f6); outline-offset: -1px; border-radius: 5px; }
+.ecsf-b-below { position: sticky; bottom: -8px; z-index: 4; margin: 0 -8px -8px; padding: 0 8px 8px; --ecsf-most: 60vh; max-height: var(--ecsf-most); overflow: auto; flex: none; background: ${BG}; overscroll-behavior: contain auto; }
+@media ${LOW} { .ecsf-board .ecsf-b-below { --ecsf-most: ${LOW_STRIP + 8}px; border-top: 1px solid ${LINE}; } .ecsf-b-below .ecsf-b-log { max-height: none; } }
 .ecsf-b-strip { min-height: 64px; font-size: 13px; display: flex; flex-direction: column; gap: 8px; outline: none; }
 .ecsf-b-strip p { margin: 0; padding-top: 2px; }
 .ecsf-b-line { display: flex; align-items: center; gap: 4px 14px; flex-wrap: wrap; min-height: 26px; }
+.ecsf-b-tick { display: inline-flex; align-items: center; gap: 6px; min-height: 24px; cursor: pointer; }
+.ecsf-b-tick input { width: 16px; height: 16px; margin: 0; accent-color: var(--chakra-colors-brand-solid, #3d5a88); }
 .ecsf-b-line > .ecsf-mark { margin-right: -6px; }
 .ecsf-b-line strong { font-weight: 600; }
 .ecsf-b-strip bdi { overflow-wrap: anywhere; }

@@ -4,6 +4,7 @@ import { seconds, usd } from "./format.js";
 import { codeAt } from "./selection.js";
 import { stateOf } from "./states.js";
 import { LEVELS, levelOf } from "./stats.js";
+import { nameOf } from "./twins.js";
 
 /** @typedef {{data: any, lanes: string[], heat: string, bounds: number[], states: string, relaunched: Map<any, Set<number>>}} Painting */
 
@@ -49,7 +50,7 @@ export function labelOf(painting, run, shard) {
     if (cells && relaunchedIn(cells, painting).has(shard)) said.push("relaunched");
     return (lanes.length > 1 ? `${lane} ` : "") + said.join(", ");
   });
-  return `${data.shards[shard]}, ${data.runs[run].partition}: ${parts.join("; ")}`;
+  return `${data.shards[shard]}, ${nameOf(data.runs, run)}: ${parts.join("; ")}`;
 }
 
 const svg = (/** @type {string} */ inside) => `url("data:image/svg+xml,${encodeURIComponent(`<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>${inside}</svg>`)}")`;

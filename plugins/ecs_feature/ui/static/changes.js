@@ -1,8 +1,18 @@
 /** What a later answer of the board changes in an earlier one. Pure. */
 
+/**
+ * What to ask for: what has changed since the last answer. A large board has only the values that were asked for, and
+ * needs the same ones of what has changed.
+ * @param {any} data @param {Iterable<string>} asked
+ */
+export function question(data, asked) {
+  return { since: data.at, values: data.values === false ? [...asked].join() : null };
+}
+
 /** The board with the runs of a partial answer; null: it must be read anew (other shards, lanes or runs). @param {any} data @param {any} part */
 export function merged(data, part) {
   if (!part.partial) return part;
+  if (part.window !== data.window) return null;
   if (!same(data.shards, part.shards) || !same(data.gone, part.gone)) return null;
   if (!same(data.lanes.map(laneOf), part.lanes.map(laneOf))) return null;
   if (!part.runs.length) return { ...data, at: part.at };
@@ -18,14 +28,14 @@ export function merged(data, part) {
     for (const lane of Object.keys(cells)) {
       const fresh = part.cells[lane]?.[index] ?? null;
       const old = cells[lane][where];
-      // Values that a large board sends only when asked for: the old ones stay until then.
-      cells[lane][where] = fresh && old && !part.values ? { seconds: old.seconds, micro_usd: old.micro_usd, changed: old.changed, ...fresh } : fresh;
+      // An answer from before the values were asked for must not take away those that came meanwhile.
+      cells[lane][where] = fresh && old ? { ...values(old), ...fresh } : fresh;
     }
   });
   return { ...data, at: part.at, runs, cells };
 }
 
-/** The board with more values of its cells (`values=seconds`). @param {any} data @param {any} more */
+/** The board with more values of its cells (`values=seconds`); those that it has are newer. @param {any} data @param {any} more */
 export function withValues(data, more) {
   if (!same(data.shards, more.shards)) return data;
   const at = new Map(more.runs.map((/** @type {any} */ run, /** @type {number} */ index) => [run.run_id, index]));
@@ -35,7 +45,7 @@ export function withValues(data, more) {
     cells[lane] = data.cells[lane].map((/** @type {any} */ old, /** @type {number} */ run) => {
       const where = at.get(data.runs[run].run_id);
       const found = where === undefined ? null : more.cells[lane]?.[where];
-      return old && found ? { ...found, ...old, ...values(found) } : old;
+      return old && found ? { ...values(found), ...old } : old;
     });
   }
   return { ...data, cells };

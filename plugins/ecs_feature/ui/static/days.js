@@ -49,10 +49,11 @@ export function daysOf(dots) {
 
 /**
  * A lease's holder, `dag/run/variant`, in the words of its pipeline's line.
- * @param {{holder: string, count: number}} holder @param {string} dagId @param {{run_id: string, partition: string}[]} dots
+ * @param {{holder: string | null, count: number}} holder null: of a DAG that the user may not read @param {string} dagId @param {{run_id: string, partition: string}[]} dots
  */
 export function holderWords({ holder, count: many }, dagId, dots) {
   const tasks = ` × ${many}`;
+  if (holder === null) return `another DAG's run${tasks}`;
   holder = holder.replace(/\/$/, ""); // of a pipeline without variants
   if (!holder.startsWith(`${dagId}/`)) return holder + tasks;
   const own = holder.slice(dagId.length + 1);

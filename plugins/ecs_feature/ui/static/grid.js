@@ -1,5 +1,6 @@
 /** The board's grid: recycled rows, so that 5,000 shards scroll as well as 50. Plain DOM; only text is ever put into it. */
 
+import { count } from "./format.js";
 import { element, newRow, paintRow, ROW } from "./grid_row.js";
 import { headInto, headsOf, newHead } from "./heads.js";
 import { pointed, withPointer } from "./pointer.js";
@@ -84,6 +85,10 @@ export class Grid {
     this.active.column = Math.max(0, Math.min(this.active.column, columns - 1));
     this.body.style.width = `calc(var(--ecsf-names) + ${columns * view.width}px)`;
     if (first || grew) this.host.scrollLeft = this.host.scrollWidth; // the newest run is at the right
+    const many = view.data.shards.length;
+    const [shown, of] = /** @type {HTMLElement[]} */ ([...this.corner.children]);
+    shown.textContent = `${view.rows.length.toLocaleString("en")}${view.rows.length < many ? ` of ${many.toLocaleString("en")}` : ""} shard${many === 1 ? "" : "s"}`;
+    of.textContent = count(columns, "run");
     this.paint();
   }
 
@@ -108,10 +113,8 @@ export class Grid {
   paint() {
     const view = this.view;
     if (!view) return;
-    const { rows, data } = view;
-    this.corner.children[0].textContent = `${rows.length.toLocaleString("en")}${rows.length < data.shards.length ? ` of ${data.shards.length.toLocaleString("en")}` : ""} shard${data.shards.length === 1 ? "" : "s"}`;
-    this.corner.children[1].textContent = `${data.runs.length} run${data.runs.length === 1 ? "" : "s"}`;
-    this.window(view);
+    const { rows } = view;
+    this.window(view); // reads before anything is written, which would have the browser lay out the page at once
     const seen = Math.ceil(this.host.clientHeight / ROW) + SPARE;
     const first = Math.max(0, Math.floor(this.host.scrollTop / ROW) - SPARE / 2);
     while (this.pool.length < seen) {

@@ -105,8 +105,8 @@ function Table({ pipelines, now }) {
               "tr",
               null,
               h("td", { colSpan: 4, className: "ecsf-muted" }, count(pipelines.length, "pipeline")),
-              h("td", { className: "ecsf-number" }, dollars(sum("today_usd"))),
-              h("td", { className: "ecsf-number" }, dollars(sum("month_usd"))),
+              h(Cost, { value: sum("today_usd"), soFar: pipelines.some((each) => each.so_far) }),
+              h(Cost, { value: sum("month_usd") }),
               h("td", null),
             ),
           )
@@ -115,9 +115,15 @@ function Table({ pipelines, now }) {
   );
 }
 
-/** @param {number | null} value */
-function dollars(value) {
-  return value === null || value === undefined ? "–" : usd(value * 1e6);
+/** @param {{value: number | null, soFar?: boolean}} props `soFar`: runs go on, and cost more */
+function Cost({ value, soFar = false }) {
+  const known = value !== null && value !== undefined;
+  return h(
+    "td",
+    { className: "ecsf-number" },
+    known ? usd(value * 1e6) : "–",
+    known && soFar ? h("div", { className: "ecsf-muted", style: { fontSize: 12 } }, "so far") : null,
+  );
 }
 
 /** @param {{pipeline: any, now: number}} props */
@@ -169,8 +175,8 @@ export function Line({ pipeline, now }) {
           )
         : h("span", { className: "ecsf-muted" }, "–"),
     ),
-    h("td", { className: "ecsf-number" }, dollars(pipeline.today_usd)),
-    h("td", { className: "ecsf-number" }, dollars(pipeline.month_usd)),
+    h(Cost, { value: pipeline.today_usd, soFar: pipeline.so_far }),
+    h(Cost, { value: pipeline.month_usd }),
     h(
       "td",
       { style: { whiteSpace: "nowrap" }, title: moment(pipeline.next) },

@@ -1,4 +1,8 @@
-/** Click, shift-range and rectangle on the grid. */
+/** Click, shift-range and rectangle on the grid; by touch a tap chooses, and a long press ticks: a finger scrolls, too. */
+
+/** How long a finger stays for a long press, as the systems have it, and how far it may move. */
+const LONG_MS = 500;
+const STILL_PX = 10;
 
 /** The place and the lane of an element in the grid; null: none. @param {any} target @param {any} view */
 export function pointed(target, view) {
@@ -16,10 +20,22 @@ export function withPointer(grid) {
   let drag = null;
   /** @type {any} */
   let last = null;
+  /** A finger that is down. @type {{x: number, y: number, timer: any, ticked: boolean} | null} */
+  let press = null;
 
   const down = (/** @type {PointerEvent} */ event) => {
-    if (event.button !== 0 || event.pointerType === "touch") return;
+    if (event.button !== 0) return;
     const found = grid.placeOf(event.target);
+    if (event.pointerType === "touch") {
+      lift();
+      if (!found || found.place.row < 0) return;
+      const mine = (press = { x: event.clientX, y: event.clientY, ticked: false, timer: 0 });
+      mine.timer = setTimeout(() => {
+        mine.ticked = true;
+        tick(found.place, found.lane);
+      }, LONG_MS);
+      return;
+    }
     if (!found || found.place.row < 0) return;
     event.preventDefault(); // no text is marked while a rectangle is drawn
     if (event.shiftKey && last) {
@@ -31,6 +47,7 @@ export function withPointer(grid) {
     drag = { from: found.place, lane: found.lane, moved: false };
   };
   const move = (/** @type {PointerEvent} */ event) => {
+    if (press && Math.hypot(event.clientX - press.x, event.clientY - press.y) > STILL_PX) lift();
     if (!drag) return;
     const found = grid.placeOf(document.elementFromPoint(event.clientX, event.clientY));
     nudge(host, event);
@@ -42,6 +59,8 @@ export function withPointer(grid) {
     grid.hooks.onRange(drag.from, found.place, false);
   };
   const up = (/** @type {PointerEvent} */ event) => {
+    clearTimeout(press?.timer);
+    if (event.type === "pointercancel") lift(); // the page scrolls
     if (!drag) return;
     const { from, lane, moved } = drag;
     drag = null;
@@ -54,10 +73,21 @@ export function withPointer(grid) {
     grid.go(place);
     grid.hooks.onTick(place, lane);
   };
+  const lift = () => {
+    clearTimeout(press?.timer);
+    press = null;
+  };
   const touched = (/** @type {MouseEvent} */ event) => {
     if (/** @type {any} */ (event).pointerType !== "touch") return;
-    const found = grid.placeOf(event.target);
-    if (found && found.place.row >= 0) tick(found.place, found.lane);
+    const found = press?.ticked ? null : grid.placeOf(event.target);
+    lift();
+    if (!found || found.place.row < 0) return;
+    grid.settle();
+    grid.go(found.place);
+  };
+  /** No menu over a cell that a long press ticks. */
+  const menu = (/** @type {Event} */ event) => {
+    if (press) event.preventDefault();
   };
   // A hint in words, made for the cell that is pointed at only.
   const over = (/** @type {PointerEvent} */ event) => {
@@ -67,10 +97,12 @@ export function withPointer(grid) {
   host.addEventListener("pointerover", over);
   host.addEventListener("pointerdown", down);
   host.addEventListener("click", touched);
+  host.addEventListener("contextmenu", menu);
   window.addEventListener("pointermove", move);
   window.addEventListener("pointerup", up);
   window.addEventListener("pointercancel", up);
   return () => {
+    lift();
     window.removeEventListener("pointermove", move);
     window.removeEventListener("pointerup", up);
     window.removeEventListener("pointercancel", up);
@@ -81,6 +113,6 @@ export function withPointer(grid) {
 function nudge(host, event) {
   const box = host.getBoundingClientRect();
   if (event.clientY > box.bottom - 14) host.scrollTop += 22;
-  else if (event.clientY < box.top + 70) host.scrollTop -= 22;
+  else if (event.clientY < box.top + /** @type {HTMLElement} */ (host.firstElementChild).offsetHeight) host.scrollTop -= 22;
   if (event.clientX > box.right - 14) host.scrollLeft += 20;
 }

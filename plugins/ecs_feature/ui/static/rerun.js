@@ -6,28 +6,28 @@ import { ask, clearOf, factsOf, totalOf } from "./rerun_facts.js";
 import { clear } from "./clearing.js";
 import { count } from "./format.js";
 import { pathOf } from "./link.js";
+import { wordsOf as rerunWords } from "./selection.js";
 import { useStyles } from "./style.js";
 
 const AT_ONCE = 4;
 
 /**
- * @typedef {{run: any, cells: [string, string, string, number][]}} Group lane, shard, task id, map index
+ * @typedef {{run: any, name?: string, cells: [string, string, string, number][]}} Group `name`: what tells the run from others of its partition; lane, shard, task id, map index
  * @param {{dagId: string, runs: Group[], onDone: (runIds: string[]) => void}} what
  */
 export function openRerun({ dagId, runs, onDone }) {
   useStyles(BOARD_CSS);
   useStyles(SHEET_CSS);
-  const many = runs.reduce((sum, group) => sum + group.cells.length, 0);
   const dialog = document.createElement("dialog");
   dialog.className = "ecsf-sheet";
   dialog.setAttribute("aria-labelledby", "ecsf-sheet-title");
-  const title = make("h2", `Rerun ${count(many, "shard")} in ${count(runs.length, "run")}`);
+  const title = make("h2", rerunWords(runs));
   title.id = "ecsf-sheet-title";
   const said = make("p", "", "ecsf-said");
   said.setAttribute("role", "status");
   const total = make("strong", "Asking Airflow what this takes…");
   const cancel = button("Cancel");
-  const go = button(`Rerun ${count(many, "shard")}`, "ecsf-primary");
+  const go = button(rerunWords(runs), "ecsf-primary");
   go.disabled = true;
   const cards = runs.map((group) => card(dagId, group));
   const list = make("div", "", "ecsf-sheet-runs");
@@ -56,10 +56,9 @@ export function openRerun({ dagId, runs, onDone }) {
 
   prepare(dagId, cards, said).then((ready) => {
     const able = cards.filter((each) => each.able);
-    const shards = able.reduce((sum, each) => sum + each.group.cells.length, 0);
     total.textContent = able.length ? totalOf(ready) : "Nothing can run again now.";
     go.disabled = !able.length;
-    if (able.length && able.length < cards.length) go.textContent = `Rerun ${count(shards, "shard")} in ${count(able.length, "run")}`;
+    if (able.length && able.length < cards.length) go.textContent = rerunWords(able.map((each) => each.group));
   });
 
   go.addEventListener("click", async () => {
@@ -68,7 +67,7 @@ export function openRerun({ dagId, runs, onDone }) {
     go.disabled = cancel.disabled = true;
     let wrong = 0;
     for (const each of cards.filter((one) => one.able)) {
-      said.textContent = `Clearing ${each.group.run.partition}…`;
+      said.textContent = `Clearing ${titleOf(each.group)}…`;
       try {
         // Somebody else may have begun a rerun since the sheet was opened.
         const now = ask((await clear(dagId, each.group.run.run_id, each.group.cells, true)).task_instances ?? [], each.group.cells);
@@ -91,12 +90,17 @@ export function openRerun({ dagId, runs, onDone }) {
   });
 }
 
+/** @param {Group} group */
+function titleOf(group) {
+  return group.name ?? group.run.partition;
+}
+
 /** @param {string} dagId @param {Group} group */
 function card(dagId, group) {
   const section = make("section");
   const head = make("h3");
   const state = make("span", count(group.cells.length, "shard"));
-  head.append(make("span", group.run.partition), state);
+  head.append(make("span", titleOf(group)), state);
   const facts = document.createElement("dl");
   section.append(head, facts);
   put(facts, [["shards", clearOf(group.cells)], ["", "asking…"]]);

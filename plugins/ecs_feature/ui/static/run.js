@@ -178,7 +178,7 @@ export function RunPage({ dagId, runId, view, error, again }) {
     h(
       Section,
       { title: `Versions of ${view.run.partition}` },
-      h(Versions, { dagId, runId, view, again, may: may === true }),
+      h(Versions, { dagId, runId, view, again }),
     ),
   );
 }
@@ -222,7 +222,7 @@ function Rerun({ dagId, view, ticked, again, onClear }) {
     h(
       "button",
       { type: "button", className: "ecsf-button ecsf-primary", onClick: open },
-      `Rerun ${count(ticked.length, "shard")} …`,
+      `Rerun ${count(ticked.length, "shard")}…`,
     ),
   );
 }

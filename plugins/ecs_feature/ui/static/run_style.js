@@ -39,6 +39,8 @@ export const RUN_CSS = `
 .ecsf-shards .ecsf-line:hover { background: color-mix(in srgb, var(--chakra-colors-fg, #18181b) 6%, transparent); }
 .ecsf-shards .ecsf-line[data-active] { background: color-mix(in srgb, var(--chakra-colors-brand-solid, #3d5a88) 16%, transparent); }
 .ecsf-tick-box { width: 14px; height: 14px; flex: none; border: 1.5px solid ${MUTED}; border-radius: 3px; display: grid; place-items: center; font-size: 11px; line-height: 1; }
+.ecsf-tick-box { position: relative; }
+.ecsf-tick-box::after { content: ""; position: absolute; inset: -6px -9px; }
 [aria-selected="true"] .ecsf-tick-box { background: var(--chakra-colors-brand-solid, #3d5a88); border-color: transparent; color: var(--chakra-colors-brand-contrast, #fff); }
 [aria-selected="true"] .ecsf-tick-box::before { content: "\\2713"; font-weight: 700; }
 .ecsf-variant { color: ${MUTED}; font-size: 11px; margin-left: auto; flex: none; max-width: 70px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }

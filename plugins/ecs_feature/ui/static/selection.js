@@ -1,6 +1,7 @@
 /** Which cells are ticked, across runs: a set of keys. Pure: every change makes a new set. */
 
 import { count } from "./format.js";
+import { nameOf } from "./twins.js";
 
 /** @typedef {[lane: string, shard: string, task: string, map: number]} Cell */
 
@@ -61,7 +62,7 @@ export function added(set, keys) {
   return next;
 }
 
-/** By run, in the order of the board: what the sheet takes. @param {Set<string>} set @param {any} data @returns {{run: any, cells: Cell[]}[]} */
+/** By run, in the order of the board: what the sheet takes. @param {Set<string>} set @param {any} data @returns {{run: any, name: string, cells: Cell[]}[]} */
 export function grouped(set, data) {
   const runs = new Map(data.runs.map((/** @type {any} */ run, /** @type {number} */ index) => [run.run_id, index]));
   const shards = new Map(data.shards.map((/** @type {string} */ name, /** @type {number} */ index) => [name, index]));
@@ -79,7 +80,7 @@ export function grouped(set, data) {
     if (!found.has(run)) found.set(run, []);
     found.get(run)?.push([name, shard, task[0], task[1]]);
   }
-  return [...found].sort((a, b) => a[0] - b[0]).map(([run, cells]) => ({ run: data.runs[run], cells }));
+  return [...found].sort((a, b) => a[0] - b[0]).map(([run, cells]) => ({ run: data.runs[run], name: nameOf(data.runs, run), cells }));
 }
 
 /** A cell's task id and map index; null: it has none. @param {any} data @param {any} lane @param {number} run @param {number} shard @returns {[string, number] | null} */
@@ -90,8 +91,8 @@ export function taskOf(data, lane, run, shard) {
   return index === null || index === undefined || !lane.tasks[0] ? null : [lane.tasks[0], index];
 }
 
-/** `Rerun 3 in 2 runs…`. @param {{cells: Cell[]}[]} groups */
+/** `Rerun 1 shard`, `Rerun 3 shards in 2 runs`. @param {{cells: any[]}[]} groups */
 export function wordsOf(groups) {
   const cells = groups.reduce((sum, group) => sum + group.cells.length, 0);
-  return `Rerun ${cells.toLocaleString("en")} in ${count(groups.length, "run")}…`;
+  return `Rerun ${count(cells, "shard")}${groups.length > 1 ? ` in ${count(groups.length, "run")}` : ""}`;
 }

@@ -4,31 +4,33 @@ import { airflow, getJson } from "./api.js";
 import { moment, seconds, usd } from "./format.js";
 import { Link, pathOf } from "./link.js";
 import { Mark } from "./mark.js";
+import { canRerun, keyOf } from "./selection.js";
 import { stateOf } from "./states.js";
 
 const { createElement: h, useEffect, useState } = globalThis.React ?? {};
 const LAST = 40;
 
-/** @typedef {{run: any, lane: any, shard: string, code: string, task: [string, number] | null}} Chosen */
+/** @typedef {{run: any, name: string, lane: any, shard: string, code: string, task: [string, number] | null}} Chosen */
 
-/** @param {{dagId: string, chosen: Chosen[], stamp: string}} props one per lane shown; `stamp` changes when the board has news */
-export function Strip({ dagId, chosen, stamp }) {
+/** @param {{dagId: string, chosen: Chosen[], stamp: string, ticked: Set<string> | null, onTick: (key: string) => void}} props one per lane shown; `stamp` changes when the board has news; `ticked` null: the user may not tick */
+export function Strip({ dagId, chosen, stamp, ticked, onTick }) {
   if (!chosen.length) {
-    return h("div", { className: "ecsf-b-strip" }, h("p", { className: "ecsf-muted" }, "Choose a cell to see how that shard ended. Shift extends the choice, dragging draws a rectangle; by keyboard: arrows, space, shift."));
+    return h("div", { className: "ecsf-b-strip" }, h("p", { className: "ecsf-muted" }, "Choose a cell to see how that shard ended. Shift or dragging ticks several; by keyboard: arrows, space, shift; by touch: a long press."));
   }
   return h(
     "div",
     { className: "ecsf-b-strip", role: "region", "aria-label": "The chosen shard", tabIndex: -1 },
-    chosen.map((each) => h(Detail, { key: `${each.run.run_id} ${each.lane.lane} ${each.shard}`, dagId, each, stamp, many: chosen.length > 1 })),
+    chosen.map((each) => h(Detail, { key: `${each.run.run_id} ${each.lane.lane} ${each.shard}`, dagId, each, stamp, many: chosen.length > 1, ticked, onTick })),
   );
 }
 
-/** @param {{dagId: string, each: Chosen, stamp: string, many: boolean}} props */
-function Detail({ dagId, each, stamp, many }) {
+/** @param {{dagId: string, each: Chosen, stamp: string, many: boolean, ticked: Set<string> | null, onTick: (key: string) => void}} props */
+function Detail({ dagId, each, stamp, many, ticked, onTick }) {
   const [found, setFound] = useState(/** @type {any} */ (null));
   const [error, setError] = useState("");
   const [log, setLog] = useState(/** @type {string[] | null} */ (null));
-  const { run, lane, shard, code, task } = each;
+  const { run, name, lane, shard, code, task } = each;
+  const key = keyOf(run.run_id, lane.lane, shard);
   const there = Boolean(task) && code !== " ";
   useEffect(() => {
     if (!there || !task) return undefined;
@@ -57,7 +59,7 @@ function Detail({ dagId, each, stamp, many }) {
       { className: "ecsf-b-line" },
       h(Mark, { state: code }),
       h("strong", null, h("bdi", null, shard)),
-      h("span", { className: "ecsf-muted" }, run.partition),
+      h("span", { className: "ecsf-muted" }, name),
       many || lane.variant ? h("span", { className: "ecsf-muted" }, h("bdi", null, lane.lane)) : null,
       h("strong", null, found?.outcome_words && found.state === "F" ? found.outcome_words : stateOf(code).label),
       factsOf(found).map((words) => h("span", { key: words }, words)),
@@ -65,6 +67,9 @@ function Detail({ dagId, each, stamp, many }) {
     h(
       "div",
       { className: "ecsf-b-line" },
+      ticked && there && canRerun(code)
+        ? h("label", { className: "ecsf-b-tick" }, h("input", { type: "checkbox", checked: ticked.has(key), onChange: () => onTick(key) }), "rerun")
+        : null,
       there && found
         ? [
             h("button", { key: "log", type: "button", className: "ecsf-link", onClick: () => (log ? setLog(null) : read()), "aria-expanded": Boolean(log) }, log ? "hide last lines" : "last lines"),

@@ -1,7 +1,7 @@
 /** The board's data: read once, then what has changed since, while the tab is seen. */
 
 import { getJson, root, usePoll } from "./api.js";
-import { changeWords, merged, withValues } from "./changes.js";
+import { changeWords, merged, question, withValues } from "./changes.js";
 
 const { useCallback, useEffect, useRef, useState } = globalThis.React ?? {};
 /** Seconds between two looks: while a run is active, and else. */
@@ -45,7 +45,7 @@ export function useBoard(dagId, runs) {
     const mine = turn.current;
     busy.current = true;
     try {
-      const part = await getJson("api/board", { dag_id: dagId, runs, since: old.at });
+      const part = await getJson("api/board", { dag_id: dagId, runs, ...question(old, asked.current) });
       if (mine !== turn.current) return;
       const data = merged(latest.current, part);
       if (!data) return void load();

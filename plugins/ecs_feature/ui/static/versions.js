@@ -17,8 +17,8 @@ export function consoleUrl(uri) {
   return `https://console.aws.amazon.com/s3/object/${encodeURIComponent(found[1])}?prefix=${encodeURIComponent(found[2])}`;
 }
 
-/** @param {{dagId: string, runId: string, view: any, again: () => void, may: boolean}} props `may` change anything */
-export function Versions({ dagId, runId, view, again, may }) {
+/** @param {{dagId: string, runId: string, view: any, again: () => void}} props */
+export function Versions({ dagId, runId, view, again }) {
   const [asked, setAsked] = useState(/** @type {any} */ (null));
   const [said, setSaid] = useState("");
   const { versions, make_current: how } = view;
@@ -29,7 +29,7 @@ export function Versions({ dagId, runId, view, again, may }) {
     setSaid(`Version ${version.version} is being made current …`);
     try {
       const now = versions.find((/** @type {any} */ each) => each.current && each.lane === version.lane);
-      setSaid(await makeCurrent(how, version, now?.version ?? null));
+      setSaid(await makeCurrent(how, dagId, version, now?.version ?? null));
       again();
     } catch (problem) {
       setSaid(`Version ${version.version} was not made current: ${/** @type {Error} */ (problem).message}`);
@@ -95,7 +95,9 @@ export function Versions({ dagId, runId, view, again, may }) {
               { className: "ecsf-number" },
               version.current
                 ? h("span", { className: "ecsf-badge" }, "current")
-                : may && how?.available
+                : version.refused
+                  ? h("span", { className: "ecsf-muted", title: version.refused }, "not of this pipeline's output")
+                  : how?.available
                   ? h(
                       "button",
                       { type: "button", className: "ecsf-button", onClick: () => setAsked(version) },
@@ -139,12 +141,12 @@ export function Versions({ dagId, runId, view, again, may }) {
 
 /**
  * Start the DAG that moves the manifest's pointer back, and wait for its end.
- * @param {any} how `dag_id` of that DAG @param {any} version @param {number} insteadOf what is current as far as the user knows
+ * @param {any} how `dag_id` of that DAG @param {string} dagId whose version it is @param {any} version @param {number} insteadOf what is current as far as the user knows
  * @returns {Promise<string>} what has become of it
  */
-async function makeCurrent(how, version, insteadOf) {
+async function makeCurrent(how, dagId, version, insteadOf) {
   const runs = `dags/${pathOf(how.dag_id)}/dagRuns`;
-  const conf = { manifest_uri: version.manifest_uri, instead_of: insteadOf };
+  const conf = { manifest_uri: version.manifest_uri, instead_of: insteadOf, of_dag: dagId };
   const run = await airflow("POST", runs, { logical_date: null, conf });
   for (let asked = 0; asked < MOST_ASKED; asked += 1) {
     await new Promise((resolve) => setTimeout(resolve, ASK_SECONDS * 1000));
