@@ -26,7 +26,8 @@ ENV AIRFLOW_HOME=/opt/airflow \
     UV_LINK_MODE=copy
 RUN useradd --uid 50000 --user-group --no-create-home --home-dir /opt/airflow airflow \
     # volumes take their owner from these folders
-    && install -d -o airflow -g airflow /opt/airflow /opt/airflow/logs /var/lib/fargate /var/lib/stack
+    && install -d -o airflow -g airflow /opt/airflow /opt/airflow/logs /var/lib/fargate /var/lib/stack \
+        /var/lib/secrets /var/lib/secrets/postgres /var/lib/secrets/redis
 # The lock without the test tools. Byte code is made here: the user of the containers may not write it.
 COPY requirements.txt requirements.lock /tmp/lock/
 RUN --mount=type=secret,id=ca_certificates --mount=type=secret,id=package_index \
@@ -44,8 +45,15 @@ RUN --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv --mount=type=bind,fr
 WORKDIR /opt/stack
 COPY devstack devstack
 COPY fargate_local fargate_local
-COPY docker/provision_stack.py docker/healthy.py ./
+COPY docker/first_start.py docker/healthy.py docker/local_fargate.py docker/metrics.py docker/provision_stack.py ./
 RUN python -m compileall -q .
 WORKDIR /opt/airflow
 USER airflow
 CMD ["airflow", "version"]
+
+# Celery workers as ECS tasks (dispatch="workers"): Airflow with the DAGs and the code of the job.
+FROM airflow AS workers
+ENV PYTHONPATH=/opt/job PYTHONDONTWRITEBYTECODE=1
+COPY dags dags
+COPY include include
+COPY include/images/rt_live/rt_state /opt/job/rt_state

@@ -8,7 +8,7 @@ LAUNCHER = $(or $(PYTHON),$(shell for each in python3 python3.12 python3.13 pyth
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment init demo rt-live backfill-demo up bench chaos screenshots test test-slow lint lock clean
+.PHONY: help environment init demo rt-live backfill-demo compose-demo compose-down up bench chaos screenshots test test-slow lint lock clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  */\1 /p' $(MAKEFILE_LIST) | while read -r name words; do printf '  make %-15s%s\n' "$$name" "$$words"; done
@@ -27,6 +27,12 @@ rt-live: environment  ## Run one day of rt.live, 51 states, and print receipt, t
 
 backfill-demo: environment  ## Backfill a week, three days at a time, and print its receipts (FROM=2013-03-01 TO=2013-03-04 RUNS=2)
 	@$(BIN)/python -m devstack backfill-demo
+
+compose-demo: environment  ## The same and a day of rt_live in containers, on an engine with Compose 2: up, receipts, down
+	@$(BIN)/python -m devstack compose-demo
+
+compose-down: environment  ## Remove the containers, volumes and networks of docker-compose.airflow.yml
+	@$(BIN)/python -m devstack compose-down
 
 up: environment  ## Keep Airflow and the local Fargate running, UI on http://127.0.0.1:8080 (PORT=8081: another port)
 	@$(BIN)/python -m devstack up

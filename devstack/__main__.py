@@ -1,4 +1,4 @@
-"""``python -m devstack demo|rt-live|backfill-demo|up``."""
+"""``python -m devstack demo|rt-live|backfill-demo|compose-demo|compose-down|up``."""
 
 from __future__ import annotations
 

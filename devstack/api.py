@@ -21,13 +21,15 @@ DAGs are parsed at first."""
 
 
 class AirflowApi:
-    """The calls, as an admin (the stack's SimpleAuthManager makes everybody one).
+    """The calls, as an admin.
 
     :param url: of the API server, without a path.
+    :param password: of the user admin; None where the stack's SimpleAuthManager makes everybody an admin.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, password: str | None = None) -> None:
         self.url = url
+        self._password = password
         self._client = httpx.Client(base_url=url, trust_env=False, timeout=60)
         self._token: str | None = None
 
@@ -146,11 +148,18 @@ class AirflowApi:
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             if self._token is None:
-                self._token = str(self._client.get("/auth/token").raise_for_status().json()["access_token"])
+                self._token = self._new_token()
             headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
             return self._client.request(method, f"/api/v2/{path.lstrip('/')}", headers=headers, **arguments)
         except httpx.HTTPError as error:
             raise StackError(f"Airflow's API server at {self.url} does not answer {method} {path}: {error}") from error
+
+    def _new_token(self) -> str:
+        if self._password is None:
+            answer = self._client.get("/auth/token")
+        else:
+            answer = self._client.post("/auth/token", json={"username": "admin", "password": self._password})
+        return str(answer.raise_for_status().json()["access_token"])
 
 
 def log_lines(content: Iterable[Any]) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 
 from rich.console import Console
 
-from devstack import backfill, demo, ports, rt_live, runs, up
+from devstack import backfill, compose, demo, ports, rt_live, runs, up
 from devstack.errors import StackError
 
 
@@ -21,6 +21,10 @@ def run(arguments: list[str]) -> int:
             demo.demo(runs.parse_day(options.date), console)
         elif options.command == "rt-live":
             rt_live.rt_live(rt_live.parse(options.date, options.dispatch, options.workers), console)
+        elif options.command == "compose-demo":
+            compose.demo(runs.parse_day(options.date), console)
+        elif options.command == "compose-down":
+            compose.down(console)
         elif options.command == "backfill-demo":
             backfill.backfill(backfill.parse(options.first, options.last, options.runs), console)
         else:
@@ -53,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
         "--to", dest="last", default=os.environ.get("TO") or "", help="included; a week by default (or TO=...)"
     )
     days.add_argument("--runs", default=os.environ.get("RUNS") or "3", help="days at a time (or RUNS=...)")
+    contained = commands.add_parser("compose-demo", help="the same days in containers, with Celery and Postgres")
+    contained.add_argument("--date", default=os.environ.get("DATE") or "2013-01-01", help="a day of 2013 (or DATE=...)")
+    commands.add_parser("compose-down", help="remove the containers, volumes and networks")
     kept = commands.add_parser("up", help="keep the stack running until Ctrl-C")
     kept.add_argument("--port", default=os.environ.get("PORT") or "8080", help="of Airflow's UI (or PORT=...)")
     return main

@@ -19,6 +19,11 @@ from devstack.errors import StackError
 
 ROOT = Path(__file__).resolve().parent.parent
 POLL_SECONDS = 0.1
+MOST_POLL_SECONDS = 1.0
+POLL_SHARE = 0.05
+"""Of what was waited so far: a long wait may end that much later, and asks a tenth as often."""
+LOOK_SECONDS = 1.0
+"""How often a wait looks for what descends from the components: each look reads all processes of the machine."""
 LAST_LINES = 15
 GRACE_SECONDS = 5.0
 """How long a component may take to end. A scheduler waits for the tasks it runs, and those may take any time."""
@@ -90,6 +95,11 @@ class Processes:
 
         :raises StackError: one has ended; names it and carries the end of its log.
         """
+        self._check_alive()
+        self._known = {process for process in self._known if process.is_running()}
+        self._known |= trees.descendants(component.process.pid for component in self._components)
+
+    def _check_alive(self) -> None:
         for component in self._components:
             code = component.process.poll()
             if code is not None:
@@ -97,21 +107,24 @@ class Processes:
                 raise StackError(
                     f"{component.name} {how}; the end of its log ({component.log}):\n{component.last_lines()}"
                 )
-        self._known = {process for process in self._known if process.is_running()}
-        self._known |= trees.descendants(component.process.pid for component in self._components)
 
     def wait_until(self, condition: Callable[[], bool], *, what: str, timeout_seconds: float) -> None:
-        """Wait for a condition while every component stays alive.
+        """Wait for a condition while every component stays alive; the longer it takes, the less often it is asked for.
 
         :param what: completes "... after 60 s" in the message.
         :raises StackError: a component ended, or the time is over.
         """
-        deadline = time.monotonic() + timeout_seconds
+        began, look_at = time.monotonic(), 0.0
         while not condition():
-            self.check()
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if waited >= look_at:
+                self.check()
+                look_at = waited + LOOK_SECONDS
+            else:
+                self._check_alive()
+            if waited > timeout_seconds:
                 raise StackError(f"{what} after {timeout_seconds:.0f} s; the logs are in {self.logs}.")
-            time.sleep(POLL_SECONDS)
+            time.sleep(min(MOST_POLL_SECONDS, max(POLL_SECONDS, waited * POLL_SHARE)))
 
     def finish(self, component: Component, *, timeout_seconds: float) -> None:
         """Wait for a component that ends by itself.

@@ -1,8 +1,6 @@
-"""The one-shot step of docker-compose.airflow.yml between the local Fargate and Airflow.
+"""What Terraform would make in AWS, made in the local Fargate of docker-compose.airflow.yml, and its values file.
 
-It makes in the local Fargate what Terraform would make in AWS, and leaves in a folder that Airflow's containers
-share: ``environment.json``, the values of the placeholders, and ``keys/``, one file per key of this Airflow.
-"up" runs it each time: keys that are there stay, and so does a local Fargate that was provisioned before.
+`provision_stack.py NAME=VALUE ...` only changes values in that file.
 """
 
 from __future__ import annotations
@@ -10,49 +8,72 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
-from dataclasses import asdict
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from devstack import airflow, fargate, provision
+from devstack import celery_workers, fargate, provision
+
+WORKERS_SETTINGS: Mapping[str, str] = {
+    "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": "http://api-server:8080/execution/",
+    "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+    "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "86400",
+    "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
+    "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": "aws_default",
+    "NO_PROXY": "*",
+}
+"""Of Celery workers that are ECS tasks, beside the keys and what the AWS file says of Airflow."""
 
 
-def main(environ: Mapping[str, str] = os.environ) -> None:
+def main(arguments: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> None:
     """Do it with the settings of the environment: the AWS variables, STACK_FOLDER and TASKDEFS_FOLDER."""
     folder = Path(environ["STACK_FOLDER"])
-    write_keys(folder)
+    path = folder / "environment.json"
+    earlier: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    if arguments:
+        provision.write_values(path, earlier | dict(each.split("=", 1) for each in arguments))
+        return
     aws = {name: environ[name] for name in fargate.EXPORTS}
+    client = provision.clients(aws)
     side_door = fargate.SideDoor(aws["AWS_ENDPOINT_URL"])
     try:
-        if is_provisioned(folder / "environment.json", side_door.load_balancers()):
-            return
         values = provision.provision(
-            provision.clients(aws),
+            client,
             region=aws["AWS_DEFAULT_REGION"],
             taskdefs=Path(environ["TASKDEFS_FOLDER"]),
-            token=secrets.token_hex(16),
+            token=token(folder / "keys" / "encoder_token"),
             urls=side_door.load_balancers,
         )
     finally:
         side_door.close()
-    provision.write_values(folder / "environment.json", values)
+    celery_workers.write_environment(client("s3"), workers_settings(folder / "keys", environ))
+    # what was set by hand stays
+    provision.write_values(path, {name: text for name, text in earlier.items() if name not in values} | values)
 
 
-def is_provisioned(environment_file: Path, load_balancers: Mapping[str, str]) -> bool:
-    """Whether the file belongs to the local Fargate that runs now: one that was started anew has other balancers."""
-    if not load_balancers or not environment_file.exists():
-        return False
-    return set(load_balancers.values()) <= set(json.loads(environment_file.read_text()).values())
-
-
-def write_keys(folder: Path) -> None:
-    """Write Airflow's keys to ``keys/fernet_key``, ``keys/jwt_secret`` and ``keys/api_secret_key``, always the same."""
-    keys = folder / "keys"
-    for name, value in asdict(airflow.load_secrets(keys)).items():
-        path = keys / name
+def token(path: Path) -> str:
+    """The shared secret of encoder and job: the same one each time, so that neither side is stale."""
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
         path.touch(mode=0o600)
-        path.write_text(value)
+        path.write_text(secrets.token_hex(16))
+    return path.read_text()
+
+
+def workers_settings(keys: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of Celery workers that are ECS tasks; they cannot read the stack's volume."""
+    secret = {
+        "AIRFLOW__CORE__FERNET_KEY": "fernet_key",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "jwt_secret",
+        "AIRFLOW__CELERY__BROKER_URL": "broker_url",
+        "AIRFLOW__CELERY__RESULT_BACKEND": "broker_url",
+    }
+    read = {name: (keys / key).read_text() for name, key in secret.items() if (keys / key).exists()}
+    of_aws = {name: environ[name] for name in environ if name.startswith(("AIRFLOW__LOGGING__", "AIRFLOW_CONN_"))}
+    return {**WORKERS_SETTINGS, **of_aws, **read}
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

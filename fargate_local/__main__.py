@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from fargate_local.instances import InstanceSpec
+from fargate_local.runtimes.engine_api import EngineError
 from fargate_local.server import Server
 from fargate_local.settings import RUNTIMES, Settings
 
@@ -25,6 +26,14 @@ def parse(arguments: list[str]) -> Settings:
     parser.add_argument("--keep", action="store_true", help="keep S3 and task definitions in the state folder")
     parser.add_argument("--efs", action="append", default=[], metavar="FS_ID=DIR", help="folder of an EFS file system")
     parser.add_argument("--runtime", choices=RUNTIMES, default="process", help="what runs containers (%(default)s)")
+    parser.add_argument(
+        "--engine", metavar="URL", help="of the docker runtime: unix:///path or tcp://host:port; else DOCKER_HOST"
+    )
+    parser.add_argument("--engine-network", metavar="NAME", help="the engine's network for all tasks; else one is made")
+    parser.add_argument(
+        "--owner", metavar="NAME", help="removes what an earlier server of this name left on the engine"
+    )
+    parser.add_argument("--advertised-host", metavar="NAME", help="by which others reach this machine, for all URLs")
     parser.add_argument("--pace", type=float, default=0.01, help="1 waits like Fargate, 0 not at all (%(default)s)")
     parser.add_argument("--quotas", action=argparse.BooleanOptionalAction, default=True, help="ECS's rate quotas")
     parser.add_argument("--fargate-vcpus", type=float, default=4000.0, help="vCPUs that may run at once (%(default)s)")
@@ -32,6 +41,8 @@ def parse(arguments: list[str]) -> Settings:
                         help="an EC2 container instance; may be given again and again")  # fmt: skip
     parser.add_argument("--load-balancer-port", action="append", default=[], metavar="GROUP=PORT",
                         help="local port of a target group, by its name")  # fmt: skip
+    parser.add_argument("--load-balancer-ports", metavar="FIRST-LAST",
+                        help="ports of the other target groups: each has the one that its name decides")  # fmt: skip
     parser.add_argument("--verbose", action="store_true", help="log to stderr")
     given = parser.parse_args(arguments)
     try:
@@ -42,6 +53,11 @@ def parse(arguments: list[str]) -> Settings:
             state_dir=given.state_dir,
             keep=given.keep,
             efs={name: Path(folder).resolve() for name, folder in _pairs("--efs", given.efs)},
+            engine=given.engine,
+            engine_network=given.engine_network,
+            owner=given.owner,
+            advertised_host=given.advertised_host,
+            load_balancer_range=_range("--load-balancer-ports", given.load_balancer_ports),
             pace=given.pace,
             quotas=given.quotas,
             runtime=given.runtime,
@@ -59,6 +75,15 @@ def _instances(given: list[tuple[str, str]]) -> dict[str, list[InstanceSpec]]:
     for cluster, text in given:
         found.setdefault(cluster, []).append(InstanceSpec.parse(text))
     return found
+
+
+def _range(option: str, text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    first, found, last = text.partition("-")
+    if not (found and first.isdecimal() and last.isdecimal()):
+        raise ValueError(f"{option} is {text!r}: it must be like 20000-29999")
+    return int(first), int(last)
 
 
 def _pairs(option: str, values: list[str]) -> list[tuple[str, str]]:
@@ -96,6 +121,8 @@ def main() -> None:
         logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     try:
         asyncio.run(serve(settings))
+    except EngineError as error:
+        sys.exit(f"fargate_local: {error}: start one, name it with --engine or DOCKER_HOST, or use --runtime process")
     except OSError as error:
         sys.exit(f"fargate_local cannot listen on {settings.host}:{settings.port}: {error.strerror}")
 

@@ -17,6 +17,7 @@ class Container:
     """One container of a task.
 
     :param started_at: its start or its last restart, in seconds since the epoch.
+    :param digest: its image's, as the runtime says it.
     """
 
     arn: str
@@ -35,12 +36,13 @@ class Container:
     reason: str | None = None
     health_status: str = "UNKNOWN"
     started_at: float = 0.0
+    digest: str | None = None
 
     @property
     def image_digest(self) -> str | None:
-        """Of the image's name, since there is no image; None until it would have been pulled."""
+        """The image's, or where there is no image, its name's; None until it would have been pulled."""
         pulled = self.last_status in ("RUNNING", "STOPPED") and (self.runtime_id or self.exit_code is not None)
-        return f"sha256:{hashlib.sha256(self.image.encode()).hexdigest()}" if pulled else None
+        return (self.digest or f"sha256:{hashlib.sha256(self.image.encode()).hexdigest()}") if pulled else None
 
     def to_aws(self, task: Task) -> JsonObject:
         interfaces = [{"attachmentId": task.attachment_id, "privateIpv4Address": task.private_ip}]

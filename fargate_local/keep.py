@@ -1,7 +1,8 @@
-"""What outlives the server: S3's objects and ECS's task definitions, in files of its state folder.
+"""What outlives the server: S3's objects, ECS's task definitions and secrets, in files of its state folder.
 
-The newest version of each object, with its metadata, and every revision of each task definition. Everything else
-(tasks, services, secrets, logs, networks) is made anew. Files are written within seconds of a change, and at the end.
+The newest version of each object, with its metadata, every revision of each task definition, and each secret's current
+text with its ARN, which the definitions name. Everything else (tasks, services, logs, networks) is made anew. Files are
+written within seconds of a change, and at the end.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Keep:
     def __init__(self, folder: Path, state: State, s3_lock: threading.Lock) -> None:
         self._objects = folder / "objects"
         self._s3_file, self._ecs_file = folder / "s3.json", folder / "task-definitions.json"
+        self._secrets_file = folder / "secrets.json"
+        self._saved_secrets = ""
         self._state = state
         self._s3_lock = s3_lock
         self._saved_s3: object = None
@@ -78,6 +81,10 @@ class Keep:
         if definitions != self._saved_ecs:
             _replace(self._ecs_file, definitions)
             self._saved_ecs = definitions
+        secrets = json.dumps(_secrets())
+        if secrets != self._saved_secrets:
+            _replace(self._secrets_file, secrets, mode=0o600)
+            self._saved_secrets = secrets
         with self._s3_lock:
             buckets = {bucket.name: dict(bucket.keys.items()) for bucket in _backend().buckets.values()}
         seen = {(name, key): value.last_modified for name, keys in buckets.items() for key, value in keys.items()}
@@ -105,7 +112,14 @@ class Keep:
         }
 
     def _load(self) -> None:
-        """Put the objects back, and remove the content of those that are gone."""
+        """Put secrets and objects back, and remove the content of objects that are gone."""
+        for region, name, arn, text in _read(self._secrets_file, []):
+            secrets = _secrets_backends()[region]
+            secrets.create_secret(
+                name=name, secret_string=text, secret_binary=None, description=None, tags=None, kms_key_id=None,
+                client_request_token=None, replica_regions=[], force_overwrite=False,
+            )  # fmt: skip
+            secrets.secrets[name].arn = arn
         backend, used = _backend(), set()
         for bucket, keys in _read(self._s3_file, {}).items():
             if bucket not in backend.buckets:
@@ -137,6 +151,24 @@ def _backend() -> Any:
     return s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
 
 
+def _secrets_backends() -> Any:
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.secretsmanager.models import secretsmanager_backends
+
+    return secretsmanager_backends[DEFAULT_ACCOUNT_ID]
+
+
+def _secrets() -> list[tuple[str, str, str, str]]:
+    """Region, name, ARN and current text of each secret that is text."""
+    found = []
+    for region, backend in list(_secrets_backends().items()):
+        for secret in list(backend.secrets.values()):
+            text = secret.versions.get(secret.default_version_id, {}).get("secret_string")
+            if text is not None and not secret.is_deleted():
+                found.append((region, secret.name, secret.arn, text))
+    return found
+
+
 def _read(path: Path, default: Any) -> Any:
     """A JSON file's value; the default where it is missing or no JSON."""
     try:
@@ -148,8 +180,10 @@ def _read(path: Path, default: Any) -> Any:
         return default
 
 
-def _replace(path: Path, content: str | bytes) -> None:
+def _replace(path: Path, content: str | bytes, mode: int = 0o644) -> None:
     """Write a file in one step."""
     draft = path.with_name(f"{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=mode)
     draft.write_bytes(content.encode() if isinstance(content, str) else content)
     draft.replace(path)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
+
+EVERYWHERE: Final = "0.0.0.0"
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -27,10 +29,10 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def url_of(bound: socket.socket) -> str:
-    """The address at which this machine reaches a bound socket."""
+def url_of(bound: socket.socket, advertised_host: str | None = None) -> str:
+    """The address at which a bound socket is reached: from this machine, or by the name that others know it by."""
     host, port = bound.getsockname()[:2]
-    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    return f"http://{advertised_host or ('127.0.0.1' if host == EVERYWHERE else host)}:{port}"
 
 
 class Listener(uvicorn.Server):

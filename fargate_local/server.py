@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fargate_local.api.context import Context
@@ -23,11 +25,13 @@ from fargate_local.engine.scheduler import Scheduler
 from fargate_local.engine.task_events import TaskEvents
 from fargate_local.faults import FaultEngine
 from fargate_local.keep import Keep
-from fargate_local.listener import Listener, bind, url_of
+from fargate_local.listener import EVERYWHERE, Listener, bind, url_of
 from fargate_local.moto_backend import MotoBackend
 from fargate_local.quotas import Quotas
 from fargate_local.resources import Service, State, Task
 from fargate_local.runtimes.base import Runtime
+from fargate_local.runtimes.docker import DockerRuntime
+from fargate_local.runtimes.engine_api import EngineApi
 from fargate_local.runtimes.packages import Packages
 from fargate_local.runtimes.process import ProcessRuntime
 from fargate_local.runtimes.simulated import SimulatedRuntime
@@ -44,7 +48,7 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._socket = bind(settings.host, settings.port)
-        self.endpoint_url = url_of(self._socket)
+        self.endpoint_url = url_of(self._socket, settings.advertised_host)
         self.moto = MotoBackend()
         self.calls = CallLog()
         self.faults = FaultEngine()
@@ -74,7 +78,7 @@ class Server:
     async def _serve(self, ready: asyncio.Event, state_dir: Path) -> None:
         settings, state = self._settings, State()
         quotas = Quotas(settings.monotonic, enabled=settings.quotas, vcpus=settings.fargate_vcpus)
-        runtime = self._runtime(state_dir)
+        runtime = self._runtime(state_dir, lambda: [self.endpoint_url, *balancers.urls.values()])
         logs = AwsLogs(self.moto.direct, settings.clock)
         events = TaskEvents(settings, self.moto.direct)
 
@@ -99,15 +103,20 @@ class Server:
         ecs = Context(settings, state, quotas, ClientTokens(settings.clock), launcher, scheduler, settings.clock)
         control = Control(state, self.faults, self.calls, balancers)
         front = Front(ecs, EcsModel(), self.moto, self.faults, self.calls, control)
-        listener = Listener(front, self._socket, timeout_keep_alive=75)
+        listeners = [Listener(front, self._socket, timeout_keep_alive=75)]
         forgetting = asyncio.create_task(_forget(state, settings))
         keep = Keep(state_dir / "kept", state, self.moto.s3_lock) if settings.keep else None
         try:
             if keep is not None:
                 await keep.open()
             await runtime.open()
+            if runtime.gateway is not None and settings.host != EVERYWHERE:
+                port = self._socket.getsockname()[1]
+                gate = Listener(front, bind(runtime.gateway, port), timeout_keep_alive=75)
+                listeners.append(gate)
             scheduler.open()
-            await listener.open()
+            for listener in listeners:
+                await listener.open()
             ready.set()
             await self._stopping.wait()
         finally:
@@ -118,13 +127,17 @@ class Server:
             await runtime.close()
             await logs.close()
             await events.close()
-            await listener.close(force=True)
+            for listener in listeners:
+                await listener.close(force=True)
             front.close()
             if keep is not None:
                 await keep.close()
 
-    def _runtime(self, state_dir: Path) -> Runtime:
+    def _runtime(self, state_dir: Path, own_urls: Callable[[], Iterable[str]]) -> Runtime:
         settings = self._settings
+        if settings.runtime == "docker":
+            api, owner = EngineApi(settings.engine), settings.owner or secrets.token_hex(8)
+            return DockerRuntime(api, owner, settings.engine_network, own_urls, state_dir)
         if settings.runtime == "simulated":
             return SimulatedRuntime(self.moto.direct)
         images = None if settings.images is None else settings.images.resolve()

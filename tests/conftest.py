@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -27,6 +28,9 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
+# A quarter of the tests' own CPU time went into the collector's looks at what Airflow and pytest keep to the end.
+gc.disable()
+
 TIMEOUT_SECONDS = {"tests/browser/": 180, "tests/chaos/": 900, "tests/system/": 500, "tests/integration/": 180}
 """Of each test in a folder, its fixtures included: for the start of a stack, for the runs that a module waits for, and
 for Airflow commands on a busy machine. All others have the time-out of pyproject.toml."""
@@ -41,6 +45,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from scheduling import slow_first
 
         items.sort(key=slow_first)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:

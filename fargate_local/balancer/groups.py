@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+import socket
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -17,7 +19,7 @@ from starlette.routing import request_response
 
 from fargate_local.balancer.proxy import NOT_SENT, exchange, plain
 from fargate_local.errors import invalid
-from fargate_local.listener import Listener, bind, url_of
+from fargate_local.listener import EVERYWHERE, Listener, bind, url_of
 from fargate_local.resources import Service, Task
 from fargate_local.runtimes.base import Runtime
 from fargate_local.settings import Settings
@@ -131,19 +133,34 @@ class LoadBalancers:
         if described is None:
             raise invalid(f"The target group with targetGroupArn {target_group_arn} does not exist.")
         name = described["TargetGroupName"]
-        bound = bind(self._settings.host, self._settings.load_balancer_ports.get(name, 0))
-        group = TargetGroup(target_group_arn, name, url_of(bound), HealthCheck.from_aws(described))
-        listener = Listener(
-            request_response(partial(self._forward, group)),
-            bound,
-            date_header=False,
-            server_header=False,
-            timeout_keep_alive=IDLE_SECONDS,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-        await listener.open()
-        self._listeners.append(listener)
+        bound = self._bind(name)
+        url = url_of(bound, self._settings.advertised_host)
+        group = TargetGroup(target_group_arn, name, url, HealthCheck.from_aws(described))
+        also = None if self._settings.host == EVERYWHERE else self._runtime.gateway
+        gate = [] if also is None else [bind(also, bound.getsockname()[1])]
+        for each in [bound, *gate]:
+            listener = Listener(
+                request_response(partial(self._forward, group)),
+                each,
+                date_header=False,
+                server_header=False,
+                timeout_keep_alive=IDLE_SECONDS,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+            await listener.open()
+            self._listeners.append(listener)
         self._groups[target_group_arn] = group
+
+    def _bind(self, name: str) -> socket.socket:
+        """A socket on the port that is the target group's own."""
+        settings = self._settings
+        if name in settings.load_balancer_ports or settings.load_balancer_range is None:
+            return bind(settings.host, settings.load_balancer_ports.get(name, 0))
+        for port in ports_of(name, *settings.load_balancer_range):
+            with contextlib.suppress(OSError):
+                return bind(settings.host, port)
+        first, last = settings.load_balancer_range
+        raise invalid(f"No port from {first} to {last} is free for the target group {name}.")
 
     def add(self, service: Service, task: Task) -> None:
         """A task of the service runs: check its health, and send it requests once it is healthy."""
@@ -282,6 +299,13 @@ class LoadBalancers:
         elbv2 = self._elbv2()
         with contextlib.suppress(elbv2.exceptions.ClientError):
             elbv2.deregister_targets(TargetGroupArn=group.arn, Targets=[_as_aws(target)])
+
+
+def ports_of(name: str, first: int, last: int) -> Iterator[int]:
+    """All ports of a range, from the one that a name alone decides."""
+    size = last - first + 1
+    start = zlib.crc32(name.encode()) % size
+    return (first + (start + step) % size for step in range(size))
 
 
 def _as_aws(target: Target) -> JsonObject:

@@ -158,7 +158,7 @@ class Launcher:
             on_ec2=on_ec2,
             tags=tags or {},
             visible_at=now + self._settings.visible_after_seconds,
-            private_ip=next(self._addresses),
+            private_ip="" if self.lifecycle.runtime.gives_addresses else next(self._addresses),
             architecture=architecture,
             operating_system=platform.get("operatingSystemFamily", "LINUX"),
             volumes=tuple(volumes),

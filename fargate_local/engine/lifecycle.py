@@ -167,6 +167,8 @@ class Lifecycle:
         running = await self.runtime.start(spec, prepared.writers[container.name])
         containers[container.name] = running
         container.runtime_id = running.runtime_id
+        if running.address is not None:
+            task.private_ip = running.address
         container.last_status, container.started_at = "RUNNING", self._now()
         task.version += 1
 
@@ -208,7 +210,7 @@ class Lifecycle:
                 healthy.set()
 
         check = _definition_of(task, container).get("healthCheck", {"command": ["NONE"]})
-        interval = self._settings.health_interval_seconds
+        interval = self._settings.check_seconds
         watch = asyncio.create_task(health.watch(check, container, running, changed, interval))
         try:
             await healthy.wait()
@@ -281,7 +283,7 @@ class Lifecycle:
                     container,
                     running[container.name],
                     lambda: self._touch(task),
-                    self._settings.health_interval_seconds,
+                    self._settings.check_seconds,
                 )
             )
             for container, definition in zip(task.containers, task.definition.containers, strict=True)

@@ -41,7 +41,9 @@ class Prepared:
         simulated = {"SIMULATED_SECONDS": f"{after_seconds:g}", "SIMULATED_EXIT_CODE": str(code)}
         if code == 0:
             simulated |= {"OUTPUT_URI": "", "RESULT_URI": ""}
-        return replace(spec, command=("/bin/sh", "-c", line), environment={**spec.environment, **simulated})
+        return replace(
+            spec, entry_point=("/bin/sh", "-c", line), command=(), environment={**spec.environment, **simulated}
+        )
 
 
 def spec_out_of_disk(spec: ContainerSpec, after_seconds: float) -> ContainerSpec:
@@ -54,7 +56,9 @@ def spec_out_of_disk(spec: ContainerSpec, after_seconds: float) -> ContainerSpec
     }
     full = "if [ -c /dev/full ]; then exec cat /dev/zero > /dev/full; fi"
     command = f'sleep {after_seconds:g}; {full}; echo "{line}"; exit 1'
-    return replace(spec, command=("/bin/sh", "-c", command), environment={**spec.environment, **simulated})
+    return replace(
+        spec, entry_point=("/bin/sh", "-c", command), command=(), environment={**spec.environment, **simulated}
+    )
 
 
 class Preparation:
@@ -80,14 +84,14 @@ class Preparation:
         streams: list[LogStream] = []
         for volume in task.volumes:
             await asyncio.to_thread(volume.make, self._state_dir)
-        for definition in task.definition.containers:
+        for container, definition in zip(task.containers, task.definition.containers, strict=True):
             name = definition["name"]
             values = await self._secrets(definition)
             arns = environment_files(task, definition)
             region = self._settings.region
             from_files = await asyncio.to_thread(read_all, self._clients, arns, region) if arns else {}
             stream = await self._logs.open_stream(definition.get("logConfiguration", {}), name, task.id)
-            await self._runtime.pull(definition["image"])
+            container.digest = await self._runtime.pull(definition["image"])
             mounts = mounts_of(task, definition, self._settings.efs, self._state_dir)
             for mount in mounts:
                 await asyncio.to_thread(_make_folder, mount.host_path)

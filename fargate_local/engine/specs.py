@@ -58,7 +58,8 @@ def container_spec(
         task_id=task.id,
         name=definition["name"],
         image=definition["image"],
-        command=(*definition.get("entryPoint", []), *command),
+        entry_point=tuple(definition.get("entryPoint", [])),
+        command=tuple(command),
         environment={**base_environment, **file_environment, **container_environment(task, definition), **secrets},
         mounts=mounts,
         working_directory=definition.get("workingDirectory"),
@@ -66,6 +67,9 @@ def container_spec(
         task_memory_mib=task.memory_limit_mib,
         address=task.private_ip,
         ports=tuple(port for mapping in definition.get("portMappings", []) for port in mapped_ports(mapping)),
+        task_cpu=int(task.cpu),
+        alone=len(task.containers) == 1,
+        definition=definition,
     )
 
 

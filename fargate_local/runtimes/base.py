@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from fargate_local.shapes import JsonObject
 
 
 @dataclass(frozen=True)
@@ -20,15 +22,19 @@ class Mount:
 class ContainerSpec:
     """All that a runtime needs to start one container.
 
-    :param command: entry point and command; empty: the image's own.
+    :param entry_point: empty: the image's own; `command` likewise.
     :param environment: complete, as the container sees it.
     :param memory_mib: hard limit of this container; None: only the task's.
-    :param address: the task's private IP address.
+    :param address: the task's private IP address; empty where the runtime gives it one.
+    :param task_cpu: CPU units of the whole task; 0: no limit.
+    :param alone: whether it is the task's only container.
+    :param definition: the container's definition as it was registered.
     """
 
     task_id: str
     name: str
     image: str
+    entry_point: tuple[str, ...]
     command: tuple[str, ...]
     environment: Mapping[str, str]
     mounts: tuple[Mount, ...]
@@ -37,6 +43,14 @@ class ContainerSpec:
     task_memory_mib: int | None
     address: str
     ports: tuple[int, ...]
+    task_cpu: int = 0
+    alone: bool = True
+    definition: JsonObject = field(default_factory=dict)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Entry point and command, as one command line."""
+        return self.entry_point + self.command
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,10 @@ class RunningContainer(Protocol):
 
     @property
     def runtime_id(self) -> str: ...
+
+    @property
+    def address(self) -> str | None:
+        """The address that the runtime has given it; None where it keeps the task's."""
 
     async def wait(self) -> Exit:
         """Wait for its end; all its output has been delivered by then."""
@@ -73,10 +91,18 @@ class Runtime(Protocol):
     def has_network(self) -> bool:
         """Whether its containers can be reached; where they cannot, load balancers take them for healthy."""
 
+    @property
+    def gives_addresses(self) -> bool:
+        """Whether its containers have addresses of its own choice, known when they have started."""
+
+    @property
+    def gateway(self) -> str | None:
+        """An address of this machine at which containers reach it beside the server's own host, once it is open."""
+
     async def open(self) -> None: ...
 
-    async def pull(self, image: str) -> None:
-        """Make the image available.
+    async def pull(self, image: str) -> str | None:
+        """Make the image available; returns its digest where it has one.
 
         :raises StartFailure: CannotPullContainerError, there is no such image.
         """

@@ -39,7 +39,7 @@ def to_host(text: str, mounts: Iterable[Mount]) -> str:
 
 def host_command(spec: ContainerSpec) -> list[str]:
     """The command as this machine runs it: `python` is this interpreter, container paths are host paths."""
-    words = [to_host(word, spec.mounts) for word in spec.command]
+    words = [to_host(word, spec.mounts) for word in spec.words]
     if words and words[0] in PYTHON_NAMES:
         words[0] = sys.executable
     return words

@@ -16,15 +16,14 @@ from pathlib import Path
 
 import psutil
 
-from fargate_local import limits
 from fargate_local.errors import StartFailure
 from fargate_local.runtimes import guardian, host
 from fargate_local.runtimes.base import ContainerSpec, Exit
+from fargate_local.runtimes.lines import READ_BYTES, Lines
 from fargate_local.runtimes.memory import MemoryWatch
 from fargate_local.runtimes.packages import Packages
 
 OUTPUT_AFTER_EXIT_SECONDS = 2.0
-READ_BYTES = 64 * 1024
 
 
 class _Exits(asyncio.subprocess.SubprocessStreamProtocol):
@@ -73,6 +72,8 @@ class ProcessContainer:
     exited: asyncio.Event
     out_of_memory: bool = False
     _exit: asyncio.Task[Exit] | None = field(default=None, repr=False)
+
+    address = None
 
     @property
     def runtime_id(self) -> str:
@@ -167,6 +168,8 @@ class ProcessRuntime:
     """
 
     has_network = True
+    gives_addresses = False
+    gateway = None
 
     def __init__(self, images: Path | None, scratch: Path, memory_interval_seconds: float, packages: Packages) -> None:
         self._packages = packages
@@ -196,7 +199,7 @@ class ProcessRuntime:
             process, exited = await _started(command, folder, environment)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise StartFailure(f'CannotStartContainerError: exec: "{spec.command[0]}": {reason}') from None
+            raise StartFailure(f'CannotStartContainerError: exec: "{spec.words[0]}": {reason}') from None
         self._tell_guardian("+", process.pid)
         assert process.stdout is not None
         output = asyncio.create_task(_read_lines(process.stdout, on_output))
@@ -265,14 +268,7 @@ def _free_port() -> int:
 
 
 async def _read_lines(stream: asyncio.StreamReader, on_line: Callable[[bytes], None]) -> None:
-    """Give each line to `on_line`; a longer one than CloudWatch Logs takes comes in parts."""
-    rest = b""
+    lines = Lines(on_line)
     while chunk := await stream.read(READ_BYTES):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            on_line(line.removesuffix(b"\r"))
-        if len(rest) > limits.LOG_LINE_BYTES - limits.LOG_EVENT_OVERHEAD_BYTES - READ_BYTES:
-            on_line(rest)
-            rest = b""
-    if rest:
-        on_line(rest)
+        lines.feed(chunk)
+    lines.end()

@@ -34,6 +34,8 @@ class SimulatedContainer:
     without SIMULATED_SECONDS is a server, which runs until it is stopped.
     """
 
+    address = None
+
     def __init__(self, spec: ContainerSpec, on_output: Callable[[bytes], None], writes: ObjectWriter) -> None:
         seconds, self._code = _numbers(spec)
         self.runtime_id = f"{spec.task_id}-{secrets.randbelow(10**10)}"
@@ -88,6 +90,8 @@ class SimulatedRuntime:
     """Starts containers as timers; there is no image that it does not have."""
 
     has_network = False
+    gives_addresses = False
+    gateway = None
 
     def __init__(self, store: ObjectStore) -> None:
         self._writes = ObjectWriter(store)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from devstack import compose
 from devstack.api import AirflowApi
 from devstack.ports import free
 from devstack.receipt import problems
@@ -45,7 +46,9 @@ class Compose:
     """`docker compose` for a project of its own."""
 
     def __init__(self, port: int) -> None:
-        self._environ = os.environ | {"PORT": str(port)}
+        group = {"DOCKER_GROUP": os.environ.get("DOCKER_GROUP") or compose.group(os.environ)}
+        ports = {"PORT": str(port), "METRICS_PORT": str(free(1)[0]), "COMPOSE_PROJECT_NAME": PROJECT}
+        self._environ = os.environ | group | ports
 
     def __call__(self, *arguments: str, timeout: float = 300) -> str:
         command = ["docker", "compose", "-p", PROJECT, "-f", str(COMPOSE_FILE), *arguments]
@@ -61,17 +64,18 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def compose_cli(port: int) -> Iterator[Compose]:
-    compose = Compose(port)
+    cli = Compose(port)
     try:
-        compose("up", "--build", "--wait", timeout=UP_SECONDS)
-        yield compose
+        cli("up", "--build", "--wait", timeout=UP_SECONDS)
+        yield cli
     finally:
-        compose("down", "--volumes", "--timeout", "10")
+        cli("down", "--volumes", "--timeout", "10")
 
 
 @pytest.fixture(scope="module")
 def api(compose_cli: Compose, port: int) -> Iterator[AirflowApi]:
-    api = AirflowApi(f"http://127.0.0.1:{port}")
+    password = compose_cli("exec", "-T", "api-server", "cat", "/var/lib/stack/keys/admin_password")
+    api = AirflowApi(f"http://127.0.0.1:{port}", password)
     yield api
     api.close()
 

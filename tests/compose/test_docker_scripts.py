@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from devstack.provision import CLUSTER
+from devstack.provision import BUCKET, CLUSTER
 from fargate_local import LocalFargate, Settings
 
 from .conftest import ROOT, load_script
@@ -32,12 +32,27 @@ def fargate() -> Iterator[LocalFargate]:
 
 
 @pytest.fixture
-def health_url() -> Iterator[str]:
+def api() -> Iterator[str]:
+    """An API server that knows one triggerer, of the host `here`, and the password `secret`."""
+
     class Monitor(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def answer(self, answer: object) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(json.dumps(HEALTH).encode())
+            self.wfile.write(json.dumps(answer).encode())
+
+        def do_GET(self) -> None:
+            if self.path == "/api/v2/monitor/health":
+                self.answer(HEALTH)
+            else:
+                assert self.headers["Authorization"] == "Bearer token"
+                known = "job_type=TriggererJob&hostname=here&is_alive=true"
+                self.answer({"total_entries": int(self.path == f"/api/v2/jobs?{known}")})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            assert (self.path, body) == ("/auth/token", {"username": "admin", "password": "secret"})
+            self.answer({"access_token": "token"})
 
         def log_message(self, *_: object) -> None:
             pass
@@ -45,7 +60,7 @@ def health_url() -> Iterator[str]:
     with HTTPServer(("127.0.0.1", 0), Monitor) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/api/v2/monitor/health"
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
 
@@ -54,8 +69,49 @@ def health_url() -> Iterator[str]:
     ("component", "expected"),
     [("metadatabase", "healthy"), ("scheduler", "healthy"), ("triggerer", "unhealthy"), ("dag_processor", "None")],
 )
-def test_a_component_is_as_healthy_as_airflow_says(health_url: str, component: str, expected: str) -> None:
-    assert load_script("healthy").status(component, health_url) == expected
+def test_a_component_is_as_healthy_as_airflow_says(api: str, component: str, expected: str) -> None:
+    assert load_script("healthy").status(component, api) == expected
+
+
+@pytest.mark.parametrize(("host", "expected"), [("here", True), ("elsewhere", False)])
+def test_a_job_is_healthy_when_its_own_host_has_a_heartbeat(
+    api: str, tmp_path: Path, host: str, expected: bool
+) -> None:
+    (tmp_path / "admin_password").write_text("secret")
+    assert load_script("healthy").has_heartbeat("TriggererJob", host, api, tmp_path) is expected
+
+
+def test_every_secret_is_made_once_and_each_container_sees_its_own(tmp_path: Path) -> None:
+    step = load_script("first_start")
+    stack, own, given = tmp_path / "stack", tmp_path / "own", tmp_path / "given"
+    for folder in (stack, own / "postgres", own / "redis"):
+        folder.mkdir(parents=True)
+    step.main(stack, own, given)
+    first = {**_files(stack), **_files(own)}
+    step.main(stack, own, given)
+    assert {**_files(stack), **_files(own)} == first
+    password = first["postgres/password"]
+    assert len(password) > 30
+    assert first["keys/database_url"] == f"postgresql+psycopg2://airflow:{password}@postgres/airflow"
+    (required,) = [line for line in first["redis/redis.conf"].splitlines() if line.startswith("requirepass ")]
+    assert first["keys/broker_url"] == f"redis://:{required.split()[1]}@redis:6379/0"
+    assert json.loads(first["keys/passwords.json"]) == {"admin": first["keys/admin_password"]}
+    assert len({first["postgres/password"], required.split()[1], first["keys/admin_password"]}) == 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (stack / "keys").iterdir()} == {0o600}
+
+
+def test_a_given_secret_is_taken_and_one_that_is_no_word_is_refused(tmp_path: Path) -> None:
+    step = load_script("first_start")
+    stack, own, given = tmp_path / "stack", tmp_path / "own", tmp_path / "given"
+    for folder in (stack, own / "postgres", own / "redis", given):
+        folder.mkdir(parents=True)
+    (given / "postgres_password").write_text("p@ss/word\n")
+    step.main(stack, own, given)
+    assert (own / "postgres" / "password").read_text() == "p@ss/word"
+    assert "airflow:p%40ss%2Fword@postgres" in (stack / "keys" / "database_url").read_text()
+    (given / "redis_password").write_text("two words")
+    with pytest.raises(SystemExit, match="redis_password in SECRETS_DIR is empty or has spaces in it"):
+        step.main(stack, own, given)
 
 
 @pytest.fixture
@@ -68,24 +124,28 @@ def _files(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_provision_step_leaves_values_and_keys_and_changes_nothing_when_it_runs_again(
+def test_the_local_fargate_is_provisioned_with_the_same_token_each_time_and_values_set_by_hand_stay(
     fargate: LocalFargate, environ: dict[str, str], tmp_path: Path
 ) -> None:
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    (keys / "broker_url").write_text("redis://:pw@redis:6379/0")
     step = load_script("provision_stack")
-    step.main(environ)
+    step.main((), environ)
     first = _files(tmp_path)
-    step.main(environ)
-    assert _files(tmp_path) == first
-    assert {"keys/fernet_key", "keys/jwt_secret", "keys/api_secret_key", "environment.json"} <= set(first)
-    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "keys").iterdir()} == {0o600}
-    values = json.loads(first["environment.json"])
+    step.main(["RT_LIVE_DISPATCH=workers"], environ)
+    step.main((), environ)
+    values = json.loads(_files(tmp_path)["environment.json"])
+    assert values.pop("RT_LIVE_DISPATCH") == "workers"
+    assert values == json.loads(first["environment.json"])
+    assert _files(tmp_path)["keys/encoder_token"] == first["keys/encoder_token"]
     assert values["CLUSTER"] == CLUSTER
-    # the tasks' own 127.0.0.1: they are processes in the container of the balancers
-    assert values["ENCODER_CONTROL_URL"].startswith("http://127.0.0.1:")
     services = fargate.client("ecs").describe_services(
-        cluster=CLUSTER, services=["encoder-control", "encoder-treatment"]
+        cluster=CLUSTER, services=["encoder-control", "encoder-treatment", "rt-live-workers"]
     )["services"]
-    assert [service["desiredCount"] for service in services] == [0, 0]
+    assert [service["desiredCount"] for service in services] == [0, 0, 0]
+    workers = fargate.client("s3").get_object(Bucket=BUCKET, Key="config/airflow-workers.env")["Body"].read().decode()
+    assert "AIRFLOW__CELERY__BROKER_URL=redis://:pw@redis:6379/0" in workers.splitlines()
 
 
 def test_a_service_of_ones_own_is_there_when_its_task_definition_has_a_port(
@@ -98,29 +158,9 @@ def test_a_service_of_ones_own_is_there_when_its_task_definition_has_a_port(
     mine["family"] = "tenant-embedder"
     mine["containerDefinitions"][0] |= {"name": "embedder", "portMappings": [{"containerPort": 9000}]}
     (taskdefs / "tenant-embedder.json").write_text(json.dumps(mine))
-    load_script("provision_stack").main({**environ, "TASKDEFS_FOLDER": str(taskdefs)})
+    load_script("provision_stack").main((), {**environ, "TASKDEFS_FOLDER": str(taskdefs)})
     values = json.loads((tmp_path / "environment.json").read_text())
     assert values["TENANT_EMBEDDER_URL"].startswith("http://127.0.0.1:")
     (service,) = fargate.client("ecs").describe_services(cluster=CLUSTER, services=["tenant-embedder"])["services"]
     assert service["desiredCount"] == 0
     assert [(one["containerName"], one["containerPort"]) for one in service["loadBalancers"]] == [("embedder", 9000)]
-
-
-@pytest.mark.parametrize(
-    ("written", "load_balancers", "expected"),
-    [
-        (None, {}, False),
-        (None, {"arn": "http://127.0.0.1:1"}, False),
-        ({"A": "http://127.0.0.1:1"}, {}, False),
-        ({"A": "http://127.0.0.1:1"}, {"arn": "http://127.0.0.1:2"}, False),
-        ({"A": "http://127.0.0.1:1"}, {"arn": "http://127.0.0.1:1"}, True),
-    ],
-    ids=["all new", "values lost", "fargate started anew", "other balancers", "provisioned"],
-)
-def test_a_local_fargate_that_was_started_anew_is_provisioned_again(
-    tmp_path: Path, written: dict[str, str] | None, load_balancers: dict[str, str], expected: bool
-) -> None:
-    path = tmp_path / "environment.json"
-    if written is not None:
-        path.write_text(json.dumps(written))
-    assert load_script("provision_stack").is_provisioned(path, load_balancers) is expected

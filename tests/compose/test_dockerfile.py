@@ -35,7 +35,7 @@ def test_uv_is_the_one_that_builds_the_environment_elsewhere(dockerfile: list[st
 
 def test_base_image_is_a_build_argument_of_every_stage(dockerfile: list[str]) -> None:
     stages = [line.split()[1] for line in dockerfile if line.startswith("FROM ")]
-    assert set(stages) == {"${BASE_IMAGE}", "uv"}
+    assert set(stages) == {"${BASE_IMAGE}", "uv", "airflow"}
 
 
 def test_the_test_tools_stay_out_of_the_image(dockerfile: list[str]) -> None:
@@ -49,7 +49,7 @@ def test_the_test_tools_stay_out_of_the_image(dockerfile: list[str]) -> None:
 
 
 def test_dependencies_are_installed_before_anything_that_changes_often(dockerfile: list[str]) -> None:
-    final = dockerfile[max(n for n, line in enumerate(dockerfile) if line.startswith("FROM ")) :]
+    final = dockerfile[next(n for n, line in enumerate(dockerfile) if line.endswith(" AS airflow")) :]
     steps = [n for n, line in enumerate(final) if "requirements.lock --requirement" in re.sub(r"\s+", " ", line)]
     wheel = [n for n, line in enumerate(final) if "/dist/*.whl" in line]
     code = [n for n, line in enumerate(final) if line.startswith("COPY devstack")]

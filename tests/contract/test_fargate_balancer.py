@@ -15,9 +15,10 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
+from fargate_local import LocalFargate
 from fargate_local.balancer import groups
 
-from .conftest import CLUSTER, Stack, until
+from .conftest import CLUSTER, Stack, settings, until
 from .services import balanced, create, tasks_of
 
 
@@ -193,3 +194,14 @@ def test_the_end_of_the_server_answers_requests_in_flight_and_waits_for_nobody(o
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
     stack.aws.__enter__()
+
+
+def test_a_balancer_keeps_its_url_when_the_server_is_started_anew():
+    urls = []
+    for _ in range(2):
+        with LocalFargate(settings(load_balancer_range=(20000, 29999), advertised_host="localhost")) as aws:
+            assert aws.endpoint_url.startswith("http://localhost:")
+            urls.append(balanced(Stack(aws), "kept-url")[1])
+            assert httpx.get(urls[-1]).status_code == 503
+    assert urls[0] == urls[1]
+    assert urls[0].startswith("http://localhost:2")

@@ -1,4 +1,4 @@
-"""What outlives a server that keeps its state: S3's objects and ECS's task definitions."""
+"""What outlives a server that keeps its state: S3's objects, ECS's task definitions and secrets."""
 
 from __future__ import annotations
 
@@ -54,6 +54,20 @@ def test_objects_and_task_definitions_are_there_after_a_restart(tmp_path: Path) 
     with server(tmp_path) as aws:
         assert "Contents" not in aws.client("s3").list_objects_v2(Bucket="features")
     assert list((tmp_path / "kept" / "objects").iterdir()) == []
+
+
+def test_a_secret_keeps_its_arn_and_its_newest_text(tmp_path: Path) -> None:
+    with server(tmp_path) as aws:
+        secrets = aws.client("secretsmanager")
+        arn = secrets.create_secret(Name="features/token", SecretString="old")["ARN"]
+        secrets.put_secret_value(SecretId=arn, SecretString="new")
+        gone = secrets.create_secret(Name="gone", SecretString="x")["ARN"]
+        secrets.delete_secret(SecretId=gone, ForceDeleteWithoutRecovery=True)
+    assert (tmp_path / "kept" / "secrets.json").stat().st_mode & 0o777 == 0o600
+    with server(tmp_path) as aws:
+        secrets = aws.client("secretsmanager")
+        assert secrets.get_secret_value(SecretId=arn)["SecretString"] == "new"
+        assert [each["ARN"] for each in secrets.list_secrets()["SecretList"]] == [arn]
 
 
 def test_a_server_that_was_killed_has_kept_what_is_older_than_some_seconds(

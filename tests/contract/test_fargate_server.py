@@ -107,6 +107,14 @@ def test_a_port_in_use_is_one_sentence(start):
     assert second.stderr.strip() == f"fargate_local cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
+def test_without_an_engine_the_docker_runtime_ends_in_one_sentence():
+    command = [sys.executable, "-m", "fargate_local", "--runtime", "docker", "--engine", "unix:///no/such/socket"]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr.startswith("fargate_local: no container engine answers at unix:///no/such/socket (")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
@@ -114,6 +122,8 @@ def test_a_port_in_use_is_one_sentence(start):
         (["--images", "/no/such/folder"], "images is /no/such/folder"),
         (["--efs", "fs-1"], "--efs is 'fs-1'"),
         (["--port", "70000"], "port is 70000"),
+        (["--load-balancer-ports", "20000"], "--load-balancer-ports is '20000': it must be like 20000-29999"),
+        (["--load-balancer-ports", "2-1"], "load_balancer_range is 2-1: it must be like 20000-29999"),
     ],
 )
 def test_a_wrong_option_is_one_sentence(arguments, part, capsys):

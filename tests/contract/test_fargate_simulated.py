@@ -143,8 +143,8 @@ def test_the_side_door_lists_every_task_and_counts_every_call(simulated: Stack):
 
 
 def test_an_unknown_runtime_is_refused():
-    with pytest.raises(ValueError, match="runtime is 'docker': it must be one of process, simulated"):
-        Settings(runtime="docker")
+    with pytest.raises(ValueError, match="runtime is 'podman': it must be one of process, docker, simulated"):
+        Settings(runtime="podman")
 
 
 def test_vcpus_above_the_account_s_quota_are_not_launched(own_stack: Callable[..., Stack]):

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -112,6 +114,34 @@ def test_an_orphan_of_a_component_that_was_killed_is_ended_too(processes: Proces
 def test_a_wait_that_takes_too_long_says_what_for(processes: Processes) -> None:
     with pytest.raises(StackError, match=r"^Airflow is not healthy after 0 s; the logs are in "):
         processes.wait_until(lambda: False, what="Airflow is not healthy", timeout_seconds=0)
+
+
+def test_a_long_wait_asks_seldom_and_still_ends_in_time(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment, asked, looks = 0.0, [], []
+
+    def sleep(seconds: float) -> None:
+        nonlocal moment
+        moment += seconds
+
+    def is_there(at: float) -> bool:
+        asked.append(moment)
+        return moment >= at
+
+    monkeypatch.setattr(f"{Processes.__module__}.time", SimpleNamespace(monotonic=lambda: moment, sleep=sleep))
+    monkeypatch.setattr(processes, "check", lambda: looks.append(moment))
+    for at in (0.45, 5.0, 99.5):
+        moment, asked[:], looks[:] = 0.0, [], []
+        processes.wait_until(lambda at=at: is_there(at), what="it is not there", timeout_seconds=100)
+        assert moment <= at + max(0.1, min(1.0, 0.05 * at)) + 1e-6
+    assert len(asked) < 180
+    assert len(looks) <= 100
+    assert max(later - earlier for earlier, later in pairwise(looks)) < 2.1
+
+
+def test_a_wait_ends_with_a_component(processes: Processes) -> None:
+    start(processes, "triggerer", SLEEPER).kill()
+    with pytest.raises(StackError, match="triggerer was killed by signal 9"):
+        processes.wait_until(lambda: False, what="it is not there", timeout_seconds=30)
 
 
 def test_the_guard_ends_everything_when_its_command_is_killed(tmp_path: Path) -> None:

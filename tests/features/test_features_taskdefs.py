@@ -15,6 +15,9 @@ from botocore.validate import ParamValidator
 from conftest import IMAGES, ROOT
 
 TASK_DEFINITIONS = sorted((ROOT / "include" / "taskdefs").glob("*.json"))
+WORKERS = "rt-live-workers"
+"""Celery workers: no container of ours, but Airflow's."""
+JOBS_AND_SERVERS = [path for path in TASK_DEFINITIONS if path.stem != WORKERS]
 POLICIES = sorted((ROOT / "include" / "iam").glob("*-role.json"))
 VALUES = {
     "ACCOUNT_ID": "123456789012",
@@ -59,7 +62,7 @@ def test_there_is_one_file_per_family() -> None:
         name: name
         for name in (
             *("encoder-control", "encoder-treatment", "flight-features-control", "flight-features-treatment"),
-            "rt-live",
+            *("rt-live", WORKERS),
         )
     }
 
@@ -71,7 +74,19 @@ def test_a_task_definition_is_valid_input_of_register_task_definition(path: Path
     assert report.generate_report() == ""
 
 
-@pytest.mark.parametrize("path", TASK_DEFINITIONS, ids=lambda path: path.stem)
+def test_the_workers_take_shards_from_their_own_queue_one_at_a_time_and_may_finish_them() -> None:
+    definition = load(ROOT / "include" / "taskdefs" / f"{WORKERS}.json")
+    [container] = definition["containerDefinitions"]
+    assert container["command"][:7] == ["python", "-m", "airflow", "celery", "worker", "--queues", "rt-live"]
+    assert container["command"][7:9] == ["--concurrency", "1"]
+    assert container["stopTimeout"] == 120  # the longest on Fargate
+    assert {"name": "MODELS_DIR", "value": "/mnt/models"} in container["environment"]
+    assert container["mountPoints"] == [
+        {"sourceVolume": "shared-models", "containerPath": "/mnt/models", "readOnly": True}
+    ]
+
+
+@pytest.mark.parametrize("path", JOBS_AND_SERVERS, ids=lambda path: path.stem)
 def test_a_task_definition_follows_the_contract(path: Path) -> None:
     definition = load(path)
     [container] = definition["containerDefinitions"]

@@ -50,7 +50,10 @@ def of_shard(state: str, day: date) -> tuple[float, float, float]:
     return tuple(float(value) for value in job.table(state, series, parameters())[-1][4:7])
 
 
-@pytest.mark.parametrize(("state", "day"), PLACES)
+AT_THE_END_OF_THE_GRID = pytest.param("MN", JUNE, id="MN, whose interval begins at 0")
+
+
+@pytest.mark.parametrize(("state", "day"), [*PLACES, AT_THE_END_OF_THE_GRID])
 def test_a_second_implementation_of_the_method_gives_the_same_numbers(state: str, day: date) -> None:
     again = rt_oracle.bettencourt_ribeiro(rt_oracle.new_cases(state, day))
     (rt, *ends), (rt_again, *ends_again) = of_shard(state, day), again

@@ -34,6 +34,7 @@ DAGS = '''"""Airflow DAGs of the test."""
 from airflow.sdk import DAG, task
 from ecs_feature.tasks.launch import Launch, Network
 from ecs_feature.operators.shard import EcsShardOperator, start_args
+from ecs_feature.operators.worker_shard import WorkerShardOperator
 from ecs_feature.triggerer.references import reference
 
 
@@ -50,6 +51,9 @@ with DAG("talks") as talks:
 with DAG("many") as many:
     for number in range(120):
         EcsShardOperator(task_id=f"S{number}", shard=f"S{number}", launch=launch(), aws_conn_id=None)
+
+with DAG("on_workers"):
+    WorkerShardOperator(task_id="AA", shard="AA", launch=launch(), aws_conn_id=None)
 
 @task
 def find():
@@ -375,6 +379,7 @@ def test_a_run_that_never_found_its_shards_is_not_followed_for_ever(world: World
     ("arguments", "sentence"),
     [
         (["nope", "r0"], "DAG 'nope' is not known to this Airflow"),
+        (["on_workers", "r0"], "DAG 'on_workers' runs its shards on workers: their lines are in Airflow's task logs"),
         (["other", "r0"], "DAG 'other' has no EcsShardOperator, so there are no containers' logs."),
         (["talks", "r9"], "DAG 'talks' has no run 'r9'; its last ones are r0."),
         (

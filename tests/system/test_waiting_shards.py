@@ -74,7 +74,7 @@ def _check_that_it_is_told(stack: Any, run_id: str, receipt: dict[str, Any]) -> 
         found = stack.client("s3").list_objects_v2(Bucket=where["Bucket"], Prefix=where["Key"])
         return stack.client("s3").get_object(**where)["Body"].read().decode() if found.get("Contents") else ""
 
-    stack.stack.processes.wait_until(lambda: told(), what="Nobody is told of the run", timeout_seconds=60)
+    stack.stack.processes.wait_until(lambda: told(), what="Nobody is told of the run", timeout_seconds=120)
     assert told().startswith(f"{paragraph(receipt)} Shards: ")
     assert told().endswith(shards_url(DAG, run_id, ""))
 

@@ -14,7 +14,8 @@ from ecs_feature.shards.policy import ShardPolicy
 from ecs_feature.tasks.capacity import ON_DEMAND, bucket_of, providers_of
 from ecs_feature.tasks.volumes import EbsVolume
 
-_SHARDS = ("EcsShardOperator", "WorkerShardOperator")
+ON_WORKER = "WorkerShardOperator"
+_SHARDS = ("EcsShardOperator", ON_WORKER)
 _PLAN = "FeaturePlanOperator"
 
 

@@ -16,7 +16,7 @@ from ecs_feature.pipeline.containers import container_of
 from ecs_feature.pipeline.dispatch import WORKERS
 from ecs_feature.pipeline.settings import Capacity, Logs, Retries, Storage, Timeouts
 from ecs_feature.pipeline.spec import PipelineSpec
-from ecs_feature.pipeline.variants import Variant
+from ecs_feature.pipeline.variants import Variant, WorkerService
 from ecs_feature.services.run_lease import RunLease
 from ecs_feature.shards import task_in
 from ecs_feature.shards.names import shard_id
@@ -55,12 +55,12 @@ def named_shards(pipeline: PipelineSpec, variant: Variant) -> tuple[Any, list[st
 
 def _operator(pipeline: PipelineSpec, variant: Variant) -> tuple[type[EcsShardOperator], dict[str, Any]]:
     """What runs the variant's shards, and its own arguments."""
-    if pipeline.dispatch != WORKERS:
+    workers = _workers(pipeline, variant)
+    if workers is None:
         return EcsShardOperator, {}
-    assert variant.workers is not None
     retries = Retries.of(pipeline)
     return WorkerShardOperator, {
-        "queue": variant.workers.queue,
+        "queue": workers.queue,
         **celery_executor(),
         "work": pipeline.work,
         "user_retries": retries.retries,
@@ -68,6 +68,11 @@ def _operator(pipeline: PipelineSpec, variant: Variant) -> tuple[type[EcsShardOp
         "retries": retries.retries + retries.max_relaunches,
         "execution_timeout": Timeouts.of(pipeline).shard_timeout,
     }
+
+
+def _workers(pipeline: PipelineSpec, variant: Variant) -> WorkerService | None:
+    """What runs the variant's shards; None: Fargate."""
+    return variant.workers if pipeline.dispatch == WORKERS else None
 
 
 def skippable_tasks(pipeline: PipelineSpec) -> dict[str, list[str]]:
@@ -225,7 +230,7 @@ def run_lease(pipeline: PipelineSpec, variant: Variant) -> RunLease | None:
 
 def _policy(pipeline: PipelineSpec, variant: Variant) -> ShardPolicy:
     timeouts, retries, logs = Timeouts.of(pipeline), Retries.of(pipeline), Logs.of(pipeline)
-    capacity = Capacity.of(pipeline)
+    capacity, workers = Capacity.of(pipeline), _workers(pipeline, variant)
     return ShardPolicy(
         timeout_seconds=timeouts.shard_timeout.total_seconds(),
         start_seconds=timeouts.start_timeout.total_seconds(),
@@ -236,7 +241,8 @@ def _policy(pipeline: PipelineSpec, variant: Variant) -> ShardPolicy:
         fallback_seconds=capacity.fallback.wait.total_seconds() if capacity.falls_back else None,
         poll_seconds=pipeline.poll_seconds,
         log_lines=logs.log_lines,
-        parallelism=capacity.parallelism,
+        # Of workers, for the estimate: they take a shard each.
+        parallelism=capacity.parallelism if workers is None else workers.count,
         max_vcpus=capacity.max_vcpus,
         parallel_group=f"{pipeline.dag_id}/{pipeline.lane(variant)}",
         non_retryable_exit_codes=tuple(retries.non_retryable_exit_codes),

@@ -69,7 +69,7 @@ def _launch(task: Any, shared: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The launch of a shard's task, mapped or not; None of other tasks."""
     if isinstance(task, EcsShardOperator):
         start = task.start_trigger_args
-    elif getattr(task, "operator_class", None) is EcsShardOperator:
+    elif issubclass(getattr(task, "operator_class", object), EcsShardOperator):
         start = task.partial_kwargs.get("start_trigger_args")
     else:
         start = None

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from ecs_feature.aws.resources import EcsTask
-from ecs_feature.estimates.facts import dag_of, shard_tasks
+from ecs_feature.estimates.facts import ON_WORKER, dag_of, shard_tasks
 from ecs_feature.exceptions import EcsFeatureError, SelectionError
 from ecs_feature.shards.records import shard_record
 from ecs_feature.tasks.launch import started_by
@@ -123,7 +123,13 @@ class Run:
 
     def __post_init__(self) -> None:
         dag = dag_of(self.dag_id)
-        self._tasks = {task.task_id: (task.is_mapped, arguments) for task, arguments in shard_tasks(dag)}
+        tasks = shard_tasks(dag)
+        if tasks and all(task.task_type == ON_WORKER for task, _ in tasks):
+            raise SelectionError(
+                f"DAG {self.dag_id!r} runs its shards on workers: their lines are in Airflow's task logs, and "
+                "they have no containers of their own."
+            )
+        self._tasks = {task.task_id: (task.is_mapped, arguments) for task, arguments in tasks}
         if not self._tasks:
             raise SelectionError(f"DAG {self.dag_id!r} has no EcsShardOperator, so there are no containers' logs.")
         self._check_run()

@@ -140,7 +140,7 @@ def _lane(
         since = ready if ready is not None else begun
         made = segments((record or {}).get("launches") or (), axis, since)
         if row.state in ("running", "deferred", "queued", "scheduled", "up_for_retry") and begun is not None:
-            kind = "waited" if (task_id, index) in waits or row.state != "deferred" else "running"
+            kind = "waited" if (task_id, index) in waits or row.state not in ("deferred", "running") else "running"
             made.append((kind, max([begun, *(end for _, _, end in made)]), axis.at(now) or begun))
         shards.append(
             {

@@ -41,6 +41,14 @@ def test_workers_run_the_same_shards_by_one_word():
     assert dag.get_task("plan").skippable == {"AA": ["shards.AA"], "BB": ["shards.BB"]}
 
 
+def test_an_estimate_has_as_many_shards_at_once_as_workers():
+    from ecs_feature.estimates.facts import PipelineFacts
+
+    for dispatch, most in (("workers", 5), ("fargate", 9)):
+        facts = PipelineFacts.of(pipeline(**PLAIN, dispatch=dispatch, parallelism=9).dag())
+        assert (facts.shards, facts.parallelism) == (("AA", "BB"), most)
+
+
 def test_mapped_shards_run_on_workers():
     dag = pipeline(**{**PLAIN, "shards": lambda **_: ["a"]}, dispatch="workers").dag()
     shard = dag.get_task("shard")
