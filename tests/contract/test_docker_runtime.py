@@ -200,7 +200,7 @@ def test_a_service_is_reached_through_its_balancer_and_checked_in_its_containers
     until(lambda: stack.service("web"), lambda service: service["runningCount"] == 2, 60.0)
     until(lambda: {httpx.get(url).text for _ in range(6)} if httpx.get(url).status_code == 200 else set(),
           lambda names: len(names) == 2, 60.0)  # fmt: skip
-    assert {task["healthStatus"] for task in tasks_of(stack, "web")} == {"HEALTHY"}
+    until(lambda: {task["healthStatus"] for task in tasks_of(stack, "web")}, lambda seen: seen == {"HEALTHY"}, 30.0)
     (first, *_) = tasks_of(stack, "web")
     docker("kill", container_of(first["taskArn"]))
     stopped = until(lambda: stack.task(first["taskArn"]), lambda task: task["lastStatus"] == "STOPPED", 30.0)
