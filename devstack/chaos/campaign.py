@@ -24,6 +24,8 @@ from devstack.stack import Stack
 LOOK_SECONDS: Final = 3.0
 """A look asks Airflow for all runs and their tasks."""
 TICK_SECONDS: Final = 0.2
+CHECK_SECONDS: Final = 1.0
+"""How often the stack is seen to be alive: each look reads all processes of the machine."""
 WAIT_SECONDS: Final = 60.0
 """How long the second side waits for the first one's shards, should they never come."""
 SETTLE_SECONDS: Final = 120.0
@@ -172,7 +174,7 @@ class Campaign:
         """
         clocks = LaunchClocks(self.stack.side_door)
         clusters = [trial.cluster for trial in trials]
-        begun = next_look = time.monotonic()
+        begun = next_look = next_check = time.monotonic()
         while not all([trial.is_over() for trial in trials]):
             clocks.look(clusters)
             for trial in trials:
@@ -188,7 +190,9 @@ class Campaign:
                 meddler.tick(clocks.since(meddler.cluster))
             launching = clocks.since_all(clusters)
             supervisor.tick(-1.0 if launching is None else launching)
-            self._check()
+            if time.monotonic() >= next_check:
+                self._check()
+                next_check = time.monotonic() + CHECK_SECONDS
             if time.monotonic() >= next_look:
                 self._look(trials)
                 next_look = time.monotonic() + LOOK_SECONDS

@@ -58,7 +58,7 @@ def chaos_stack() -> Iterator[ChaosStack]:
             options={
                 **AIRFLOW_OPTIONS,
                 "ecs_feature": {"patch_airflow": "True"},
-                "dag_processor": {"min_file_process_interval": "900"},
+                "dag_processor": {"min_file_process_interval": "900", "refresh_interval": "900"},
             },
             dags=False,
             extra_dags={"chaos": DAGS, "chaos-tests": EXTRA_DAGS},

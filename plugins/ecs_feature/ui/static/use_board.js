@@ -15,7 +15,8 @@ export function useBoard(dagId, runs) {
   /** One question at a time; an answer to an older one is dropped. */
   const turn = useRef(0);
   const asked = useRef(/** @type {Set<string>} */ (new Set()));
-  const busy = useRef(false);
+  /** The question that is on its way; null: none. */
+  const busy = useRef(/** @type {object | null} */ (null));
   const once = useRef(false);
 
   const show = (/** @type {any} */ data, /** @type {string} */ news) => {
@@ -23,8 +24,17 @@ export function useBoard(dagId, runs) {
     setState({ data, error: "", news });
   };
   const fail = (/** @type {any} */ reason) => setState((old) => ({ ...old, error: reason.words ?? String(reason) }));
+  const done = (/** @type {object} */ mine) => {
+    if (busy.current !== mine) return;
+    busy.current = null;
+    if (once.current) {
+      once.current = false;
+      latestLook.current();
+    }
+  };
   const load = useCallback(async () => {
     const mine = (turn.current += 1);
+    const asking = (busy.current = {});
     try {
       const data = await getJson("api/board", { dag_id: dagId, runs });
       if (mine !== turn.current) return;
@@ -32,6 +42,8 @@ export function useBoard(dagId, runs) {
       show(data, "");
     } catch (reason) {
       if (mine === turn.current) fail(reason);
+    } finally {
+      done(asking);
     }
   }, [dagId, runs]);
   const look = useCallback(async () => {
@@ -43,7 +55,7 @@ export function useBoard(dagId, runs) {
     }
     if (!old.pipeline || !old.runs.length) return load();
     const mine = turn.current;
-    busy.current = true;
+    const asking = (busy.current = {});
     try {
       const part = await getJson("api/board", { dag_id: dagId, runs, ...question(old, asked.current) });
       if (mine !== turn.current) return;
@@ -54,11 +66,7 @@ export function useBoard(dagId, runs) {
     } catch (reason) {
       if (mine === turn.current) fail(reason);
     } finally {
-      busy.current = false;
-      if (once.current) {
-        once.current = false;
-        latestLook.current();
-      }
+      done(asking);
     }
     return undefined;
   }, [dagId, runs, load]);
