@@ -104,11 +104,13 @@ def down(console: Console) -> None:
     """
     check_engine()
     compose = Compose()
-    compose("down", "--volumes", "--remove-orphans", shown=True)
+    # Its tasks' containers are in the stack's network, which can go only after them.
+    compose("stop", "fargate-local", shown=True)
     owner = f"label=fargate-local.owner={compose.environ.get('COMPOSE_PROJECT_NAME') or 'ecs-feature'}"
     left = (_asked(compose.environ, "docker", "ps", "-aq", "--filter", owner) or "").split()
     if left:
         _asked(compose.environ, "docker", "rm", "-f", *left)
+    compose("down", "--volumes", "--remove-orphans", shown=True)
     console.print("Removed; the images stay.", highlight=False)
 
 

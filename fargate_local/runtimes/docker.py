@@ -115,9 +115,9 @@ class DockerRuntime:
         self._made_network = False
         self._folders: dict[str, str] = {}
         self._cpus = 1
-        self._running: set[DockerContainer] = set()
         self._holders: dict[str, asyncio.Task[DockerContainer]] = {}
         self._jobs: set[asyncio.Task[None]] = set()
+        self._making: set[asyncio.Task[tuple[str, str]]] = set()
         self._guardian: subprocess.Popen[bytes] | None = None
         self.gateway: str | None = None
 
@@ -214,19 +214,28 @@ class DockerRuntime:
             folders=self._folders,
             urls=self._urls(),
         )
-        name = f"fargate-local-{spec.task_id[:12]}-{spec.name}-{secrets.token_hex(3)}"
-        container_id = ""
+        # Whoever is cancelled meanwhile, the container is known when all are removed.
+        making = asyncio.create_task(self._make(spec, request))
+        self._making.add(making)
+        making.add_done_callback(self._making.discard)
+        container_id, own = await asyncio.shield(making)
+        output = asyncio.create_task(self._api.output(container_id, on_output))
+        return DockerContainer(self._api, container_id, own if address is None else address, output)
+
+    async def _make(self, spec: ContainerSpec, request: JsonObject) -> tuple[str, str]:
+        """Create and start a container; its id and its address.
+
+        :raises StartFailure: CannotStartContainerError.
+        """
+        name, container_id = f"fargate-local-{spec.task_id[:12]}-{spec.name}-{secrets.token_hex(3)}", ""
         try:
             container_id = (await self._api.post("/containers/create", request, name=name))["Id"]
             await self._api.post(f"/containers/{container_id}/start")
-            if address is None:
-                address = _address((await self._api.get(f"/containers/{container_id}/json"))["NetworkSettings"])
+            return container_id, _address((await self._api.get(f"/containers/{container_id}/json"))["NetworkSettings"])
         except EngineError as error:
             if container_id:
                 await self._api.delete(f"/containers/{container_id}", force="1", v="1")
             raise StartFailure(f"CannotStartContainerError: Error response from daemon: {error}") from None
-        output = asyncio.create_task(self._api.output(container_id, on_output))
-        return DockerContainer(self._api, container_id, address, output)
 
     def _urls(self) -> dict[str, str]:
         if self.gateway is None:
@@ -244,7 +253,7 @@ class DockerRuntime:
             job.add_done_callback(self._jobs.discard)
 
     async def close(self) -> None:
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await asyncio.gather(*self._jobs, *self._making, return_exceptions=True)
         with contextlib.suppress(EngineError):
             await self._remove_all(self._label)
         if self._guardian is not None and self._guardian.stdin is not None:

@@ -257,3 +257,14 @@ def test_what_an_earlier_server_of_the_owner_left_is_removed_at_the_start(tmp_pa
             assert len(containers(f"fargate-local.owner={other}")) == 1
     finally:
         docker("rm", "-f", other)
+
+
+def test_a_server_that_ends_while_containers_start_leaves_none_behind(tmp_path: Path):
+    owner = f"{OWNER}-ended"
+    with LocalFargate(settings(quotas=False, runtime="docker", owner=owner, state_dir=tmp_path)) as aws:
+        stack = Stack(aws)
+        definition = stack.register(container={"image": IMAGE, "command": ["sleep", "100"]})
+        for _ in range(5):
+            stack.run(definition)
+        until(lambda: containers(f"fargate-local.owner={owner}"), bool)
+    assert containers(f"fargate-local.owner={owner}") == []
