@@ -77,6 +77,8 @@ SEEDS: Final[dict[str, list[dict[str, Any]]]] = {
     "DescribeContainerInstances": [IN_CLUSTER | {"containerInstances": [INSTANCE]}],
     "DeregisterContainerInstance": [IN_CLUSTER | {"containerInstance": INSTANCE, "force": True}],
     "ListContainerInstances": [IN_CLUSTER],
+    "UpdateTaskProtection": [IN_CLUSTER | {"tasks": [TASK], "protectionEnabled": True, "expiresInMinutes": 5}],
+    "GetTaskProtection": [IN_CLUSTER | {"tasks": [TASK]}],
     "TagResource": [{"resourceArn": arn, "tags": [{"key": "a", "value": "b"}]} for arn in TAGGED],
     "UntagResource": [{"resourceArn": arn, "tagKeys": ["a"]} for arn in TAGGED],
     "ListTagsForResource": [{"resourceArn": arn} for arn in TAGGED],

@@ -53,7 +53,8 @@ def test_the_environment_is_only_the_containers_own(stack: Stack, monkeypatch):
     names = set(stack.lines(task)) - {"LC_CTYPE", "__CF_USER_TEXT_ENCODING"}
     assert names == {
         "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_EXECUTION_ENV", "AWS_REGION",
-        "AWS_SECRET_ACCESS_KEY", "ECS_CONTAINER_METADATA_URI_V4", "HOME", "LANG", "PATH", "PYTHONPATH", "TMPDIR",
+        "AWS_SECRET_ACCESS_KEY", "ECS_AGENT_URI", "ECS_CONTAINER_METADATA_URI_V4", "HOME", "LANG", "PATH", "PYTHONPATH",
+        "TMPDIR",
     }  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def rerun(stack: Any, chromium: Any, dag_id: str, run_id: str, day: str, shards:
             expect(cell).to_have_attribute("aria-label", re.compile("published"))
             cell.click()
         opened.evaluate("globalThis.notReloaded = true")
-        opened.get_by_role("button", name=re.compile(f"^Rerun {len(shards)} in 1 run")).click()
+        opened.get_by_role("button", name=re.compile(f"^Rerun {len(shards)} shard")).click()
         sheet = opened.get_by_role("dialog")
         expect(sheet).to_contain_text(f"{service} 0 → 1 → 0")
         assert len(stack.calls("RunTask")) == launched, "nothing runs before the user confirms"

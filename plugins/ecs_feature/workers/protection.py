@@ -22,6 +22,7 @@ from ecs_feature.workers.host import AGENT, ask
 
 MAX_MINUTES: Final = 2880
 """AmazonECS/latest/APIReference/API_UpdateTaskProtection.html, as is the least, 1."""
+_UNPROTECTED: Final = "This worker's ECS task cannot be protected from scale-in, so a scale-down may stop it at work"
 SPARE_SECONDS: Final = 600.0
 """How much longer than the work may take the protection lasts."""
 
@@ -55,14 +56,19 @@ def protected(seconds: float, log: Any, environ: Mapping[str, str] = os.environ)
 
 def _set(address: str, state: Mapping[str, Any], log: Any) -> None:
     try:
-        ask(f"{address}/task-protection/v1/state", state)
-    except (OSError, ValueError) as error:
-        said = error.read().decode(errors="replace") if isinstance(error, urllib.error.HTTPError) else error
+        failure = ask(f"{address}/task-protection/v1/state", state).get("failure")
+    except urllib.error.HTTPError as error:
         log.warning(
-            "This worker's ECS task cannot be protected from scale-in, so a scale-down may stop it at work: %s. Its "
-            "task role needs ecs:GetTaskProtection and ecs:UpdateTaskProtection.",
-            said,
+            "%s: %s. Its task role needs ecs:GetTaskProtection and ecs:UpdateTaskProtection.",
+            _UNPROTECTED,
+            error.read().decode(errors="replace"),
         )
+    except (OSError, ValueError, AttributeError) as error:
+        log.warning("%s: %s.", _UNPROTECTED, error)
+    else:
+        # While a service has more protected tasks than it wants, for instance, ECS protects no further one.
+        if failure:
+            log.warning("%s: %s. A shard that is stopped is tried again and loses no retry.", _UNPROTECTED, failure)
 
 
 class _Busy:

@@ -119,6 +119,22 @@ def test_a_refusal_is_said_and_the_work_goes_on(ecs: Agent, caplog: pytest.LogCa
     assert "ecs:UpdateTaskProtection" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"failure": {"Reason": "DEPLOYMENT_BLOCKED"}}, "DEPLOYMENT_BLOCKED"),
+        ((200, "no JSON"), "Expecting value"),
+        ((200, "[]"), "no attribute"),
+    ],
+)
+def test_an_answer_that_is_no_protection_is_said(ecs: Agent, caplog: pytest.LogCaptureFixture, answer: Any, said: str):
+    ecs.answers[STATE] = answer
+    with protected(3600, LOG, {"ECS_AGENT_URI": ecs.url}):
+        pass
+    assert said in caplog.text
+    assert "cannot be protected from scale-in" in caplog.text
+
+
 def test_nothing_is_protected_elsewhere(ecs: Agent):
     with protected(3600, LOG, {}):
         pass
