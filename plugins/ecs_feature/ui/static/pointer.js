@@ -29,7 +29,9 @@ export function withPointer(grid) {
     if (event.pointerType === "touch") {
       lift();
       if (!found || found.place.row < 0) return;
-      const mine = (press = { x: event.clientX, y: event.clientY, ticked: false, timer: 0 });
+      /** @type {NonNullable<typeof press>} */
+      const mine = { x: event.clientX, y: event.clientY, ticked: false, timer: 0 };
+      press = mine;
       mine.timer = setTimeout(() => {
         mine.ticked = true;
         tick(found.place, found.lane);
